@@ -1,0 +1,15 @@
+//! wharf's promises, kept or broken over real sockets: a scriptable registry upstream, the real binary, a bare client.
+//!
+//! One module per behaviour; a test's name is one sentence of a promise.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up must fail loudly"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the fences are wharf's: tests own their files, tasks and processes"
+)]
+
+mod fake_upstream;
+mod support;

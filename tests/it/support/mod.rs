@@ -1,0 +1,32 @@
+//! What the behaviour tests stand on: a scriptable registry, a cutting TCP proxy, images, a client that speaks HTTP/1.1 and
+//! nothing else, and wharf itself as a child process. Everything is a real socket on 127.0.0.1.
+//!
+//! Tests wait for events through [`soon`]; they never sleep. Dropping a fixture ends what it runs.
+
+pub(crate) mod client;
+pub(crate) mod image;
+pub(crate) mod proxy;
+pub(crate) mod registry;
+pub(crate) mod reply;
+pub(crate) mod script;
+pub(crate) mod upstream;
+pub(crate) mod wharf;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// The one guard of all waits: far above anything a healthy run needs.
+pub(crate) const GUARD: Duration = Duration::from_secs(30);
+
+/// Awaits an event that must come; panics with `what` when it does not.
+pub(crate) async fn soon<F: Future>(what: &str, event: F) -> F::Output {
+    match tokio::time::timeout(GUARD, event).await {
+        Ok(output) => output,
+        Err(_) => panic!("waited {GUARD:?} in vain for: {what}"),
+    }
+}
+
+/// True when `event` has not happened within `span`. For "this must not happen", which has no event of its own.
+pub(crate) async fn quiet<F: Future>(span: Duration, event: F) -> bool {
+    tokio::time::timeout(span, event).await.is_err()
+}
