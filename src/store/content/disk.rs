@@ -2,7 +2,10 @@
 //!
 //! Owns nothing. Promises that an error says what was being done, and to which path. Never decides what a
 //! file means. All calls block: run them on the blocking pool, or on a thread of your own.
-#![expect(clippy::disallowed_methods, reason = "this module is the door that the fence points to")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module is the door that the fence points to"
+)]
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -14,7 +17,10 @@ use crate::store::Error;
 pub(crate) fn create_dir(path: &Path) -> Result<(), Error> {
     let created = || -> io::Result<()> {
         fs::create_dir_all(path)?;
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        if let Some(parent) = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+        {
             File::open(parent)?.sync_all()?;
         }
         Ok(())
@@ -31,7 +37,9 @@ pub(crate) fn open_lock(path: &Path) -> Result<File, Error> {
 
 /// Makes a directory's entries durable.
 pub(crate) fn sync_dir(path: &Path) -> Result<(), Error> {
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(at("sync the directory", path))
+    File::open(path)
+        .and_then(|dir| dir.sync_all())
+        .map_err(at("sync the directory", path))
 }
 
 /// Moves a file; the target is replaced.
@@ -41,8 +49,13 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
 
 /// The kind of network file system that `path` is on, if it is on one (`statfs(2)` lists the magic numbers).
 pub(crate) fn is_network(path: &Path) -> Result<Option<&'static str>, Error> {
-    let found = rustix::fs::statfs(path).map_err(|errno| at("look at the file system of", path)(errno.into()))?;
-    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "magic numbers are 32 bits wide")]
+    let found = rustix::fs::statfs(path)
+        .map_err(|errno| at("look at the file system of", path)(errno.into()))?;
+    #[expect(
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation,
+        reason = "magic numbers are 32 bits wide"
+    )]
     Ok(match found.f_type as u32 {
         0x6969 => Some("NFS"),
         0x0bd0_0bd0 => Some("Lustre"),
@@ -61,5 +74,9 @@ pub(crate) fn is_network(path: &Path) -> Result<Option<&'static str>, Error> {
 }
 
 fn at(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
-    move |source| Error::Disk { verb, path: path.to_path_buf(), source }
+    move |source| Error::Disk {
+        verb,
+        path: path.to_path_buf(),
+        source,
+    }
 }
