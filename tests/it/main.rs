@@ -12,4 +12,10 @@
 )]
 
 mod fake_upstream;
+mod leavers;
+mod manifests;
+mod proof;
+mod pull_blob;
+mod ranges;
+mod resume;
 mod support;

@@ -179,6 +179,11 @@ impl Response {
         self.header("transfer-encoding") == Some("chunked")
     }
 
+    /// Our port.
+    pub(crate) fn port(&self) -> u16 {
+        self.client.stream.local_addr().unwrap().port()
+    }
+
     /// Some body bytes as they come, at most `limit`, or how the body ended.
     pub(crate) async fn some(&mut self, limit: usize) -> Result<Bytes, Ended> {
         loop {

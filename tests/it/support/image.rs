@@ -57,6 +57,20 @@ impl Content {
         }
     }
 
+    /// Practically without end; its digest is a fiction, because nobody waits for the hash.
+    pub(crate) fn endless() -> Self {
+        Self::promised(1 << 50)
+    }
+
+    /// So many bytes under a digest that they do not have: for tests that leave before the end.
+    pub(crate) fn promised(len: u64) -> Self {
+        Self {
+            source: Source::Seed(len),
+            len,
+            digest: sha256(&len.to_le_bytes()),
+        }
+    }
+
     pub(crate) fn digest(&self) -> &str {
         &self.digest
     }

@@ -30,3 +30,13 @@ pub(crate) async fn soon<F: Future>(what: &str, event: F) -> F::Output {
 pub(crate) async fn quiet<F: Future>(span: Duration, event: F) -> bool {
     tokio::time::timeout(span, event).await.is_err()
 }
+
+/// The path of a blob as a client asks for it.
+pub(crate) fn blob_path(name: &str, blob: &image::Content) -> String {
+    format!("/v2/{name}/blobs/{}", blob.digest())
+}
+
+/// The path of a manifest by tag or digest.
+pub(crate) fn manifest_path(name: &str, reference: &str) -> String {
+    format!("/v2/{name}/manifests/{reference}")
+}

@@ -8,7 +8,8 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -219,6 +220,31 @@ impl Wharf {
 
     pub(crate) async fn head(&self, target: &str) -> Answer {
         self.send("HEAD", target, &[]).await.whole().await
+    }
+
+    /// Asks until the answer comes out of the store: what was proven has landed.
+    pub(crate) async fn landed(&self, target: &str) {
+        let mut steps = tokio::time::interval(Duration::from_millis(5));
+        let stored = async {
+            while self.head(target).await.header("cache-status") != Some("wharf; hit") {
+                steps.tick().await;
+            }
+        };
+        soon("the content to be stored", stored).await;
+    }
+
+    /// Whether the process still holds its end of this client's connection.
+    pub(crate) fn holds(&self, client_port: u16) -> bool {
+        let ports = [
+            format!(":{:04X}", self.address.port()),
+            format!(":{client_port:04X}"),
+        ];
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let mut rows = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
+        // Column 9 is the inode: 0 when only the kernel is still busy with it.
+        rows.any(|row| row[1].ends_with(&ports[0]) && row[2].ends_with(&ports[1]) && row[9] != "0")
     }
 
     /// kill -9.
