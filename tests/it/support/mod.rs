@@ -5,6 +5,7 @@
 
 pub(crate) mod client;
 pub(crate) mod image;
+pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod registry;
 pub(crate) mod reply;

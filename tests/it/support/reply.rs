@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use super::image::{Content, KIB};
@@ -55,7 +54,6 @@ pub(crate) struct Reply {
     cut: Option<(u64, How)>,
     hold: Option<Gate>,
     hold_head: Option<Gate>,
-    rate: Option<u64>,
 }
 
 impl Reply {
@@ -70,7 +68,6 @@ impl Reply {
             cut: None,
             hold: None,
             hold_head: None,
-            rate: None,
         }
     }
 
@@ -150,7 +147,6 @@ impl Reply {
                 self.headers.retain(|(key, _)| key != "content-range");
             }
             Act::IgnoreRange => {}
-            Act::Rate(rate) => self.rate = Some(*rate),
         }
         self
     }
@@ -222,7 +218,6 @@ impl Reply {
         wire: &mut dyn Wire,
         sent: &(dyn Fn(u64) + Sync),
     ) -> io::Result<Option<How>> {
-        let began = Instant::now();
         let mut buffer = vec![0; 64 * 1024];
         let mut at = self.range.start;
         loop {
@@ -235,10 +230,6 @@ impl Reply {
                 return Ok(None);
             }
             let end = self.next_end(at).await;
-            if let Some(rate) = self.rate {
-                let due = Duration::from_secs_f64((end - self.range.start) as f64 / rate as f64);
-                tokio::time::sleep_until(began + due).await;
-            }
             let piece = &mut buffer[..usize::try_from(end - at).unwrap()];
             self.fill(at, piece);
             self.write_piece(wire, piece, sent).await?;
@@ -248,12 +239,7 @@ impl Reply {
 
     /// How far the next write may go; waits at the gate.
     async fn next_end(&self, at: u64) -> u64 {
-        let step = if self.rate.is_some() {
-            4 * KIB
-        } else {
-            64 * KIB
-        };
-        let mut end = (at + step).min(self.range.end);
+        let mut end = (at + 64 * KIB).min(self.range.end);
         if let Some(gate) = &self.hold {
             end = end.min(gate.passes(at).await);
         }
