@@ -1,1 +1,24 @@
-//! upstream
+//! Upstream registries: the four questions they are asked, and everything between a question and its answer.
+//!
+//! Owns HTTP towards upstreams: tokens, redirects, deadlines, and the guards of design P9. Promises an answer that may
+//! be used, or an [`Error`] that names the upstream and the cause; proves no digest and keeps no content.
+//! Never sends what a client sent. Dropped: a question is given up, shared token requests and lookups go on.
+
+mod answer;
+mod body;
+mod challenge;
+mod client;
+mod config;
+mod error;
+mod guard;
+mod mirror;
+mod redirect;
+mod resolve;
+mod token;
+mod wire;
+
+pub use body::{BlobBody, Span};
+pub use client::{Client, FetchedManifest, ManifestHead, Tally};
+pub use config::{FreshFor, MirrorConfig, builtin};
+pub use error::{Absence, Cause, Error, Fault, Phase, Place, Step, Verdict};
+pub use mirror::{Endpoint, InvalidMirror, Mirror, mirrors};

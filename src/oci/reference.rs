@@ -1,0 +1,171 @@
+//! Tags and references: how one manifest of a repository is asked for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::digest::Digest;
+use super::digest::InvalidDigest;
+
+/// A tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (distribution-spec, "Pulling manifests").
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag(String);
+
+/// A tag or a digest. Whatever has a colon is a digest or an error, never a tag.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reference {
+    /// A name that its owner may move.
+    Tag(Tag),
+    /// The manifest itself.
+    Digest(Digest),
+}
+
+/// The text is no tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "malformed tag: expected 1 to 128 letters, digits, `_`, `.` or `-`, not beginning with `.` or `-`"
+)]
+pub struct InvalidTag;
+
+/// Why a text is no reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidReference {
+    /// It has no colon, and is no tag.
+    #[error(transparent)]
+    Tag(#[from] InvalidTag),
+    /// It has a colon, and is no digest.
+    #[error(transparent)]
+    Digest(#[from] InvalidDigest),
+}
+
+impl Tag {
+    /// The tag as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Tag {
+    type Err = InvalidTag;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTag> {
+        let legal = matches!(text.len(), 1..=128)
+            && !text.starts_with(['.', '-'])
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if legal {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidTag)
+        }
+    }
+}
+
+impl FromStr for Reference {
+    type Err = InvalidReference;
+
+    fn from_str(text: &str) -> Result<Self, InvalidReference> {
+        if text.contains(':') {
+            Ok(Self::Digest(text.parse()?))
+        } else {
+            Ok(Self::Tag(text.parse()?))
+        }
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => tag.fmt(f),
+            Self::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn accepts_what_the_grammar_accepts() {
+        let sig = format!("sha256-{}.sig", "a".repeat(64));
+        for tag in [
+            "a",
+            "_",
+            "__",
+            "1.2.3",
+            "latest",
+            "A-b_C.d",
+            "a..b",
+            &sig,
+            &"x".repeat(128),
+        ] {
+            assert_eq!(
+                tag.parse::<Tag>().map(|it| it.to_string()),
+                Ok(tag.to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_what_the_grammar_refuses() {
+        for tag in [
+            "",
+            ".INVALID_MANIFEST_NAME",
+            "-x",
+            "a/b",
+            "a b",
+            "a+b",
+            "a\0",
+            "é",
+            "..",
+            &"x".repeat(129),
+        ] {
+            assert_eq!(tag.parse::<Tag>(), Err(InvalidTag), "{tag:?}");
+        }
+    }
+
+    #[test]
+    fn a_colon_never_makes_a_tag() {
+        for (text, why) in [
+            ("sha256:totallywrong", InvalidDigest::Malformed),
+            ("a:b:c", InvalidDigest::Malformed),
+            ("a:b", InvalidDigest::UnsupportedAlgorithm),
+            (":", InvalidDigest::Malformed),
+        ] {
+            assert_eq!(
+                text.parse::<Reference>(),
+                Err(InvalidReference::Digest(why)),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            "-x".parse::<Reference>(),
+            Err(InvalidReference::Tag(InvalidTag))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn print_inverts_parse(text in "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}|sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}") {
+            let reference: Reference = text.parse().unwrap();
+            prop_assert_eq!(matches!(reference, Reference::Digest(_)), text.contains(':'));
+            prop_assert_eq!(reference.to_string(), text);
+        }
+
+        #[test]
+        fn whatever_parses_is_what_was_written(text in ".{0,20}") {
+            if let Ok(reference) = text.parse::<Reference>() {
+                prop_assert_eq!(reference.to_string(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Owns: the four questions that an upstream is asked, and the dance of 401 and token around them.
+//!
+//! Promises: a question costs at most three attempts: bare, with a token from before, with a fresh one. URLs are built
+//! from typed names only; nothing of a client's request goes upstream.
+//! Dropped: the question is given up; a token request that others may wait for goes on.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, RANGE};
+
+use crate::clock::Clock;
+use crate::oci::{Digest, MediaType, Reference, RemoteName};
+use crate::tasks::Tasks;
+
+use super::body::{BlobBody, Span};
+use super::challenge;
+use super::error::{Absence, Error};
+use super::guard::Targets;
+use super::mirror::Mirror;
+use super::redirect::{self, Answer, Start};
+use super::token::{Demand, Grant, Tokens};
+use super::wire::Wire;
+
+/// Every type there is, whatever a client accepts: registries answer 404 to an `Accept` without the type that they have.
+const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, */*";
+const CONTENT_DIGEST: &str = "docker-content-digest";
+const MAX_MANIFEST: usize = 4 * 1024 * 1024 + 64 * 1024;
+const ATTEMPTS: usize = 3;
+
+/// Asks upstreams. Clones share connections and tokens.
+#[derive(Clone)]
+pub struct Client {
+    clock: Clock,
+    wire: Wire,
+    tokens: Tokens,
+}
+
+impl fmt::Debug for Client {
+    // By hand: what it holds is connections and tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// How many requests went upstream for one client request: redirects and tokens included. Clones share the count.
+#[derive(Debug, Clone, Default)]
+pub struct Tally(Arc<AtomicU32>);
+
+impl Tally {
+    /// One more.
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many until now.
+    pub fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a HEAD says about a manifest. Some registries say none of it, and then only a GET can tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ManifestHead {
+    /// `Docker-Content-Digest`.
+    pub digest: Option<Digest>,
+    /// `Content-Type`.
+    pub media_type: Option<MediaType>,
+    /// `Content-Length`, in bytes.
+    pub size: Option<u64>,
+}
+
+/// A manifest as it came: nothing is proven yet.
+#[derive(Debug, Clone)]
+pub struct FetchedManifest {
+    /// The body, at most 4 MiB and a little.
+    pub bytes: Bytes,
+    /// `Content-Type`.
+    pub media_type: Option<MediaType>,
+    /// `Docker-Content-Digest`.
+    pub digest: Option<Digest>,
+}
+
+impl Client {
+    /// A client without connections. Nothing is looked up, read or dialled before the first question.
+    pub fn new(tasks: Tasks, clock: Clock) -> Self {
+        let wire = Wire::new(tasks.clone());
+        let tokens = Tokens::new(tasks, clock.clone(), wire.clone());
+        Self {
+            clock,
+            wire,
+            tokens,
+        }
+    }
+
+    /// Asks which manifest a reference means, by HEAD alone. An upstream without HEAD gives an empty answer.
+    pub async fn head_manifest(
+        &self,
+        mirror: &Arc<Mirror>,
+        remote: &RemoteName,
+        reference: &Reference,
+        tally: &Tally,
+    ) -> Result<ManifestHead, Error> {
+        let ask = Ask::manifest(Method::HEAD, mirror, remote, reference, tally);
+        let answer = self.ask(&ask).await?;
+        if without_head(&answer) {
+            return Ok(ManifestHead::default());
+        }
+        let answer = answer.expect(&[200], &self.clock)?;
+        Ok(ManifestHead {
+            digest: digest_of(&answer),
+            media_type: answer.media_type(),
+            size: answer.length(),
+        })
+    }
+
+    /// Fetches a manifest. Whether it is one, and the one asked for, is for the caller to prove.
+    pub async fn get_manifest(
+        &self,
+        mirror: &Arc<Mirror>,
+        remote: &RemoteName,
+        reference: &Reference,
+        tally: &Tally,
+    ) -> Result<FetchedManifest, Error> {
+        let ask = Ask::manifest(Method::GET, mirror, remote, reference, tally);
+        let answer = self.ask(&ask).await?.expect(&[200], &self.clock)?;
+        let (digest, media_type) = (digest_of(&answer), answer.media_type());
+        let bytes = answer.small_body(MAX_MANIFEST, mirror.deadlines()).await?;
+        Ok(FetchedManifest {
+            bytes,
+            media_type,
+            digest,
+        })
+    }
+
+    /// Asks whether a blob is there, and how many bytes it has if the upstream tells.
+    pub async fn head_blob(
+        &self,
+        mirror: &Arc<Mirror>,
+        remote: &RemoteName,
+        digest: &Digest,
+        tally: &Tally,
+    ) -> Result<Option<u64>, Error> {
+        let ask = Ask::blob(Method::HEAD, mirror, remote, digest, tally);
+        let answer = self.ask(&ask).await?;
+        if !without_head(&answer) {
+            return Ok(answer.expect(&[200], &self.clock)?.length());
+        }
+        let first_byte = Span {
+            from: 0,
+            to: Some(0),
+        };
+        match self
+            .get_blob(mirror, remote, digest, first_byte, tally)
+            .await
+        {
+            Ok(body) => Ok(body.total()),
+            // It is there, and has no first byte.
+            Err(Error::RangeNotSatisfiable { total, .. }) => Ok(total),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Begins to fetch a blob, or a span of it. An upstream may answer with the whole: see [`BlobBody::start`].
+    pub async fn get_blob(
+        &self,
+        mirror: &Arc<Mirror>,
+        remote: &RemoteName,
+        digest: &Digest,
+        span: Span,
+        tally: &Tally,
+    ) -> Result<BlobBody, Error> {
+        let mut ask = Ask::blob(Method::GET, mirror, remote, digest, tally);
+        ask.headers.extend(range(span).map(|range| (RANGE, range)));
+        let answer = self.ask(&ask).await?.expect(&[200, 206], &self.clock)?;
+        BlobBody::open(answer, span, mirror.deadlines().silence)
+    }
+
+    async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
+        let began = Instant::now();
+        let mut grant = self
+            .tokens
+            .recall(ask.mirror, ask.remote, ask.tally)
+            .await?;
+        let mut attempts = 1;
+        loop {
+            let answer = self.attempt(ask, grant.as_ref()).await?;
+            if answer.elsewhere || !matches!(answer.status(), 401 | 403) {
+                return Ok(answer);
+            }
+            let demand = demand(ask, grant.as_ref(), &answer)?;
+            let fresh = grant
+                .as_ref()
+                .is_some_and(|grant| grant.is_fresh(&demand, began));
+            if fresh || attempts == ATTEMPTS {
+                let (at, status) = (answer.at.clone(), answer.status());
+                return Err(Error::Absent {
+                    at,
+                    status,
+                    how: Absence::RefusedAnonymous,
+                });
+            }
+            if let Some(refused) = &grant {
+                self.tokens.forget(refused).await;
+            }
+            grant = Some(
+                self.tokens
+                    .meet(ask.mirror, ask.remote, demand, ask.tally)
+                    .await?,
+            );
+            attempts += 1;
+        }
+    }
+
+    async fn attempt(&self, ask: &Ask<'_>, grant: Option<&Grant>) -> Result<Answer, Error> {
+        let mut headers = ask.headers.clone();
+        if let Some(grant) = grant {
+            grant.authorize(&mut headers);
+        }
+        let endpoint = ask.mirror.endpoint();
+        let start = Start {
+            method: &ask.method,
+            url: endpoint.at(&ask.path),
+            headers,
+            targets: Targets::Any,
+            at: endpoint.place(),
+        };
+        redirect::follow(&self.wire, start, ask.mirror.deadlines(), ask.tally).await
+    }
+}
+
+/// One question, however many requests it takes.
+struct Ask<'a> {
+    mirror: &'a Arc<Mirror>,
+    remote: &'a RemoteName,
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    tally: &'a Tally,
+}
+
+impl<'a> Ask<'a> {
+    fn manifest(
+        method: Method,
+        mirror: &'a Arc<Mirror>,
+        remote: &'a RemoteName,
+        reference: &Reference,
+        tally: &'a Tally,
+    ) -> Self {
+        let path = format!("/v2/{remote}/manifests/{reference}");
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(MANIFESTS))]);
+        Self {
+            mirror,
+            remote,
+            method,
+            path,
+            headers,
+            tally,
+        }
+    }
+
+    fn blob(
+        method: Method,
+        mirror: &'a Arc<Mirror>,
+        remote: &'a RemoteName,
+        digest: &Digest,
+        tally: &'a Tally,
+    ) -> Self {
+        let path = format!("/v2/{remote}/blobs/{digest}");
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("*/*"))]);
+        Self {
+            mirror,
+            remote,
+            method,
+            path,
+            headers,
+            tally,
+        }
+    }
+}
+
+/// What a refusal demands: what its challenge says, or what was demanded before.
+fn demand(ask: &Ask<'_>, grant: Option<&Grant>, answer: &Answer) -> Result<Arc<Demand>, Error> {
+    if let Some(challenge) = challenge::bearer(answer.response.headers()) {
+        let demand = Demand::new(ask.mirror, ask.remote, challenge, answer.targets);
+        return demand.map(Arc::new).map_err(|fault| answer.unusable(fault));
+    }
+    let refused = || Error::Refused {
+        at: answer.at.clone(),
+        status: answer.status(),
+        mirror: ask.mirror.key().to_owned(),
+    };
+    grant
+        .map(|grant| Arc::clone(&grant.demand))
+        .ok_or_else(refused)
+}
+
+/// Whether this is a HEAD's refusal as such: by the registry, or by a redirect target whose URL is signed for GET.
+fn without_head(answer: &Answer) -> bool {
+    match answer.status() {
+        405 | 501 => true,
+        400 | 401 | 403 => answer.elsewhere,
+        _ => false,
+    }
+}
+
+fn digest_of(answer: &Answer) -> Option<Digest> {
+    answer
+        .header(CONTENT_DIGEST)
+        .and_then(|value| value.parse().ok())
+}
+
+/// The `Range` header of a span; none for the whole.
+fn range(span: Span) -> Option<HeaderValue> {
+    let text = match span {
+        Span { from: 0, to: None } => return None,
+        Span { from, to: None } => format!("bytes={from}-"),
+        Span { from, to: Some(to) } => format!("bytes={from}-{to}"),
+    };
+    HeaderValue::try_from(text).ok()
+}
+
+#[cfg(test)]
+mod tests;

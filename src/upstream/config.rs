@@ -1,0 +1,214 @@
+//! Owns: the shape of one `[mirror."key"]` table (design section 7), its defaults, and the eight built-in mirrors.
+//!
+//! Promises: what this accepts is what [`Mirror`](super::Mirror) checks next; an unknown key is an error.
+//! Never: reads a file or the environment (crate `config` does, and merges user tables over [`builtin`]).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// One `[mirror."key"]` table as it is written. Durations are friendly: `"250ms"`, `"3s"`, `"1m 30s"`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MirrorConfig {
+    /// Where the registry is: one `http://` or `https://` URL of host and port.
+    pub endpoints: Vec<String>,
+    /// Further hosts (with ports where they have one) whose `?ns=` means this mirror.
+    pub ns: Vec<String>,
+    /// Patterns of bare names that are this mirror's.
+    pub bare: Vec<String>,
+    /// `Host` headers, without port, that select this mirror.
+    pub hosts: Vec<String>,
+    /// The token endpoint, only where it is on another domain than the registry; then no other is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_realm: Option<String>,
+    /// How long a tag answers without asking the upstream.
+    pub fresh_for: FreshFor,
+    /// `false`: as if the table were not there.
+    pub enabled: bool,
+    /// Longest wait for a connection: name, TCP and TLS.
+    #[serde(with = "friendly")]
+    pub connect: Duration,
+    /// Longest wait from sending a request to the head of its answer.
+    #[serde(with = "friendly")]
+    pub first_byte: Duration,
+    /// Longest wait for the next bytes of a body: the only deadline of a transfer.
+    #[serde(with = "friendly")]
+    pub silence: Duration,
+    /// How long the revalidation of a cached tag may keep a client waiting before the stale answer goes out.
+    #[serde(with = "friendly")]
+    pub revalidate: Duration,
+}
+
+impl Default for MirrorConfig {
+    fn default() -> Self {
+        Self {
+            endpoints: Vec::new(),
+            ns: Vec::new(),
+            bare: Vec::new(),
+            hosts: Vec::new(),
+            token_realm: None,
+            fresh_for: FreshFor::Within(Duration::from_mins(5)),
+            enabled: true,
+            connect: Duration::from_secs(3),
+            first_byte: Duration::from_secs(10),
+            silence: Duration::from_mins(1),
+            revalidate: Duration::from_millis(1500),
+        }
+    }
+}
+
+/// The mirrors that exist without any configuration, by key. A table in the file is merged over its namesake.
+pub fn builtin() -> BTreeMap<String, MirrorConfig> {
+    let hub = MirrorConfig {
+        endpoints: vec!["https://registry-1.docker.io".to_owned()],
+        bare: vec!["library/*".to_owned()],
+        ..MirrorConfig::default()
+    };
+    let others = [
+        "ghcr.io",
+        "quay.io",
+        "registry.k8s.io",
+        "gcr.io",
+        "mcr.microsoft.com",
+        "nvcr.io",
+        "public.ecr.aws",
+    ];
+    let others = others.into_iter().map(|host| {
+        let endpoints = vec![format!("https://{host}")];
+        (
+            host.to_owned(),
+            MirrorConfig {
+                endpoints,
+                ..MirrorConfig::default()
+            },
+        )
+    });
+    others.chain([("docker.io".to_owned(), hub)]).collect()
+}
+
+/// How long something answers without asking again: a duration, or `"forever"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FreshFor {
+    /// So long after it was last checked.
+    Within(Duration),
+    /// It is never asked about again.
+    Forever,
+}
+
+const FOREVER: &str = "forever";
+
+impl FromStr for FreshFor {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == FOREVER {
+            return Ok(Self::Forever);
+        }
+        let duration = text.parse::<SignedDuration>()?;
+        Ok(Self::Within(Duration::try_from(duration)?))
+    }
+}
+
+impl fmt::Display for FreshFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Within(duration) => match SignedDuration::try_from(*duration) {
+                Ok(duration) => write!(f, "{duration:#}"),
+                Err(_) => f.write_str(FOREVER),
+            },
+            Self::Forever => f.write_str(FOREVER),
+        }
+    }
+}
+
+impl Serialize for FreshFor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for FreshFor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|error| {
+            let expected = "a duration such as \"5m\", or \"forever\"";
+            de::Error::custom(format!("{text:?} is not {expected} ({error})"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_with_an_endpoint_is_enough() {
+        let config: MirrorConfig = toml::from_str(r#"endpoints = ["http://h:5000"]"#).unwrap();
+        let endpoints = vec!["http://h:5000".to_owned()];
+        assert_eq!(
+            config,
+            MirrorConfig {
+                endpoints,
+                ..MirrorConfig::default()
+            }
+        );
+    }
+
+    #[test]
+    fn durations_are_read_and_printed_in_words() {
+        let text = "fresh_for = \"90m\"\nconnect = \"250ms\"\nrevalidate = \"1.5s\"";
+        let config: MirrorConfig = toml::from_str(text).unwrap();
+        assert_eq!(
+            config.fresh_for,
+            FreshFor::Within(Duration::from_secs(5400))
+        );
+        assert_eq!(config.connect, Duration::from_millis(250));
+        assert_eq!(config.revalidate, Duration::from_millis(1500));
+        let printed = toml::to_string(&config).unwrap();
+        assert!(printed.contains("fresh_for = \"1h 30m\""), "{printed}");
+        assert_eq!(toml::from_str::<MirrorConfig>(&printed).unwrap(), config);
+    }
+
+    #[test]
+    fn forever_is_a_duration() {
+        let config: MirrorConfig = toml::from_str("fresh_for = \"forever\"").unwrap();
+        assert_eq!(config.fresh_for, FreshFor::Forever);
+        assert!(
+            toml::to_string(&config)
+                .unwrap()
+                .contains("fresh_for = \"forever\"")
+        );
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_durations_are_named() {
+        let unknown = toml::from_str::<MirrorConfig>("endpoint = \"x\"")
+            .unwrap_err()
+            .to_string();
+        assert!(unknown.contains("unknown field `endpoint`"), "{unknown}");
+        let negative = toml::from_str::<MirrorConfig>("fresh_for = \"-5m\"").unwrap_err();
+        assert!(
+            negative.to_string().contains("\"-5m\" is not a duration"),
+            "{negative}"
+        );
+        assert!(toml::from_str::<MirrorConfig>("silence = \"soon\"").is_err());
+    }
+
+    #[test]
+    fn eight_mirrors_are_built_in() {
+        let builtin = builtin();
+        assert_eq!(builtin.len(), 8);
+        assert_eq!(
+            builtin["docker.io"].endpoints,
+            ["https://registry-1.docker.io"]
+        );
+        assert_eq!(builtin["docker.io"].bare, ["library/*"]);
+        assert_eq!(builtin["quay.io"].endpoints, ["https://quay.io"]);
+    }
+}

@@ -1,0 +1,337 @@
+//! Owns: [`Mirror`], a configured upstream registry, checked; and [`Endpoint`], the place it is asked at.
+//!
+//! Promises: a `Mirror` that exists can be asked: its URLs, hosts and deadlines make sense.
+//! Never: resolves a name or opens a connection.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::oci;
+
+use super::config::{FreshFor, MirrorConfig};
+use super::error::{Place, authority};
+
+/// A configured upstream registry.
+#[derive(Debug)]
+pub struct Mirror {
+    key: String,
+    endpoint: Endpoint,
+    token_realm: Option<Url>,
+    ns: Vec<String>,
+    bare: Vec<String>,
+    hosts: Vec<String>,
+    fresh_for: FreshFor,
+    deadlines: Deadlines,
+}
+
+/// How long an upstream may keep us waiting, each from the moment before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadlines {
+    pub(super) connect: Duration,
+    pub(super) first_byte: Duration,
+    pub(super) silence: Duration,
+    pub(super) revalidate: Duration,
+}
+
+/// Names that have always meant Docker Hub.
+const HUB: &str = "docker.io";
+const HUB_ALIASES: [&str; 2] = ["index.docker.io", "registry-1.docker.io"];
+
+impl Mirror {
+    /// Checks one table.
+    pub fn new(key: &str, config: &MirrorConfig) -> Result<Self, InvalidMirror> {
+        if !oci::is_component(key) {
+            return Err(InvalidMirror::Key {
+                key: key.to_owned(),
+            });
+        }
+        let endpoint = endpoint(key, &config.endpoints)?;
+        let token_realm = token_realm(key, config.token_realm.as_deref(), &endpoint)?;
+        let mut ns = hosts(key, "ns", &config.ns, true)?;
+        if key == HUB {
+            ns.extend(
+                HUB_ALIASES
+                    .into_iter()
+                    .filter(|alias| !config.ns.iter().any(|n| n == alias))
+                    .map(str::to_owned),
+            );
+        }
+        Ok(Self {
+            key: key.to_owned(),
+            token_realm,
+            ns,
+            bare: config.bare.clone(),
+            hosts: hosts(key, "hosts", &config.hosts, false)?,
+            fresh_for: config.fresh_for,
+            deadlines: deadlines(key, config)?,
+            endpoint,
+        })
+    }
+
+    /// Its identity: path prefix and storage key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Where it is asked.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Hosts other than the key, in lower case, whose `?ns=` means this mirror (Docker Hub's old names included).
+    pub fn ns(&self) -> &[String] {
+        &self.ns
+    }
+
+    /// Patterns of bare names that are this mirror's, as configured.
+    pub fn bare(&self) -> &[String] {
+        &self.bare
+    }
+
+    /// `Host` headers, in lower case and without port, that select this mirror.
+    pub fn hosts(&self) -> &[String] {
+        &self.hosts
+    }
+
+    /// Whether this is Docker Hub, where a name of one component is short for `library/` and that name.
+    pub fn has_library(&self) -> bool {
+        let host = self.endpoint.host();
+        self.key == HUB || host == HUB || host.ends_with(".docker.io")
+    }
+
+    /// How long a tag answers without asking.
+    pub fn fresh_for(&self) -> FreshFor {
+        self.fresh_for
+    }
+
+    /// How long a revalidation may keep a client waiting that could have a stale answer.
+    pub fn revalidate(&self) -> Duration {
+        self.deadlines.revalidate
+    }
+
+    pub(super) fn deadlines(&self) -> Deadlines {
+        self.deadlines
+    }
+
+    pub(super) fn token_realm(&self) -> Option<&Url> {
+        self.token_realm.as_ref()
+    }
+}
+
+/// The mirrors of a whole `[mirror]` section that are enabled, in the order of their keys.
+pub fn mirrors(
+    section: &BTreeMap<String, MirrorConfig>,
+) -> Result<Vec<Arc<Mirror>>, InvalidMirror> {
+    let enabled = section.iter().filter(|(_, config)| config.enabled);
+    enabled
+        .map(|(key, config)| Mirror::new(key, config).map(Arc::new))
+        .collect()
+}
+
+/// Scheme, host and port of a registry. `Display` is `host[:port]`.
+#[derive(Debug)]
+pub struct Endpoint {
+    url: Url,
+    authority: Arc<str>,
+}
+
+impl Endpoint {
+    /// The host, a name in lower case or an address (IPv6 in brackets).
+    pub fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// The endpoint's URL with this path, which must come from typed names only.
+    pub(super) fn at(&self, path: &str) -> Url {
+        let mut url = self.url.clone();
+        url.set_path(path);
+        url
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place::endpoint(Arc::clone(&self.authority))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.authority)
+    }
+}
+
+/// A mirror table that says something impossible. Each names the key, the value, and what is accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMirror {
+    /// The key is a path component of image names, so it must look like one.
+    #[error(
+        "mirror.{key:?}: a mirror's key is one component of an image name: lower-case letters and digits, with '.', '_' or '-' between them (a port goes into `ns`)"
+    )]
+    Key {
+        /// As written.
+        key: String,
+    },
+    /// No endpoint.
+    #[error("mirror.{key:?}.endpoints is missing: it takes one URL, such as [\"https://{key}\"]")]
+    NoEndpoint {
+        /// The mirror's key.
+        key: String,
+    },
+    /// More endpoints than wharf can use.
+    #[error("mirror.{key:?}.endpoints has {count} entries: exactly one is accepted")]
+    Endpoints {
+        /// The mirror's key.
+        key: String,
+        /// How many there are.
+        count: usize,
+    },
+    /// A URL with too much in it, or none at all.
+    #[error(
+        "mirror.{key:?}.endpoints = [{value:?}]: accepted is http:// or https:// with a host and perhaps a port, no user, path or query"
+    )]
+    Endpoint {
+        /// The mirror's key.
+        key: String,
+        /// As written.
+        value: String,
+    },
+    /// A token endpoint that cannot be one.
+    #[error("mirror.{key:?}.token_realm = {value:?}: accepted is {accepted}")]
+    TokenRealm {
+        /// The mirror's key.
+        key: String,
+        /// As written.
+        value: String,
+        /// What would do.
+        accepted: &'static str,
+    },
+    /// `ns` or `hosts` with something that is no host.
+    #[error("mirror.{key:?}.{field} has {value:?}: accepted is {accepted}")]
+    Host {
+        /// The mirror's key.
+        key: String,
+        /// `ns` or `hosts`.
+        field: &'static str,
+        /// As written.
+        value: String,
+        /// What would do.
+        accepted: &'static str,
+    },
+    /// A deadline that passes before it starts.
+    #[error("mirror.{key:?}.{field} = \"0s\": accepted is any longer time, such as \"10s\"")]
+    Deadline {
+        /// The mirror's key.
+        key: String,
+        /// Which.
+        field: &'static str,
+    },
+}
+
+fn endpoint(key: &str, values: &[String]) -> Result<Endpoint, InvalidMirror> {
+    let key = key.to_owned();
+    let [value] = values else {
+        let count = values.len();
+        let several = || InvalidMirror::Endpoints {
+            key: key.clone(),
+            count,
+        };
+        return Err(if count == 0 {
+            InvalidMirror::NoEndpoint { key }
+        } else {
+            several()
+        });
+    };
+    let url = web_url(value).filter(|url| url.path() == "/" && url.query().is_none());
+    let url = url.ok_or_else(|| InvalidMirror::Endpoint {
+        key,
+        value: value.clone(),
+    })?;
+    Ok(Endpoint {
+        authority: authority(&url).into(),
+        url,
+    })
+}
+
+fn token_realm(
+    key: &str,
+    value: Option<&str>,
+    endpoint: &Endpoint,
+) -> Result<Option<Url>, InvalidMirror> {
+    let Some(value) = value else { return Ok(None) };
+    let invalid = |accepted| InvalidMirror::TokenRealm {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        accepted,
+    };
+    let url = web_url(value)
+        .ok_or_else(|| invalid("the http:// or https:// URL of a token endpoint, without user"))?;
+    if endpoint.is_https() && url.scheme() != "https" {
+        return Err(invalid("an https:// URL, because the endpoint is https"));
+    }
+    Ok(Some(url))
+}
+
+fn web_url(value: &str) -> Option<Url> {
+    let url = Url::parse(value).ok()?;
+    let web = matches!(url.scheme(), "http" | "https") && url.has_host();
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    (web && anonymous && url.fragment().is_none()).then_some(url)
+}
+
+fn hosts(
+    key: &str,
+    field: &'static str,
+    values: &[String],
+    ports: bool,
+) -> Result<Vec<String>, InvalidMirror> {
+    let accepted = if ports {
+        "a host, perhaps with a port"
+    } else {
+        "a host without port"
+    };
+    let parse = |value: &String| {
+        let url = web_url(&format!("http://{value}/"));
+        // Port 80 would vanish in the parsed URL, so the shape is looked at, not the result.
+        let plain = url.filter(|url| url.path() == "/" && url.query().is_none());
+        let port = value
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| !port.ends_with(']'));
+        plain
+            .filter(|_| ports || !port)
+            .map(|_| value.to_ascii_lowercase())
+            .ok_or_else(|| InvalidMirror::Host {
+                key: key.to_owned(),
+                field,
+                value: value.clone(),
+                accepted,
+            })
+    };
+    values.iter().map(parse).collect()
+}
+
+fn deadlines(key: &str, config: &MirrorConfig) -> Result<Deadlines, InvalidMirror> {
+    let nonzero = |field, value: Duration| {
+        let error = InvalidMirror::Deadline {
+            key: key.to_owned(),
+            field,
+        };
+        if value.is_zero() {
+            Err(error)
+        } else {
+            Ok(value)
+        }
+    };
+    Ok(Deadlines {
+        connect: nonzero("connect", config.connect)?,
+        first_byte: nonzero("first_byte", config.first_byte)?,
+        silence: nonzero("silence", config.silence)?,
+        revalidate: nonzero("revalidate", config.revalidate)?,
+    })
+}

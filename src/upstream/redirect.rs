@@ -1,0 +1,97 @@
+//! Owns: following redirects, hop by hop, under the guards.
+//!
+//! Promises: at most [`MAX_REDIRECTS`]; `Authorization` goes no further than the scheme, host and port it is meant for;
+//! every hop has its own deadlines. Never keeps a redirect's URL: it is signed, and good for minutes.
+//! Dropped: the request under way is given up.
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION};
+use reqwest::{Method, Response};
+use url::Url;
+
+use super::Tally;
+use super::error::{Error, Fault, Place};
+use super::guard::{self, Targets};
+use super::mirror::Deadlines;
+use super::wire::{Hop, Wire};
+
+const MAX_REDIRECTS: usize = 10;
+
+/// Where a request starts.
+pub(super) struct Start<'a> {
+    pub(super) method: &'a Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) targets: Targets,
+    pub(super) at: Place,
+}
+
+/// The first answer that is no redirect.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) response: Response,
+    pub(super) at: Place,
+    /// Whether it came from another scheme, host or port than the one first asked.
+    pub(super) elsewhere: bool,
+    /// What the party first asked may point to.
+    pub(super) targets: Targets,
+}
+
+pub(super) async fn follow(
+    wire: &Wire,
+    start: Start<'_>,
+    limits: Deadlines,
+    tally: &Tally,
+) -> Result<Answer, Error> {
+    let Start {
+        method,
+        mut url,
+        mut headers,
+        mut targets,
+        mut at,
+    } = start;
+    let origin = url.origin();
+    for hops in 0..=MAX_REDIRECTS {
+        let hop = Hop {
+            method,
+            url: &url,
+            headers: &headers,
+            targets,
+        };
+        let response = wire.send(hop, limits, &at, tally).await?;
+        if hops == 0 {
+            targets = guard::targets(response.remote_addr());
+        }
+        if !redirects(&response) {
+            let elsewhere = url.origin() != origin;
+            return Ok(Answer {
+                response,
+                at,
+                elsewhere,
+                targets,
+            });
+        }
+        let to = guard::redirect(&url, response.headers().get(LOCATION), targets);
+        let status = Some(response.status().as_u16());
+        let to = to.map_err(|fault| Error::Unusable {
+            at: at.clone(),
+            status,
+            fault,
+        })?;
+        if to.origin() != url.origin() {
+            headers.remove(AUTHORIZATION);
+            at = at.redirected(&to);
+        }
+        url = to;
+    }
+    Err(Error::Unusable {
+        at,
+        status: None,
+        fault: Fault::Redirects {
+            limit: MAX_REDIRECTS,
+        },
+    })
+}
+
+fn redirects(response: &Response) -> bool {
+    matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
+}

@@ -1,0 +1,201 @@
+//! Owns: the HTTP connections to upstreams: one reqwest client per kind of connection, and sending one request on it.
+//!
+//! Promises: HTTP/1.1 (unread bodies of one HTTP/2 connection freeze each other), no redirects, proxies, retries or
+//! decompression of reqwest's own; connect and first-byte deadlines. Without certificate authorities on the machine only https fails, when it is asked.
+//! Dropped: a request that is dropped closes its connection.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use moka::future::Cache;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Method, Request, Response};
+use tokio::time::timeout;
+use url::Url;
+
+use crate::tasks::Tasks;
+
+use super::Tally;
+use super::error::{Cause, Error, Fault, Phase, Place, Step};
+use super::guard::Targets;
+use super::mirror::Deadlines;
+use super::resolve::{Lookups, NoAddress};
+
+const USER_AGENT: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));
+/// Shorter than the idle limit of common servers, so that a connection is seldom used in the moment it is closed.
+const IDLE: Duration = Duration::from_secs(15);
+const LINES: u64 = 1024;
+
+/// All connections of the process.
+#[derive(Clone)]
+pub(super) struct Wire {
+    tasks: Tasks,
+    lookups: Lookups,
+    lines: Cache<Line, reqwest::Client>,
+}
+
+/// One kind of connection; each has its own pool, so that a guarded request never rides on an unguarded connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Line {
+    targets: Targets,
+    tls: bool,
+    connect: Duration,
+}
+
+/// One request as it goes out.
+pub(super) struct Hop<'a> {
+    pub(super) method: &'a Method,
+    pub(super) url: &'a Url,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) targets: Targets,
+}
+
+impl Wire {
+    pub(super) fn new(tasks: Tasks) -> Self {
+        let lines = Cache::builder().max_capacity(LINES).build();
+        Self {
+            lookups: Lookups::new(tasks.clone()),
+            tasks,
+            lines,
+        }
+    }
+
+    /// Sends one request and waits for the head of its answer.
+    pub(super) async fn send(
+        &self,
+        hop: Hop<'_>,
+        limits: Deadlines,
+        at: &Place,
+        tally: &Tally,
+    ) -> Result<Response, Error> {
+        let tls = hop.url.scheme() == "https";
+        let line = Line {
+            targets: hop.targets,
+            tls,
+            connect: limits.connect,
+        };
+        let client = self.line(line, at).await?;
+        let mut request = Request::new(hop.method.clone(), hop.url.clone());
+        *request.headers_mut() = hop.headers.clone();
+        tally.add();
+        match timeout(limits.first_byte, client.execute(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(failure(error, at, limits)),
+            Err(_) => Err(Error::Timeout {
+                at: at.clone(),
+                phase: Phase::FirstByte,
+                within: limits.first_byte,
+            }),
+        }
+    }
+
+    async fn line(&self, line: Line, at: &Place) -> Result<reqwest::Client, Error> {
+        let lookups = self.lookups.clone();
+        let unreachable = |step, cause| Error::Unreachable {
+            at: at.clone(),
+            step,
+            cause,
+        };
+        let built = self.lines.try_get_with(line, async {
+            // Reading the certificate authorities is file work. A failure is not kept: they may be there the next time.
+            let built = self.tasks.blocking(move || build(line, &lookups)).await;
+            built
+                .map_err(|lost| (Step::Stopped, Cause::new(lost)))?
+                .map_err(|error| (Step::Roots, Cause::new(error)))
+        });
+        built
+            .await
+            .map_err(|failed| unreachable(failed.0, failed.1.clone()))
+    }
+}
+
+fn build(line: Line, lookups: &Lookups) -> reqwest::Result<reqwest::Client> {
+    let identity = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
+    let builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .default_headers(identity)
+        .http1_only()
+        .redirect(Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .connect_timeout(line.connect)
+        .pool_idle_timeout(IDLE)
+        .dns_resolver(lookups.resolver(line.targets));
+    // An empty set of authorities instead of the platform's: plain http works without any.
+    if line.tls {
+        builder.build()
+    } else {
+        builder.tls_certs_only([]).build()
+    }
+}
+
+/// What a failed send means.
+fn failure(error: reqwest::Error, at: &Place, limits: Deadlines) -> Error {
+    let at = at.clone();
+    if error.is_timeout() {
+        return Error::Timeout {
+            at,
+            phase: Phase::Connect,
+            within: limits.connect,
+        };
+    }
+    if let Some(NoAddress::Forbidden { host }) = find::<NoAddress>(&error) {
+        let fault = Fault::PrivateTarget { host: host.clone() };
+        return Error::Unusable {
+            at,
+            status: None,
+            fault,
+        };
+    }
+    if error.is_builder() {
+        // A URL that is no URI; ours all are, so it came with a redirect or a challenge.
+        return Error::Unusable {
+            at,
+            status: None,
+            fault: Fault::NoLocation,
+        };
+    }
+    Error::Unreachable {
+        at,
+        step: step(&error),
+        cause: Cause::new(error.without_url()),
+    }
+}
+
+fn step(error: &reqwest::Error) -> Step {
+    if error.is_dns() {
+        return Step::Name;
+    }
+    if !error.is_connect() {
+        return Step::Answer;
+    }
+    // The TLS layer reports what it dislikes as invalid data, or as an end where there should be none.
+    let tls = find::<io::Error>(error).is_some_and(is_tls);
+    if tls { Step::Tls } else { Step::Connect }
+}
+
+fn is_tls(error: &io::Error) -> bool {
+    let wrapped = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<io::Error>());
+    let kind = wrapped.unwrap_or(error).kind();
+    matches!(
+        kind,
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
+}
+
+/// The first error of this type in the chain.
+fn find<E: StdError + 'static>(error: &reqwest::Error) -> Option<&E> {
+    let mut next = error.source();
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
