@@ -126,7 +126,9 @@ impl Harbour {
     }
 }
 
-const DAMAGES: [(&str, fn(&Harbour)); 3] = [
+type Damage = fn(&Harbour);
+
+const DAMAGES: [(&str, Damage); 3] = [
     ("deleted", Harbour::delete),
     ("truncated", Harbour::truncate),
     ("flipped", Harbour::flip),

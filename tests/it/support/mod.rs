@@ -21,10 +21,8 @@ pub(crate) const GUARD: Duration = Duration::from_secs(30);
 
 /// Awaits an event that must come; panics with `what` when it does not.
 pub(crate) async fn soon<F: Future>(what: &str, event: F) -> F::Output {
-    match tokio::time::timeout(GUARD, event).await {
-        Ok(output) => output,
-        Err(_) => panic!("waited {GUARD:?} in vain for: {what}"),
-    }
+    let within = tokio::time::timeout(GUARD, event).await;
+    within.unwrap_or_else(|_| panic!("waited {GUARD:?} in vain for: {what}"))
 }
 
 /// True when `event` has not happened within `span`. For "this must not happen", which has no event of its own.

@@ -121,7 +121,7 @@ impl Reply {
                 self = Self::ok(
                     "text/html",
                     &Content::of("<html><h1>Please log in</h1></html>"),
-                )
+                );
             }
             Act::Body(content) => {
                 self.range = 0..content.len();
@@ -187,29 +187,28 @@ impl Reply {
         } else {
             "HTTP/1.1"
         };
-        let mut head = format!("{version} {} Scripted\r\n", self.status);
         let left_out = |name: &str| {
             self.headers
                 .iter()
                 .any(|(key, _)| key.strip_prefix('-') == Some(name))
         };
         let said = |name: &str| self.headers.iter().any(|(key, _)| key == name);
-        for (name, value) in &self.headers {
-            if !name.starts_with('-') && !left_out(name) {
-                head.push_str(&format!("{name}: {value}\r\n"));
-            }
-        }
+        let mut lines = vec![format!("{version} {} Scripted", self.status)];
+        let told = self
+            .headers
+            .iter()
+            .filter(|(name, _)| !name.starts_with('-') && !left_out(name));
+        lines.extend(told.map(|(name, value)| format!("{name}: {value}")));
         match self.framing {
             Framing::Length if said("content-length") || left_out("content-length") => {}
-            Framing::Length => head.push_str(&format!(
-                "content-length: {}\r\n",
+            Framing::Length => lines.push(format!(
+                "content-length: {}",
                 self.range.end - self.range.start
             )),
-            Framing::Chunked => head.push_str("transfer-encoding: chunked\r\n"),
-            Framing::Close => head.push_str("connection: close\r\n"),
+            Framing::Chunked => lines.push("transfer-encoding: chunked".to_owned()),
+            Framing::Close => lines.push("connection: close".to_owned()),
         }
-        head.push_str("\r\n");
-        head
+        lines.join("\r\n") + "\r\n\r\n"
     }
 
     /// Writes the body; returns how to break off when the script says so.
