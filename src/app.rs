@@ -64,10 +64,10 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
 
 /// The first lines of the log: where it listens, where it stores, what it mirrors.
 fn announce(config: &Config, plan: &Plan) {
-    info!(address = %config.server.listen, "listening");
-    info!(path = %config.store.path.display(), index = %config.store.index().display(), "storing");
+    info!("listening on {}", config.server.listen);
+    info!("storing in {}, the index in {}", config.store.path.display(), config.store.index_path().display());
     let keys: Vec<&str> = plan.mirrors.iter().map(|mirror| mirror.key()).collect();
-    info!(registries = keys.join(" "), "mirroring");
+    info!("mirroring {}", keys.join(", "));
 }
 
 /// The signals that ask a process to end.

@@ -70,7 +70,7 @@ impl Config {
     /// The configuration as a file that would give it.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         let mut effective = self.clone();
-        effective.store.index = Some(self.store.index());
+        effective.store.index = Some(self.store.index_path());
         toml::to_string_pretty(&effective)
     }
 }

@@ -25,7 +25,7 @@ impl Default for Config {
 
 impl Config {
     /// Where the index is.
-    pub fn index(&self) -> PathBuf {
+    pub fn index_path(&self) -> PathBuf {
         self.index.clone().unwrap_or_else(|| self.path.join("index"))
     }
 
@@ -73,8 +73,8 @@ mod tests {
     #[test]
     fn the_index_is_inside_the_store_unless_said_otherwise() {
         let said = Config { path: "/a".into(), index: Some("/b".into()) };
-        assert_eq!(said.index(), Path::new("/b"));
-        assert_eq!(Config { path: "/a".into(), index: None }.index(), Path::new("/a/index"));
+        assert_eq!(said.index_path(), Path::new("/b"));
+        assert_eq!(Config { path: "/a".into(), index: None }.index_path(), Path::new("/a/index"));
     }
 
     #[test]
