@@ -174,7 +174,13 @@ async fn when_sqlite_gives_up_the_transaction_everybody_hears_it_and_later_steps
     drop(held);
 
     for failed in [before, fatal, after] {
-        assert!(matches!(failed.await.unwrap(), Err(Error::Batch { .. })));
+        let Err(Error::Batch { source, .. }) = failed.await.unwrap() else {
+            panic!()
+        };
+        assert!(
+            matches!(*source, Error::Write { .. }),
+            "the cause: {source}"
+        );
     }
     assert!(!stored(&index, digest("before")).await);
     other.execute_batch("DROP TRIGGER t").unwrap();
