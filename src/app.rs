@@ -65,7 +65,11 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
 /// The first lines of the log: where it listens, where it stores, what it mirrors.
 fn announce(config: &Config, plan: &Plan) {
     info!("listening on {}", config.server.listen);
-    info!("storing in {}, the index in {}", config.store.path.display(), config.store.index_path().display());
+    info!(
+        "storing in {}, the index in {}",
+        config.store.path.display(),
+        config.store.index_path().display()
+    );
     let keys: Vec<&str> = plan.mirrors.iter().map(|mirror| mirror.key()).collect();
     info!("mirroring {}", keys.join(", "));
 }
@@ -79,7 +83,10 @@ struct Stop {
 impl Stop {
     /// From here on the signals no longer kill.
     fn listen() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn asked(mut self) {
