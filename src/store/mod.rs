@@ -28,8 +28,9 @@ use index::Index;
 use lock::Lock;
 
 pub use config::{Config, InvalidConfig};
-pub use content::arriving::{Arriving, Cut, Ending, Reader};
+pub use content::arriving::{Arriving, Ending};
 pub use content::blob::{Attempt, Blob, Extent};
+pub use content::reader::{Cut, Reader};
 pub use content::staging::{Staged, Unproven, Verified};
 pub use error::Error;
 pub use index::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow};

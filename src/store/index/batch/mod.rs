@@ -19,7 +19,7 @@ use crate::store::index::facts::{Fact, FileStep};
 use crate::store::index::generation::{Generations, Shard};
 use crate::store::index::notes::Progress;
 use crate::store::index::schema::{self, Durability};
-use crate::store::index::sql;
+use crate::store::index::{sql, staged};
 
 /// What a caller wants done, and where it waits for the answer.
 pub(super) struct Op {
@@ -169,15 +169,11 @@ impl Batches {
     }
 
     fn begin(&mut self, durability: Durability) -> Result<(), Error> {
-        let begun = || {
-            if self.durability != durability {
-                schema::set_durability(&self.connection, durability)?;
-            }
-            self.execute("BEGIN IMMEDIATE")
-        };
-        begun().map_err(failed_to("begin"))?;
-        self.durability = durability;
-        Ok(())
+        if self.durability != durability {
+            schema::set_durability(&self.connection, durability).map_err(failed_to("begin"))?;
+            self.durability = durability;
+        }
+        self.execute("BEGIN IMMEDIATE").map_err(failed_to("begin"))
     }
 
     /// Makes one change. The outer error is the transaction's: SQLite gives up all of it when a disk is full or broken.
@@ -188,14 +184,12 @@ impl Batches {
             connection: &self.connection,
             effects,
         });
-        if self.connection.is_autocommit() {
-            return Err(changed
-                .err()
-                .unwrap_or_else(|| failed_to("continue")(rusqlite::Error::InvalidQuery)));
-        }
-        if changed.is_err() {
-            self.execute("ROLLBACK TO op")
-                .map_err(failed_to("continue"))?;
+        match changed {
+            Err(lost) if self.connection.is_autocommit() => return Err(lost),
+            Err(_) => self
+                .execute("ROLLBACK TO op")
+                .map_err(failed_to("continue"))?,
+            Ok(()) => {}
         }
         self.execute("RELEASE op").map_err(failed_to("continue"))?;
         Ok(changed)
@@ -211,7 +205,7 @@ impl Batches {
             return Ok(());
         }
         let change: Change = Box::new(move |tx| {
-            let written = super::staged::write_progress(tx, &noted);
+            let written = staged::write_progress(tx, &noted);
             written.map_err(|source| Error::Write {
                 fact: Box::new(Fact::Progress),
                 source,

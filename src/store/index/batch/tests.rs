@@ -1,5 +1,8 @@
 use std::io;
 use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::oci::Digest;
@@ -171,7 +174,13 @@ async fn when_sqlite_gives_up_the_transaction_everybody_hears_it_and_later_steps
     drop(held);
 
     for failed in [before, fatal, after] {
-        assert!(matches!(failed.await.unwrap(), Err(Error::Batch { .. })));
+        let Err(Error::Batch { source, .. }) = failed.await.unwrap() else {
+            panic!()
+        };
+        assert!(
+            matches!(*source, Error::Write { .. }),
+            "the cause: {source}"
+        );
     }
     assert!(!stored(&index, digest("before")).await);
     other.execute_batch("DROP TRIGGER t").unwrap();
@@ -205,4 +214,49 @@ async fn a_step_is_done_before_its_row_and_its_directory_is_there() {
             modified_ns: 7
         })
     );
+}
+
+#[test]
+fn a_lazy_batch_that_could_not_begin_does_not_make_the_next_one_lazy() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.sqlite3");
+    let connection = schema::open_writer(&path).unwrap();
+    connection.busy_timeout(Duration::ZERO).unwrap();
+    let mut batches = Batches::new(connection, Arc::new(Generations::new()));
+    let synchronous = |batches: &Batches| -> i64 {
+        batches
+            .connection
+            .pragma_query_value(None, "synchronous", |row| row.get(0))
+            .unwrap()
+    };
+    let noted = HashMap::from([(
+        1,
+        Progress {
+            length: None,
+            pieces: vec![],
+        },
+    )]);
+
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    batches.write(vec![], noted);
+    assert_eq!(synchronous(&batches), 1, "NORMAL");
+    other.execute_batch("COMMIT").unwrap();
+
+    let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    let (to, mut answer) = oneshot::channel();
+    let answer_to = Answer {
+        fact: Box::new(Fact::Progress),
+        to,
+        _place: place,
+    };
+    batches.write(
+        vec![Op {
+            change: Box::new(|_| Ok(())),
+            answer: answer_to,
+        }],
+        HashMap::new(),
+    );
+    answer.try_recv().unwrap().unwrap();
+    assert_eq!(synchronous(&batches), 2, "FULL");
 }
