@@ -1,1 +1,5 @@
 //! server
+
+mod config;
+
+pub use config::Config;
