@@ -36,6 +36,10 @@ fn filter() -> Result<EnvFilter, Error> {
     let info = || EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
     info().try_from_env().or_else(|error| {
         let absent = error.source().and_then(|cause| cause.downcast_ref()) == Some(&VarError::NotPresent);
-        if absent { Ok(info().parse_lossy("")) } else { Err(Error::Filter(error)) }
+        if absent {
+            Ok(info().parse_lossy(""))
+        } else {
+            Err(Error::Filter(error))
+        }
     })
 }

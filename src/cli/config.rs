@@ -25,7 +25,10 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 
 fn check(file: ConfigFile) -> Result<(), Failure> {
     let config = Config::load(file.path.as_deref())?;
-    app::check(&config).map_err(|source| Failure::Invalid { file: file.path, source })?;
+    app::check(&config).map_err(|source| Failure::Invalid {
+        file: file.path,
+        source,
+    })?;
     io::stdout().write_all(config.to_toml()?.as_bytes())?;
     Ok(())
 }

@@ -16,12 +16,18 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let config = Config::load(file.path.as_deref())?;
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?;
     let served = runtime.block_on(app::serve(&config));
     runtime.shutdown_timeout(LAST_WAIT);
     served.map_err(|error| {
         if let app::Error::Invalid(source) = error {
-            Failure::Invalid { file: file.path, source }
+            Failure::Invalid {
+                file: file.path,
+                source,
+            }
         } else {
             Failure::Serve(error)
         }

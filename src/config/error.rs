@@ -100,14 +100,22 @@ impl fmt::Display for Place {
 /// The key as TOML would have it: `mirror."docker.io".ns`.
 fn dotted(path: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let part = |part: &String| if part.chars().all(plain) { part.clone() } else { format!("{part:?}") };
+    let part = |part: &String| {
+        if part.chars().all(plain) {
+            part.clone()
+        } else {
+            format!("{part:?}")
+        }
+    };
     path.iter().map(part).collect::<Vec<_>>().join(".")
 }
 
 fn near(place: &Place, accepted: &[&str]) -> String {
     /// Of 1; a letter too few, too many or swapped is above it.
     const ALIKE: f64 = 0.85;
-    let Some(name) = place.path().last() else { return String::new() };
+    let Some(name) = place.path().last() else {
+        return String::new();
+    };
     let likeness = |other: &&&str| strsim::jaro_winkler(name, other);
     let nearest = accepted.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     let nearest = nearest.filter(|nearest| likeness(nearest) > ALIKE);
@@ -121,9 +129,10 @@ fn expected(path: &[String], kind: &Kind) -> String {
         [_] | ["mirror", _] => "a table",
         [.., "listen"] => "an IP address and a port, like \"127.0.0.1:5000\"",
         [.., "drain"] => "a duration, like \"30s\"",
-        [.., "client_silence" | "connect" | "first_byte" | "silence" | "revalidate"] => {
-            "a duration longer than nothing, like \"10s\""
-        }
+        [
+            ..,
+            "client_silence" | "connect" | "first_byte" | "silence" | "revalidate",
+        ] => "a duration longer than nothing, like \"10s\"",
         [.., "fresh_for"] => "a duration, like \"5m\", or \"forever\"",
         [.., "names" | "ns" | "hosts"] => "a list of hosts, like [\"registry.example:5000\"]",
         [.., "namespaces" | "bare"] => "a list of patterns, like [\"team/*\"]",

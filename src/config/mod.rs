@@ -14,9 +14,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::server;
-use crate::store;
-use crate::upstream::{self, MirrorConfig};
+use crate::upstream::{MirrorConfig, builtin};
 
 pub use error::{Error, Place};
 use sources::Sources;
@@ -26,9 +24,9 @@ use sources::Sources;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// `[server]`: the side towards clients.
-    pub server: server::Config,
+    pub server: crate::server::Config,
     /// `[store]`: where things are kept.
-    pub store: store::Config,
+    pub store: crate::store::Config,
     /// `[hosted]`: which names are ours.
     pub hosted: HostedConfig,
     /// `[mirror."KEY"]`: the registries that are mirrored, the built-in ones among them.
@@ -45,17 +43,19 @@ pub struct HostedConfig {
 
 impl Default for HostedConfig {
     fn default() -> Self {
-        Self { namespaces: vec!["*".to_owned()] }
+        Self {
+            namespaces: vec!["*".to_owned()],
+        }
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            server: server::Config::default(),
-            store: store::Config::default(),
+            server: crate::server::Config::default(),
+            store: crate::store::Config::default(),
             hosted: HostedConfig::default(),
-            mirror: upstream::builtin(),
+            mirror: builtin(),
         }
     }
 }

@@ -40,7 +40,10 @@ impl Sources {
         let environment = environment
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
             .filter(|(name, _)| name.strip_prefix(PREFIX).is_some_and(|key| key.contains(SEPARATOR)));
-        Ok(Self { file, environment: environment.map(variable).collect::<Result<_, _>>()? })
+        Ok(Self {
+            file,
+            environment: environment.map(variable).collect::<Result<_, _>>()?,
+        })
     }
 
     /// Defaults, the file over them, the environment over both.
@@ -48,36 +51,59 @@ impl Sources {
         let file = self.file.iter().map(|(_, table)| table);
         let environment = self.environment.iter().map(|variable| &variable.table);
         let defaults = Figment::from(Serialized::defaults(Config::default()));
-        let figment = file.chain(environment).fold(defaults, |below, table| below.merge(Serialized::defaults(table)));
+        let figment = file
+            .chain(environment)
+            .fold(defaults, |below, table| below.merge(Serialized::defaults(table)));
         figment.extract().map_err(|error| self.explain(error))
     }
 
     fn explain(&self, error: figment::Error) -> Error {
         let path = error.path;
         if let Kind::UnknownField(_, accepted) = error.kind {
-            return Error::Unknown { place: self.place(path), accepted };
+            return Error::Unknown {
+                place: self.place(path),
+                accepted,
+            };
         }
         // An item of a list is named by its list.
         let list = path.split_last().map(|(_, list)| list.to_vec());
         let list = list.filter(|list| matches!(self.find(list), Some((_, Value::Array(_)))));
         let path = list.unwrap_or(path);
-        let value = self.find(&path).map_or_else(String::new, |(_, value)| value.to_string());
-        Error::Value { place: self.place(path), value, kind: Box::new(error.kind) }
+        let value = self
+            .find(&path)
+            .map_or_else(String::new, |(_, value)| value.to_string());
+        Error::Value {
+            place: self.place(path),
+            value,
+            kind: Box::new(error.kind),
+        }
     }
 
     fn place(&self, path: Vec<String>) -> Place {
         match self.find(&path) {
-            Some((Said::Variable(name), _)) => Place::Variable { name: name.to_owned(), path },
-            Some((Said::File(file), _)) => Place::File { file: file.to_owned(), path },
+            Some((Said::Variable(name), _)) => Place::Variable {
+                name: name.to_owned(),
+                path,
+            },
+            Some((Said::File(file), _)) => Place::File {
+                file: file.to_owned(),
+                path,
+            },
             None => Place::Default { path },
         }
     }
 
     /// Who had the last word about a key, and what it was.
     fn find(&self, path: &[String]) -> Option<(Said<'_>, &Value)> {
-        let variables = self.environment.iter().rev().map(|variable| (Said::Variable(&variable.name), &variable.table));
+        let variables = self
+            .environment
+            .iter()
+            .rev()
+            .map(|variable| (Said::Variable(&variable.name), &variable.table));
         let file = self.file.iter().map(|(file, table)| (Said::File(file), table));
-        variables.chain(file).find_map(|(said, table)| Some((said, look_up(table, path)?)))
+        variables
+            .chain(file)
+            .find_map(|(said, table)| Some((said, look_up(table, path)?)))
     }
 }
 
@@ -90,21 +116,34 @@ enum Said<'a> {
 fn look_up<'a>(table: &'a Table, path: &[String]) -> Option<&'a Value> {
     let (first, rest) = path.split_first()?;
     let found = table.get(first)?;
-    if rest.is_empty() { Some(found) } else { look_up(found.as_table()?, rest) }
+    if rest.is_empty() {
+        Some(found)
+    } else {
+        look_up(found.as_table()?, rest)
+    }
 }
 
 fn read_file(path: &Path) -> Result<Table, Error> {
-    let text = fs::read_to_string(path).map_err(|source| Error::Read { file: path.to_owned(), source })?;
+    let text = fs::read_to_string(path).map_err(|source| Error::Read {
+        file: path.to_owned(),
+        source,
+    })?;
     text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = 1 + before.matches('\n').count();
-        Error::Syntax { file: path.to_owned(), line, message: error.message().to_owned() }
+        Error::Syntax {
+            file: path.to_owned(),
+            line,
+            message: error.message().to_owned(),
+        }
     })
 }
 
 /// The value is TOML where it reads as TOML (`["a", "b"]`, `true`), and a string otherwise.
 fn variable((name, value): (String, OsString)) -> Result<Variable, Error> {
-    let Ok(value) = value.into_string() else { return Err(Error::NotUnicode { name }) };
+    let Ok(value) = value.into_string() else {
+        return Err(Error::NotUnicode { name });
+    };
     let value = value.parse().unwrap_or(Value::String(value));
     let key = name.strip_prefix(PREFIX).unwrap_or(&name).to_lowercase();
     let nest = |inner: Value, key: &str| Value::Table(Table::from_iter([(key.to_owned(), inner)]));
@@ -115,6 +154,9 @@ fn variable((name, value): (String, OsString)) -> Result<Variable, Error> {
         | Value::Float(_)
         | Value::Boolean(_)
         | Value::Datetime(_)
-        | Value::Array(_) => Ok(Variable { name, table: Table::new() }),
+        | Value::Array(_) => Ok(Variable {
+            name,
+            table: Table::new(),
+        }),
     }
 }

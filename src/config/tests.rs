@@ -11,7 +11,9 @@ fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Config, Erro
     let path = place.path().join("wharf.toml");
     #[expect(clippy::disallowed_methods, reason = "a test's own file")]
     fs::write(&path, file.unwrap_or_default()).unwrap();
-    let environment = environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let environment = environment
+        .iter()
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)));
     Sources::read(file.map(|_| path.as_path()), environment)?.extract()
 }
 
@@ -73,7 +75,11 @@ fn variables_hold_toml_or_text() {
 
 #[test]
 fn variables_of_kubernetes_and_of_others_are_left_alone() {
-    let others = [("WHARF_PORT", "tcp://10.0.0.1:5000"), ("WHARF_SERVICE_HOST", "x"), ("XWHARF_SERVER__LISTEN", "x")];
+    let others = [
+        ("WHARF_PORT", "tcp://10.0.0.1:5000"),
+        ("WHARF_SERVICE_HOST", "x"),
+        ("XWHARF_SERVER__LISTEN", "x"),
+    ];
     assert_eq!(load(None, &others).unwrap(), Config::default());
 }
 
@@ -84,30 +90,63 @@ fn an_unknown_key_is_named_with_what_is_accepted() {
         "wharf.toml: server.listen_on: unknown key; accepted here: listen, names, drain, client_silence; \
          did you mean listen?"
     );
-    assert_eq!(complaint("[store]\nmax_size = '1GiB'\n"), "wharf.toml: store.max_size: unknown key; accepted here: path, index");
+    assert_eq!(
+        complaint("[store]\nmax_size = '1GiB'\n"),
+        "wharf.toml: store.max_size: unknown key; accepted here: path, index"
+    );
     assert_eq!(
         complaint("[acces]\nanonymous = []\n"),
         "wharf.toml: acces: unknown key; accepted here: server, store, hosted, mirror"
     );
     let mirror = complaint("[mirror.'docker.io']\nendpoint = 'https://x'\n");
-    assert!(mirror.starts_with("wharf.toml: mirror.\"docker.io\".endpoint: unknown key; accepted here: "), "{mirror}");
+    assert!(
+        mirror.starts_with("wharf.toml: mirror.\"docker.io\".endpoint: unknown key; accepted here: "),
+        "{mirror}"
+    );
     assert!(mirror.ends_with("; did you mean endpoints?"), "{mirror}");
     let variable = complaint_about("WHARF_SERVER__LISTE", "x");
-    assert!(variable.starts_with("WHARF_SERVER__LISTE: unknown key; accepted here: listen,"), "{variable}");
+    assert!(
+        variable.starts_with("WHARF_SERVER__LISTE: unknown key; accepted here: listen,"),
+        "{variable}"
+    );
     assert!(complaint_about("WHARF___", "x").starts_with("WHARF___: unknown key"));
-    assert!(complaint_about("WHARF_PORT__A", "x").starts_with("WHARF_PORT__A: unknown key"), "the top of the chain");
+    assert!(
+        complaint_about("WHARF_PORT__A", "x").starts_with("WHARF_PORT__A: unknown key"),
+        "the top of the chain"
+    );
 }
 
 #[test]
 fn a_wrong_value_is_named_with_what_is_expected() {
     for (file, expected) in [
-        ("[server]\nlisten = 'x'", "server.listen = \"x\": expected an IP address and a port, like \"127.0.0.1:5000\""),
-        ("[server]\nlisten = 5000", "server.listen = 5000: expected an IP address and a port, like \"127.0.0.1:5000\""),
-        ("[server]\ndrain = 30", "server.drain = 30: expected a duration, like \"30s\""),
-        ("[server]\nclient_silence = '0s'", "server.client_silence = \"0s\": expected a duration longer than nothing, like \"10s\""),
-        ("[server]\nnames = ['a', 3]", "server.names = [\"a\", 3]: expected a list of hosts, like [\"registry.example:5000\"]"),
-        ("[store]\npath = ['a']", "store.path = [\"a\"]: expected a directory, like \"/var/lib/wharf\""),
-        ("[mirror.'quay.io']\nfresh_for = 'always'", "mirror.\"quay.io\".fresh_for = \"always\": expected a duration, like \"5m\", or \"forever\""),
+        (
+            "[server]\nlisten = 'x'",
+            "server.listen = \"x\": expected an IP address and a port, like \"127.0.0.1:5000\"",
+        ),
+        (
+            "[server]\nlisten = 5000",
+            "server.listen = 5000: expected an IP address and a port, like \"127.0.0.1:5000\"",
+        ),
+        (
+            "[server]\ndrain = 30",
+            "server.drain = 30: expected a duration, like \"30s\"",
+        ),
+        (
+            "[server]\nclient_silence = '0s'",
+            "server.client_silence = \"0s\": expected a duration longer than nothing, like \"10s\"",
+        ),
+        (
+            "[server]\nnames = ['a', 3]",
+            "server.names = [\"a\", 3]: expected a list of hosts, like [\"registry.example:5000\"]",
+        ),
+        (
+            "[store]\npath = ['a']",
+            "store.path = [\"a\"]: expected a directory, like \"/var/lib/wharf\"",
+        ),
+        (
+            "[mirror.'quay.io']\nfresh_for = 'always'",
+            "mirror.\"quay.io\".fresh_for = \"always\": expected a duration, like \"5m\", or \"forever\"",
+        ),
         ("[mirror]\nquay = 'x'", "mirror.quay = \"x\": expected a table"),
         ("server = 1", "server = 1: expected a table"),
     ] {
@@ -121,8 +160,13 @@ fn a_wrong_value_is_named_with_what_is_expected() {
 
 #[test]
 fn a_file_that_is_missing_or_no_toml_is_named() {
-    let missing = Sources::read(Some(Path::new("/no/such/wharf.toml")), std::iter::empty()).unwrap_err().to_string();
-    assert!(missing.starts_with("/no/such/wharf.toml: the configuration file cannot be read: "), "{missing}");
+    let missing = Sources::read(Some(Path::new("/no/such/wharf.toml")), std::iter::empty())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        missing.starts_with("/no/such/wharf.toml: the configuration file cannot be read: "),
+        "{missing}"
+    );
     let syntax = complaint("[server]\nlisten = = 'x'\n");
     assert!(syntax.starts_with("wharf.toml: line 2: this is not TOML: "), "{syntax}");
 }

@@ -19,7 +19,10 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { path: PathBuf::from("./wharf-data"), index: None }
+        Self {
+            path: PathBuf::from("./wharf-data"),
+            index: None,
+        }
     }
 }
 
@@ -42,7 +45,10 @@ fn directory(field: &'static str, path: &Path) -> Result<(), InvalidConfig> {
     }
     // One that cannot be looked at may yet be made; if not, opening the store says why.
     match path.metadata() {
-        Ok(found) if !found.is_dir() => Err(InvalidConfig::NoDirectory { field, path: path.to_owned() }),
+        Ok(found) if !found.is_dir() => Err(InvalidConfig::NoDirectory {
+            field,
+            path: path.to_owned(),
+        }),
         Ok(_) | Err(_) => Ok(()),
     }
 }
@@ -72,19 +78,46 @@ mod tests {
 
     #[test]
     fn the_index_is_inside_the_store_unless_said_otherwise() {
-        let said = Config { path: "/a".into(), index: Some("/b".into()) };
+        let said = Config {
+            path: "/a".into(),
+            index: Some("/b".into()),
+        };
         assert_eq!(said.index_path(), Path::new("/b"));
-        assert_eq!(Config { path: "/a".into(), index: None }.index_path(), Path::new("/a/index"));
+        assert_eq!(
+            Config {
+                path: "/a".into(),
+                index: None
+            }
+            .index_path(),
+            Path::new("/a/index")
+        );
     }
 
     #[test]
     fn a_file_is_no_directory() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let config = Config { path: file.path().into(), index: None };
+        let config = Config {
+            path: file.path().into(),
+            index: None,
+        };
         let said = config.check().unwrap_err().to_string();
         assert!(said.starts_with("store.path = \"/"), "{said}");
-        let config = Config { path: std::env::temp_dir(), index: Some("".into()) };
-        assert!(config.check().unwrap_err().to_string().starts_with("store.index = \"\""));
-        Config { path: "/no/such/place/yet".into(), index: None }.check().unwrap();
+        let config = Config {
+            path: std::env::temp_dir(),
+            index: Some("".into()),
+        };
+        assert!(
+            config
+                .check()
+                .unwrap_err()
+                .to_string()
+                .starts_with("store.index = \"\"")
+        );
+        Config {
+            path: "/no/such/place/yet".into(),
+            index: None,
+        }
+        .check()
+        .unwrap();
     }
 }
