@@ -25,7 +25,10 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::Locked { path: store.to_path_buf(), holder: holder(&mut file) });
+                return Err(Error::Locked {
+                    path: store.to_path_buf(),
+                    holder: holder(&mut file),
+                });
             }
             Err(TryLockError::Error(source)) => return Err(at("lock", path)(source)),
         }
@@ -68,7 +71,10 @@ mod tests {
 
         // A lock belongs to an open file, so a second one in this process stands for a second process.
         let refused = Lock::take(store.path()).unwrap_err().to_string();
-        assert!(refused.contains(&format!("pid {} on ", std::process::id())), "{refused}");
+        assert!(
+            refused.contains(&format!("pid {} on ", std::process::id())),
+            "{refused}"
+        );
         assert!(refused.contains("store.path"), "{refused}");
 
         drop(first);
@@ -80,13 +86,17 @@ mod tests {
         let store = tempfile::tempdir().unwrap();
         let path = store.path().join("lock");
         let mut left = disk::open_lock(&path).unwrap();
-        left.write_all("pid 1234567890 on a-host-with-a-very-long-name.example\n".as_bytes()).unwrap();
+        left.write_all("pid 1234567890 on a-host-with-a-very-long-name.example\n".as_bytes())
+            .unwrap();
 
         let _lock = Lock::take(store.path()).unwrap();
         left.rewind().unwrap();
         let mut now = String::new();
         left.read_to_string(&mut now).unwrap();
-        assert!(now.starts_with(&format!("pid {} on ", std::process::id())), "{now}");
+        assert!(
+            now.starts_with(&format!("pid {} on ", std::process::id())),
+            "{now}"
+        );
         assert_eq!(now.lines().count(), 1);
     }
 }

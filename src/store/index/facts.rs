@@ -29,7 +29,8 @@ impl Sight {
     /// Whether what is stored under the digest may be served to the repository: a proven link is enough for anything,
     /// a named one for what entered through the same mirror.
     pub fn visible(&self) -> bool {
-        self.link.is_some_and(|link| link.proven || self.entered_here)
+        self.link
+            .is_some_and(|link| link.proven || self.entered_here)
     }
 }
 
@@ -129,7 +130,10 @@ impl FileStep {
         directories: impl IntoIterator<Item = PathBuf>,
         run: impl FnOnce() -> Result<(), Error> + Send + 'static,
     ) -> Self {
-        Self { directories: directories.into_iter().collect(), run: Box::new(run) }
+        Self {
+            directories: directories.into_iter().collect(),
+            run: Box::new(run),
+        }
     }
 
     /// No change of files.
@@ -140,7 +144,9 @@ impl FileStep {
 
 impl fmt::Debug for FileStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileStep").field("directories", &self.directories).finish_non_exhaustive()
+        f.debug_struct("FileStep")
+            .field("directories", &self.directories)
+            .finish_non_exhaustive()
     }
 }
 

@@ -61,11 +61,17 @@ impl Index {
     pub(in crate::store) fn open(dir: &Path, tasks: Tasks) -> Result<Self, Error> {
         disk::create_dir(dir)?;
         if let Some(kind) = disk::is_network(dir)? {
-            return Err(Error::NetworkFileSystem { path: dir.to_path_buf(), kind });
+            return Err(Error::NetworkFileSystem {
+                path: dir.to_path_buf(),
+                kind,
+            });
         }
         let path = dir.join("index.sqlite3");
         let connection = schema::open_writer(&path)?;
-        let store_id = schema::store_id(&connection).map_err(|source| Error::Open { path: path.clone(), source })?;
+        let store_id = schema::store_id(&connection).map_err(|source| Error::Open {
+            path: path.clone(),
+            source,
+        })?;
         let generations = Arc::new(Generations::new());
         Ok(Self(Arc::new(Shared {
             store_id,
@@ -93,13 +99,19 @@ impl Index {
     pub(in crate::store) async fn close(&self) -> Result<(), Error> {
         self.0.readers.close();
         let writer = Arc::clone(&self.0.writer);
-        self.0.tasks.blocking(move || writer.close()).await.map_err(Error::Lost)
+        self.0
+            .tasks
+            .blocking(move || writer.close())
+            .await
+            .map_err(Error::Lost)
     }
 }
 
 impl fmt::Debug for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Index").field("store_id", &self.0.store_id).finish_non_exhaustive()
+        f.debug_struct("Index")
+            .field("store_id", &self.0.store_id)
+            .finish_non_exhaustive()
     }
 }
 

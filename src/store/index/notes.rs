@@ -43,12 +43,18 @@ mod tests {
     #[test]
     fn a_partial_that_reports_often_is_one_note() {
         let notes = Notes::default();
-        let progress = |n: u8| Progress { length: None, pieces: vec![n] };
+        let progress = |n: u8| Progress {
+            length: None,
+            pieces: vec![n],
+        };
         assert!(notes.note(7, progress(0)));
         for n in 1..=100 {
             assert!(!notes.note(7, progress(n)), "the writer is woken once");
         }
         assert_eq!(notes.take(), HashMap::from([(7, progress(100))]));
-        assert!(notes.note(7, progress(0)), "and again after it took the notes");
+        assert!(
+            notes.note(7, progress(0)),
+            "and again after it took the notes"
+        );
     }
 }

@@ -29,7 +29,12 @@ pub(super) struct Readers {
 impl Readers {
     pub(super) fn new(path: PathBuf, tasks: Tasks) -> Self {
         let turns = Arc::new(Semaphore::new(CONNECTIONS));
-        Self { path, idle: Arc::default(), turns, tasks }
+        Self {
+            path,
+            idle: Arc::default(),
+            turns,
+            tasks,
+        }
     }
 
     /// Runs `query` on the blocking pool.
@@ -39,7 +44,9 @@ impl Readers {
         query: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, Error> {
         let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else {
-            return Err(Error::Closed { fact: Box::new(fact) });
+            return Err(Error::Closed {
+                fact: Box::new(fact),
+            });
         };
         let (idle, path) = (Arc::clone(&self.idle), self.path.clone());
         let read = move || {
@@ -54,7 +61,10 @@ impl Readers {
             Ok(answer)
         };
         let answer = self.tasks.blocking(read).await.map_err(Error::Lost)?;
-        answer.map_err(|source| Error::Read { fact: Box::new(fact), source })
+        answer.map_err(|source| Error::Read {
+            fact: Box::new(fact),
+            source,
+        })
     }
 
     /// Ends reading; reads under way end as they would.
@@ -69,5 +79,7 @@ fn pop(idle: &Mutex<Vec<Connection>>) -> Option<Connection> {
 }
 
 fn push(idle: &Mutex<Vec<Connection>>, connection: Connection) {
-    idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    idle.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(connection);
 }

@@ -22,7 +22,12 @@ pub(super) fn tag(name: &str) -> Tag {
 
 pub(super) fn row(size: u64) -> TagRow {
     let checked_at = "2026-08-01T12:00:00.123456Z".parse().unwrap();
-    TagRow { digest: digest(&size), media_type: Some(MediaType::OCI_INDEX), size: Some(size), checked_at }
+    TagRow {
+        digest: digest(&size),
+        media_type: Some(MediaType::OCI_INDEX),
+        size: Some(size),
+        checked_at,
+    }
 }
 
 pub(super) fn open(dir: &TempDir) -> Index {
@@ -42,8 +47,18 @@ pub(super) fn beside(dir: &TempDir) -> rusqlite::Connection {
 
 pub(super) fn landing(id: u64, digest: Digest, size: u64, repos: &[&str]) -> Landing {
     let repos = repos.iter().copied().map(repo).collect();
-    let blob = BlobRow { size, modified_ns: 7 };
-    Landing { id, digest, blob, mirror: Some(MIRROR.to_owned()), repos, rename: FileStep::none() }
+    let blob = BlobRow {
+        size,
+        modified_ns: 7,
+    };
+    Landing {
+        id,
+        digest,
+        blob,
+        mirror: Some(MIRROR.to_owned()),
+        repos,
+        rename: FileStep::none(),
+    }
 }
 
 pub(super) fn image(layers: impl IntoIterator<Item = (Digest, u64)>) -> Arc<Manifest> {
@@ -76,31 +91,84 @@ async fn every_fact_survives_a_reopen() {
     let (dir, index) = fresh();
     let (name, layer) = (repo("docker.io/library/alpine"), digest("layer"));
     let manifest = image([(layer, 5)]);
-    index.put_manifest(put(name.as_str(), &manifest, Some("latest"))).await.unwrap();
-    index.put_tag(&name, Some(MIRROR), &tag("v1"), row(3)).await.unwrap();
+    index
+        .put_manifest(put(name.as_str(), &manifest, Some("latest")))
+        .await
+        .unwrap();
+    index
+        .put_tag(&name, Some(MIRROR), &tag("v1"), row(3))
+        .await
+        .unwrap();
     let remote: RemoteName = "library/alpine".parse().unwrap();
-    let partial = index.stage(MIRROR, &remote, &digest("other")).await.unwrap();
+    let partial = index
+        .stage(MIRROR, &remote, &digest("other"))
+        .await
+        .unwrap();
     index.note_progress(partial.id, Some(10), vec![1, 2]);
     let landed = index.stage(MIRROR, &remote, &layer).await.unwrap();
-    index.land(landing(landed.id, layer, 5, &[name.as_str()])).await.unwrap();
+    index
+        .land(landing(landed.id, layer, 5, &[name.as_str()]))
+        .await
+        .unwrap();
     let store_id = index.store_id().to_owned();
     index.close().await.unwrap();
-    assert!(!dir.path().join("index/index.sqlite3-wal").exists(), "the log is emptied");
+    assert!(
+        !dir.path().join("index/index.sqlite3-wal").exists(),
+        "the log is emptied"
+    );
 
     let index = open(&dir);
     assert_eq!(index.store_id(), store_id);
     let seen = index.sight(&name, &layer).await.unwrap();
-    let stored = BlobRow { size: 5, modified_ns: 7 };
-    let link = Link { proven: true, size: Some(5) };
-    assert_eq!(seen, Sight { link: Some(link), blob: Some(stored), manifest: false, entered_here: true });
+    let stored = BlobRow {
+        size: 5,
+        modified_ns: 7,
+    };
+    let link = Link {
+        proven: true,
+        size: Some(5),
+    };
+    assert_eq!(
+        seen,
+        Sight {
+            link: Some(link),
+            blob: Some(stored),
+            manifest: false,
+            entered_here: true
+        }
+    );
     assert_eq!(index.blob(&layer).await.unwrap(), Some(stored));
     let kept = index.manifest(&manifest.digest()).await.unwrap().unwrap();
-    assert_eq!((&kept.bytes, &kept.media_type), (manifest.bytes(), manifest.media_type()));
-    assert_eq!(index.tag(&name, &tag("latest")).await.unwrap().unwrap().digest, manifest.digest());
+    assert_eq!(
+        (&kept.bytes, &kept.media_type),
+        (manifest.bytes(), manifest.media_type())
+    );
+    assert_eq!(
+        index
+            .tag(&name, &tag("latest"))
+            .await
+            .unwrap()
+            .unwrap()
+            .digest,
+        manifest.digest()
+    );
     assert_eq!(index.tag(&name, &tag("v1")).await.unwrap(), Some(row(3)));
-    let expected = StagedRow { id: partial.id, length: Some(10), pieces: vec![1, 2] };
-    assert_eq!(index.stage(MIRROR, &remote, &digest("other")).await.unwrap(), expected);
-    assert_eq!(index.partials().await.unwrap(), [(partial.id, digest("other"))]);
+    let expected = StagedRow {
+        id: partial.id,
+        length: Some(10),
+        pieces: vec![1, 2],
+    };
+    assert_eq!(
+        index
+            .stage(MIRROR, &remote, &digest("other"))
+            .await
+            .unwrap(),
+        expected
+    );
+    assert_eq!(
+        index.partials().await.unwrap(),
+        [(partial.id, digest("other"))]
+    );
 }
 
 #[tokio::test]
@@ -108,16 +176,27 @@ async fn a_warm_answer_needs_neither_a_connection_nor_a_thread() {
     let (_dir, index) = fresh();
     let (name, layer) = ("docker.io/a", digest("layer"));
     let manifest = image([(layer, 5)]);
-    index.put_manifest(put(name, &manifest, Some("latest"))).await.unwrap();
+    index
+        .put_manifest(put(name, &manifest, Some("latest")))
+        .await
+        .unwrap();
     let ask = async || {
         let seen = index.sight(&repo(name), &layer).await?;
         let pointed = index.tag(&repo(name), &tag("latest")).await?;
-        Ok::<_, Error>((seen, pointed, index.blob(&layer).await?, index.manifest(&manifest.digest()).await?))
+        Ok::<_, Error>((
+            seen,
+            pointed,
+            index.blob(&layer).await?,
+            index.manifest(&manifest.digest()).await?,
+        ))
     };
     let cold = ask().await.unwrap();
     index.0.readers.close();
     assert_eq!(ask().await.unwrap(), cold);
 
     index.land(landing(1, layer, 5, &[name])).await.unwrap();
-    assert!(matches!(ask().await, Err(Error::Closed { .. })), "a changed fact is read again");
+    assert!(
+        matches!(ask().await, Err(Error::Closed { .. })),
+        "a changed fact is read again"
+    );
 }

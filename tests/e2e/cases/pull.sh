@@ -187,7 +187,7 @@ dockerd_by_host() { dockerd_pull "$1" "$2" -H "Host: $(host_of "$1"):5000"; }
 dockerd_by_bare_name() { dockerd_pull "$1" "$2"; }
 
 dockerd_pull() { # IMAGE DIR OPTION…
-  local image=$1 dir=$2 path digest size manifest
+  local image=$1 dir=$2 mirror path digest size manifest
   local ask=(curl -sSf -A 'docker/20.10.24 go/go1.19.8 UpstreamClient(Docker-Client/20.10.24 \(linux\))' "${@:3}") accept=() type
   for type in application/vnd.oci.image.manifest.v1+json application/vnd.docker.distribution.manifest.v1+prettyjws \
     application/json application/vnd.docker.distribution.manifest.v2+json \
@@ -195,9 +195,10 @@ dockerd_pull() { # IMAGE DIR OPTION…
     accept+=(-H "Accept: $type")
   done
   mkdir -p "$dir"
+  mirror=$(with_address "$CONFIG/docker/daemon.json" | jq -r '.["registry-mirrors"][0]')
   path=$(origin_of "$image")
-  path=http://$WHARF/v2/${path#*/}
-  "${ask[@]}" "http://$WHARF/v2/" >/dev/null
+  path=${mirror%/}/v2/${path#*/}
+  "${ask[@]}" "${mirror%/}/v2/" >/dev/null
   "${ask[@]}" --head "${accept[@]}" "$path/manifests/1" >"$dir/head"
   digest=$(grep -oiP '^docker-content-digest: \K\S+' "$dir/head")
   "${ask[@]}" "${accept[@]}" "$path/manifests/$digest" | cmp - "$FIXTURES/$image.index"

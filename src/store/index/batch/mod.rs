@@ -92,15 +92,20 @@ impl Tx<'_> {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<R>,
     ) -> rusqlite::Result<R> {
-        self.connection.prepare_cached(statement)?.query_row(params, read)
+        self.connection
+            .prepare_cached(statement)?
+            .query_row(params, read)
     }
 
     /// The row of a repository, made when it is missing.
     pub(super) fn repository(&self, key: &RepoKey, mirror: Option<&str>) -> rusqlite::Result<i64> {
         let key = sql::text(key);
-        let add = "INSERT INTO repository (key, mirror) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING";
+        let add =
+            "INSERT INTO repository (key, mirror) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING";
         self.execute(add, (&key, mirror))?;
-        self.one("SELECT id FROM repository WHERE key = ?1", [&key], |row| row.get(0))
+        self.one("SELECT id FROM repository WHERE key = ?1", [&key], |row| {
+            row.get(0)
+        })
     }
 
     /// Does a file step. Its directories count as touched even when it fails: it may have failed half-way.
@@ -126,12 +131,20 @@ pub(super) struct Batches {
 impl Batches {
     /// Takes over a connection that syncs at each commit.
     pub(super) fn new(connection: Connection, generations: Arc<Generations>) -> Self {
-        Self { connection, durability: Durability::Synced, generations }
+        Self {
+            connection,
+            durability: Durability::Synced,
+            generations,
+        }
     }
 
     /// Writes all that is given in one transaction, and answers. Notes alone are not worth a sync.
     pub(super) fn write(&mut self, ops: Vec<Op>, noted: HashMap<u64, Progress>) {
-        let durability = if ops.is_empty() { Durability::Lazy } else { Durability::Synced };
+        let durability = if ops.is_empty() {
+            Durability::Lazy
+        } else {
+            Durability::Synced
+        };
         let mut effects = Effects::default();
         let mut answers = Vec::with_capacity(ops.len());
         let mut outcome = self.begin(durability);
@@ -149,7 +162,9 @@ impl Batches {
             }
             answers.push(answer);
         }
-        let outcome = outcome.and_then(|()| self.write_notes(noted, &mut effects)).and_then(|()| self.commit(&effects));
+        let outcome = outcome
+            .and_then(|()| self.write_notes(noted, &mut effects))
+            .and_then(|()| self.commit(&effects));
         self.conclude(outcome, &effects, answers);
     }
 
@@ -167,26 +182,40 @@ impl Batches {
 
     /// Makes one change. The outer error is the transaction's: SQLite gives up all of it when a disk is full or broken.
     fn apply(&self, change: Change, effects: &mut Effects) -> Result<Result<(), Error>, Error> {
-        self.execute("SAVEPOINT op").map_err(failed_to("continue"))?;
-        let changed = change(&mut Tx { connection: &self.connection, effects });
+        self.execute("SAVEPOINT op")
+            .map_err(failed_to("continue"))?;
+        let changed = change(&mut Tx {
+            connection: &self.connection,
+            effects,
+        });
         if self.connection.is_autocommit() {
-            return Err(changed.err().unwrap_or_else(|| failed_to("continue")(rusqlite::Error::InvalidQuery)));
+            return Err(changed
+                .err()
+                .unwrap_or_else(|| failed_to("continue")(rusqlite::Error::InvalidQuery)));
         }
         if changed.is_err() {
-            self.execute("ROLLBACK TO op").map_err(failed_to("continue"))?;
+            self.execute("ROLLBACK TO op")
+                .map_err(failed_to("continue"))?;
         }
         self.execute("RELEASE op").map_err(failed_to("continue"))?;
         Ok(changed)
     }
 
     /// A note that cannot be written is no reason to refuse what stands beside it.
-    fn write_notes(&self, noted: HashMap<u64, Progress>, effects: &mut Effects) -> Result<(), Error> {
+    fn write_notes(
+        &self,
+        noted: HashMap<u64, Progress>,
+        effects: &mut Effects,
+    ) -> Result<(), Error> {
         if noted.is_empty() {
             return Ok(());
         }
         let change: Change = Box::new(move |tx| {
             let written = super::staged::write_progress(tx, &noted);
-            written.map_err(|source| Error::Write { fact: Box::new(Fact::Progress), source })
+            written.map_err(|source| Error::Write {
+                fact: Box::new(Fact::Progress),
+                source,
+            })
         });
         if let Err(error) = self.apply(change, effects)? {
             tracing::warn!(error = %error, cause = ?std::error::Error::source(&error), "progress not noted");
@@ -211,18 +240,27 @@ impl Batches {
             tracing::error!(%error, "a batch of facts cannot be rolled back");
         }
         // Also after a failure: nobody can tell what a COMMIT that failed has left, and a raise costs only a read.
-        effects.touched.iter().for_each(|shard| self.generations.raise(*shard));
+        effects
+            .touched
+            .iter()
+            .for_each(|shard| self.generations.raise(*shard));
         for answer in answers {
             let outcome = match &failure {
                 None => Ok(()),
-                Some(source) => Err(Error::Batch { fact: answer.fact.clone(), source: Arc::clone(source) }),
+                Some(source) => Err(Error::Batch {
+                    fact: answer.fact.clone(),
+                    source: Arc::clone(source),
+                }),
             };
             answer.give(outcome);
         }
     }
 
     fn execute(&self, statement: &str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(statement)?.execute([]).map(drop)
+        self.connection
+            .prepare_cached(statement)?
+            .execute([])
+            .map(drop)
     }
 }
 

@@ -22,15 +22,29 @@ async fn hold(index: &Index) -> mpsc::Sender<()> {
     release
 }
 
-fn land(index: &Index, of: &str, rename: FileStep) -> impl Future<Output = Result<(), Error>> + use<> {
-    let (index, landing) = (index.clone(), Landing { rename, ..landing(99, digest(of), 5, &["docker.io/a"]) });
+fn land(
+    index: &Index,
+    of: &str,
+    rename: FileStep,
+) -> impl Future<Output = Result<(), Error>> + use<> {
+    let (index, landing) = (
+        index.clone(),
+        Landing {
+            rename,
+            ..landing(99, digest(of), 5, &["docker.io/a"])
+        },
+    );
     async move { index.land(landing).await }
 }
 
 fn failing_step() -> FileStep {
     FileStep::new([], || {
         let source = io::Error::from(io::ErrorKind::PermissionDenied);
-        Err(Error::Disk { verb: "rename", path: "staging/7".into(), source })
+        Err(Error::Disk {
+            verb: "rename",
+            path: "staging/7".into(),
+            source,
+        })
     })
 }
 
@@ -42,7 +56,10 @@ async fn stored(index: &Index, digest: Digest) -> bool {
 async fn a_file_step_that_fails_harms_nobody_else_in_its_batch() {
     let (_dir, index) = fresh();
     let held = hold(&index).await;
-    let before = index.0.tasks.spawn(land(&index, "before", FileStep::none()));
+    let before = index
+        .0
+        .tasks
+        .spawn(land(&index, "before", FileStep::none()));
     let failing = index.0.tasks.spawn(land(&index, "failing", failing_step()));
     let after = index.0.tasks.spawn(land(&index, "after", FileStep::none()));
     tokio::task::yield_now().await;
@@ -51,10 +68,19 @@ async fn a_file_step_that_fails_harms_nobody_else_in_its_batch() {
     before.await.unwrap().unwrap();
     after.await.unwrap().unwrap();
     let error = failing.await.unwrap().unwrap_err();
-    assert!(matches!(error, Error::Disk { verb: "rename", .. }), "it is told its own error: {error}");
+    assert!(
+        matches!(error, Error::Disk { verb: "rename", .. }),
+        "it is told its own error: {error}"
+    );
     assert!(stored(&index, digest("before")).await && stored(&index, digest("after")).await);
     assert!(!stored(&index, digest("failing")).await);
-    assert!(!index.sight(&repo("docker.io/a"), &digest("failing")).await.unwrap().entered_here);
+    assert!(
+        !index
+            .sight(&repo("docker.io/a"), &digest("failing"))
+            .await
+            .unwrap()
+            .entered_here
+    );
 }
 
 #[tokio::test]
@@ -62,10 +88,16 @@ async fn a_row_change_that_fails_half_way_is_undone_alone() {
     let (dir, index) = fresh();
     let trigger = "CREATE TRIGGER t BEFORE DELETE ON staged BEGIN SELECT RAISE (ABORT, 'no'); END";
     let remote = "library/a".parse().unwrap();
-    let partial = index.stage("docker.io", &remote, &digest("failing")).await.unwrap();
+    let partial = index
+        .stage("docker.io", &remote, &digest("failing"))
+        .await
+        .unwrap();
     beside(&dir).execute_batch(trigger).unwrap();
     let held = hold(&index).await;
-    let refused = Landing { id: partial.id, ..landing(1, digest("failing"), 5, &["docker.io/a"]) };
+    let refused = Landing {
+        id: partial.id,
+        ..landing(1, digest("failing"), 5, &["docker.io/a"])
+    };
     let failing = index.0.tasks.spawn({
         let index = index.clone();
         async move { index.land(refused).await }
@@ -75,7 +107,10 @@ async fn a_row_change_that_fails_half_way_is_undone_alone() {
     drop(held);
 
     let error = failing.await.unwrap().unwrap_err();
-    assert!(matches!(&error, Error::Write { fact, .. } if **fact == Fact::Blob(digest("failing"))), "{error}");
+    assert!(
+        matches!(&error, Error::Write { fact, .. } if **fact == Fact::Blob(digest("failing"))),
+        "{error}"
+    );
     after.await.unwrap().unwrap();
     assert!(!stored(&index, digest("failing")).await && stored(&index, digest("after")).await);
 }
@@ -86,14 +121,28 @@ async fn a_directory_that_cannot_be_made_durable_fails_the_whole_batch_and_the_n
     let held = hold(&index).await;
     let missing = FileStep::new([dir.path().join("missing")], || Ok(()));
     let unsynced = index.0.tasks.spawn(land(&index, "unsynced", missing));
-    let beside = index.0.tasks.spawn(land(&index, "beside", FileStep::none()));
+    let beside = index
+        .0
+        .tasks
+        .spawn(land(&index, "beside", FileStep::none()));
     tokio::task::yield_now().await;
     drop(held);
 
     for (failed, of) in [(unsynced, "unsynced"), (beside, "beside")] {
-        let Error::Batch { fact, source } = failed.await.unwrap().unwrap_err() else { panic!() };
+        let Error::Batch { fact, source } = failed.await.unwrap().unwrap_err() else {
+            panic!()
+        };
         assert_eq!(*fact, Fact::Blob(digest(of)));
-        assert!(matches!(*source, Error::Disk { verb: "sync the directory", .. }), "{source}");
+        assert!(
+            matches!(
+                *source,
+                Error::Disk {
+                    verb: "sync the directory",
+                    ..
+                }
+            ),
+            "{source}"
+        );
         assert!(!stored(&index, digest(of)).await);
     }
     land(&index, "beside", FileStep::none()).await.unwrap();
@@ -103,11 +152,15 @@ async fn a_directory_that_cannot_be_made_durable_fails_the_whole_batch_and_the_n
 #[tokio::test]
 async fn when_sqlite_gives_up_the_transaction_everybody_hears_it_and_later_steps_are_not_begun() {
     let (dir, index) = fresh();
-    let trigger = "CREATE TRIGGER t BEFORE INSERT ON tag BEGIN SELECT RAISE (ROLLBACK, 'full'); END";
+    let trigger =
+        "CREATE TRIGGER t BEFORE INSERT ON tag BEGIN SELECT RAISE (ROLLBACK, 'full'); END";
     let other = beside(&dir);
     other.execute_batch(trigger).unwrap();
     let held = hold(&index).await;
-    let before = index.0.tasks.spawn(land(&index, "before", FileStep::none()));
+    let before = index
+        .0
+        .tasks
+        .spawn(land(&index, "before", FileStep::none()));
     let fatal = index.0.tasks.spawn({
         let index = index.clone();
         async move { index.put_tag(&repo("a"), None, &tag("t"), row(1)).await }
@@ -122,11 +175,17 @@ async fn when_sqlite_gives_up_the_transaction_everybody_hears_it_and_later_steps
     }
     assert!(!stored(&index, digest("before")).await);
     other.execute_batch("DROP TRIGGER t").unwrap();
-    index.put_tag(&repo("a"), None, &tag("t"), row(1)).await.unwrap();
+    index
+        .put_tag(&repo("a"), None, &tag("t"), row(1))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "a test looks at the files from outside")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test looks at the files from outside"
+)]
 async fn a_step_is_done_before_its_row_and_its_directory_is_there() {
     let (dir, index) = fresh();
     let (blobs, staging) = (dir.path().join("blobs"), dir.path().join("staged"));
@@ -135,6 +194,15 @@ async fn a_step_is_done_before_its_row_and_its_directory_is_there() {
     let target = blobs.join("hello");
     let rename = FileStep::new([blobs], move || disk::rename(&staging, &target));
     land(&index, "hello", rename).await.unwrap();
-    assert_eq!(std::fs::read(dir.path().join("blobs/hello")).unwrap(), b"hello");
-    assert_eq!(index.blob(&digest("hello")).await.unwrap(), Some(BlobRow { size: 5, modified_ns: 7 }));
+    assert_eq!(
+        std::fs::read(dir.path().join("blobs/hello")).unwrap(),
+        b"hello"
+    );
+    assert_eq!(
+        index.blob(&digest("hello")).await.unwrap(),
+        Some(BlobRow {
+            size: 5,
+            modified_ns: 7
+        })
+    );
 }

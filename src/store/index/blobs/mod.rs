@@ -20,16 +20,34 @@ impl Index {
         const READ: &str = "SELECT size, modified FROM blob WHERE digest = ?1";
         let asked = *digest;
         let read = self.0.readers.read(Fact::Blob(asked), move |connection| {
-            let row = |row: &rusqlite::Row<'_>| Ok(BlobRow { size: sql::unsigned(row, 0)?, modified_ns: row.get(1)? });
-            connection.prepare_cached(READ)?.query_row([sql::text(&asked)], row).optional()
+            let row = |row: &rusqlite::Row<'_>| {
+                Ok(BlobRow {
+                    size: sql::unsigned(row, 0)?,
+                    modified_ns: row.get(1)?,
+                })
+            };
+            connection
+                .prepare_cached(READ)?
+                .query_row([sql::text(&asked)], row)
+                .optional()
         });
-        self.0.blobs.get(asked, Shard::of_digest(digest), read).await
+        self.0
+            .blobs
+            .get(asked, Shard::of_digest(digest), read)
+            .await
     }
 
     /// Gives a proven blob its place: renames the file, keeps its row, origin and proven links, and ends its partial.
     /// A blob of that digest which is stored already is replaced.
     pub(in crate::store) async fn land(&self, landing: Landing) -> Result<(), Error> {
-        let Landing { id, digest, blob, mirror, repos, rename } = landing;
+        let Landing {
+            id,
+            digest,
+            blob,
+            mirror,
+            repos,
+            rename,
+        } = landing;
         let change = move |tx: &mut Tx<'_>| {
             tx.run(rename)?;
             put_blob(tx, &digest, blob)?;
@@ -78,7 +96,14 @@ impl Index {
         let change = move |tx: &mut Tx<'_>| {
             let current = is(tx, &digest, seen)?;
             if current {
-                put_blob(tx, &digest, BlobRow { modified_ns, ..seen })?;
+                put_blob(
+                    tx,
+                    &digest,
+                    BlobRow {
+                        modified_ns,
+                        ..seen
+                    },
+                )?;
             }
             Ok(current)
         };
@@ -91,14 +116,22 @@ fn put_blob(tx: &mut Tx<'_>, digest: &Digest, blob: BlobRow) -> rusqlite::Result
         INSERT INTO blob (digest, size, modified) VALUES (?1, ?2, ?3)
         ON CONFLICT (digest) DO UPDATE SET size = excluded.size, modified = excluded.modified";
     tx.touch(Shard::of_digest(digest));
-    tx.execute(PUT, (sql::text(digest), sql::size(blob.size), blob.modified_ns))?;
+    tx.execute(
+        PUT,
+        (sql::text(digest), sql::size(blob.size), blob.modified_ns),
+    )?;
     Ok(())
 }
 
 /// Whether the row of the blob is `seen`.
 fn is(tx: &Tx<'_>, digest: &Digest, seen: BlobRow) -> rusqlite::Result<bool> {
-    const IS: &str = "SELECT EXISTS (SELECT 1 FROM blob WHERE digest = ?1 AND size = ?2 AND modified = ?3)";
-    tx.one(IS, (sql::text(digest), sql::size(seen.size), seen.modified_ns), |row| row.get(0))
+    const IS: &str =
+        "SELECT EXISTS (SELECT 1 FROM blob WHERE digest = ?1 AND size = ?2 AND modified = ?3)";
+    tx.one(
+        IS,
+        (sql::text(digest), sql::size(seen.size), seen.modified_ns),
+        |row| row.get(0),
+    )
 }
 
 #[cfg(test)]

@@ -35,7 +35,10 @@ impl Shard {
     fn of(key: impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
-        #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "any bits of a hash will do"
+        )]
         Self(hasher.finish() as usize % SHARDS)
     }
 }
@@ -48,7 +51,9 @@ pub(super) struct Generations {
 
 impl Generations {
     pub(super) fn new() -> Self {
-        Self { counters: (0..SHARDS).map(|_| AtomicU64::new(0)).collect() }
+        Self {
+            counters: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(),
+        }
     }
 
     /// To be called before the read that is to be remembered.
@@ -75,7 +80,10 @@ where
 {
     /// Holds up to `entries` answers.
     pub(super) fn new(entries: u64, generations: Arc<Generations>) -> Self {
-        Self { answers: Cache::new(entries), generations }
+        Self {
+            answers: Cache::new(entries),
+            generations,
+        }
     }
 
     /// The answer for `key`, which `shard` covers: the remembered one, or what `read` says.

@@ -16,10 +16,16 @@ use crate::store::index::sql;
 
 impl Index {
     /// What the repository knows of the digest; a warm answer costs neither a read nor a thread.
-    pub(in crate::store) async fn sight(&self, repo: &RepoKey, digest: &Digest) -> Result<Sight, Error> {
+    pub(in crate::store) async fn sight(
+        &self,
+        repo: &RepoKey,
+        digest: &Digest,
+    ) -> Result<Sight, Error> {
         let (key, asked) = ((repo.clone(), *digest), (repo.clone(), *digest));
         let fact = Fact::Sight(repo.clone(), *digest);
-        let read = self.0.readers.read(fact, move |connection| sight(connection, &asked.0, &asked.1));
+        let read = self.0.readers.read(fact, move |connection| {
+            sight(connection, &asked.0, &asked.1)
+        });
         self.0.sights.get(key, Shard::of_digest(digest), read).await
     }
 
@@ -39,23 +45,44 @@ impl Index {
             let repository = tx.repository(&key, mirror.as_deref())?;
             Ok(add_link(tx, repository, &digest, link)?)
         };
-        self.0.writer.write(Fact::Link(repo.clone(), digest), change).await
+        self.0
+            .writer
+            .write(Fact::Link(repo.clone(), digest), change)
+            .await
     }
 }
 
 /// Adds to what the repository knows of the digest.
-pub(super) fn add_link(tx: &mut Tx<'_>, repository: i64, digest: &Digest, link: Link) -> rusqlite::Result<()> {
+pub(super) fn add_link(
+    tx: &mut Tx<'_>,
+    repository: i64,
+    digest: &Digest,
+    link: Link,
+) -> rusqlite::Result<()> {
     const ADD: &str = "
         INSERT INTO link (repository, digest, proven, size) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT (repository, digest) DO UPDATE
         SET proven = max(proven, excluded.proven), size = coalesce(size, excluded.size)";
     tx.touch(Shard::of_digest(digest));
-    tx.execute(ADD, (repository, sql::text(digest), link.proven, link.size.and_then(sql::size)))?;
+    tx.execute(
+        ADD,
+        (
+            repository,
+            sql::text(digest),
+            link.proven,
+            link.size.and_then(sql::size),
+        ),
+    )?;
     Ok(())
 }
 
 /// Links the repository to bytes that have been counted.
-pub(super) fn add_counted_link(tx: &mut Tx<'_>, repository: i64, digest: &Digest, size: u64) -> rusqlite::Result<()> {
+pub(super) fn add_counted_link(
+    tx: &mut Tx<'_>,
+    repository: i64,
+    digest: &Digest,
+    size: u64,
+) -> rusqlite::Result<()> {
     const ADD: &str = "
         INSERT INTO link (repository, digest, proven, size) VALUES (?1, ?2, TRUE, ?3)
         ON CONFLICT (repository, digest) DO UPDATE SET proven = TRUE, size = excluded.size";
@@ -81,16 +108,29 @@ fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) -> rusqlite::
         LEFT JOIN repository ON repository.key = ?1
         LEFT JOIN link ON link.repository = repository.id AND link.digest = ?2
         LEFT JOIN blob ON blob.digest = ?2";
-    connection.prepare_cached(READ)?.query_row((sql::text(repo), sql::text(digest)), |row| {
-        let proven: Option<bool> = row.get(0)?;
-        let claimed = sql::unsigned_or_null(row, 1)?;
-        let blob = match sql::unsigned_or_null(row, 2)? {
-            Some(size) => Some(BlobRow { size, modified_ns: row.get(3)? }),
-            None => None,
-        };
-        let link = proven.map(|proven| Link { proven, size: claimed });
-        Ok(Sight { link, blob, manifest: row.get(4)?, entered_here: row.get(5)? })
-    })
+    connection
+        .prepare_cached(READ)?
+        .query_row((sql::text(repo), sql::text(digest)), |row| {
+            let proven: Option<bool> = row.get(0)?;
+            let claimed = sql::unsigned_or_null(row, 1)?;
+            let blob = match sql::unsigned_or_null(row, 2)? {
+                Some(size) => Some(BlobRow {
+                    size,
+                    modified_ns: row.get(3)?,
+                }),
+                None => None,
+            };
+            let link = proven.map(|proven| Link {
+                proven,
+                size: claimed,
+            });
+            Ok(Sight {
+                link,
+                blob,
+                manifest: row.get(4)?,
+                entered_here: row.get(5)?,
+            })
+        })
 }
 
 #[cfg(test)]

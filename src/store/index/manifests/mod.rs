@@ -24,18 +24,29 @@ const MEMORY: u64 = 64 * 1024;
 
 /// Manifests by digest. moka weighs in `u32`, hence KiB.
 pub(super) fn memory() -> Cache<Digest, StoredManifest> {
-    let weigh = |_: &Digest, stored: &StoredManifest| u32::try_from(stored.bytes.len() / KIB + 1).unwrap_or(u32::MAX);
+    let weigh = |_: &Digest, stored: &StoredManifest| {
+        u32::try_from(stored.bytes.len() / KIB + 1).unwrap_or(u32::MAX)
+    };
     Cache::builder().max_capacity(MEMORY).weigher(weigh).build()
 }
 
 impl Index {
     /// The manifest with this digest. Whether a repository may see it is for `sight` to say.
-    pub(in crate::store) async fn manifest(&self, digest: &Digest) -> Result<Option<StoredManifest>, Error> {
+    pub(in crate::store) async fn manifest(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<StoredManifest>, Error> {
         if let Some(stored) = self.0.manifests.get(digest).await {
             return Ok(Some(stored));
         }
         let asked = *digest;
-        let stored = self.0.readers.read(Fact::Manifest(asked), move |connection| stored(connection, asked)).await?;
+        let stored = self
+            .0
+            .readers
+            .read(Fact::Manifest(asked), move |connection| {
+                stored(connection, asked)
+            })
+            .await?;
         if let Some(stored) = &stored {
             self.0.manifests.insert(asked, stored.clone()).await;
         }
@@ -46,7 +57,10 @@ impl Index {
     /// itself, a named link to each thing that it names, and the tag that points to it.
     pub(in crate::store) async fn put_manifest(&self, put: PutManifest) -> Result<(), Error> {
         let fact = Fact::Manifest(put.manifest.digest());
-        self.0.writer.write(fact, move |tx| Ok(put_manifest(tx, &put)?)).await
+        self.0
+            .writer
+            .write(fact, move |tx| Ok(put_manifest(tx, &put)?))
+            .await
     }
 }
 
@@ -60,11 +74,24 @@ fn put_manifest(tx: &mut Tx<'_>, put: &PutManifest) -> rusqlite::Result<()> {
         links::add_origin(tx, &digest, mirror)?;
     }
     for named in manifest.named() {
-        links::add_link(tx, repository, &named.digest, Link { proven: false, size: Some(named.size) })?;
+        links::add_link(
+            tx,
+            repository,
+            &named.digest,
+            Link {
+                proven: false,
+                size: Some(named.size),
+            },
+        )?;
     }
     if let Some((tag, checked_at)) = &put.tag {
         let media_type = Some(manifest.media_type().clone());
-        let row = TagRow { digest, media_type, size: Some(size), checked_at: *checked_at };
+        let row = TagRow {
+            digest,
+            media_type,
+            size: Some(size),
+            checked_at: *checked_at,
+        };
         tags::put(tx, repository, &put.repo, tag, &row)?;
     }
     Ok(())
@@ -73,7 +100,10 @@ fn put_manifest(tx: &mut Tx<'_>, put: &PutManifest) -> rusqlite::Result<()> {
 /// The first type that came with these bytes stays: what was served once is served the same again.
 fn keep_bytes(tx: &Tx<'_>, manifest: &Arc<Manifest>) -> rusqlite::Result<()> {
     const KEEP: &str = "INSERT INTO manifest (digest, media_type, bytes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-    let (digest, media_type) = (sql::text(&manifest.digest()), sql::text(manifest.media_type()));
+    let (digest, media_type) = (
+        sql::text(&manifest.digest()),
+        sql::text(manifest.media_type()),
+    );
     tx.execute(KEEP, (digest, media_type, &manifest.bytes()[..]))?;
     Ok(())
 }
@@ -83,7 +113,11 @@ fn stored(connection: &Connection, digest: Digest) -> rusqlite::Result<Option<St
     let mut read = connection.prepare_cached(READ)?;
     let stored = read.query_row([sql::text(&digest)], |row| {
         let bytes: Vec<u8> = row.get(1)?;
-        Ok(StoredManifest { digest, media_type: sql::parsed(row, 0)?, bytes: Bytes::from(bytes) })
+        Ok(StoredManifest {
+            digest,
+            media_type: sql::parsed(row, 0)?,
+            bytes: Bytes::from(bytes),
+        })
     });
     stored.optional()
 }

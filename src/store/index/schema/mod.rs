@@ -86,11 +86,15 @@ CREATE TABLE staged (
 
 /// Opens the connection that writes, creating the file and bringing it to the newest schema.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(cannot_open(path))?;
     connection.busy_timeout(BUSY).map_err(cannot_open(path))?;
     if is_foreign(&connection).map_err(cannot_open(path))? {
-        return Err(Error::Foreign { path: path.to_path_buf() });
+        return Err(Error::Foreign {
+            path: path.to_path_buf(),
+        });
     }
     migrate(&connection, path, STEPS)?;
     set_up_writer(&connection).map_err(cannot_open(path))?;
@@ -116,7 +120,10 @@ pub(super) enum Durability {
 }
 
 /// Takes effect with the next transaction; must not be called within one.
-pub(super) fn set_durability(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+pub(super) fn set_durability(
+    connection: &Connection,
+    durability: Durability,
+) -> rusqlite::Result<()> {
     let level = match durability {
         Durability::Synced => "FULL",
         Durability::Lazy => "NORMAL",
@@ -127,7 +134,8 @@ pub(super) fn set_durability(connection: &Connection, durability: Durability) ->
 /// Whether somebody else made this file. A new one has neither a mark nor tables.
 fn is_foreign(connection: &Connection) -> rusqlite::Result<bool> {
     let mark: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     Ok(mark != APPLICATION_ID && (mark != 0 || tables != 0))
 }
 
@@ -135,11 +143,22 @@ fn migrate(connection: &Connection, path: &Path, steps: &[&str]) -> Result<(), E
     let version = connection.pragma_query_value(None, "user_version", |row| row.get(0));
     let found: i64 = version.map_err(cannot_open(path))?;
     let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
-    let Some(ahead) = usize::try_from(found).ok().and_then(|found| steps.get(found..)) else {
-        return Err(Error::Newer { path: path.to_path_buf(), found, known });
+    let Some(ahead) = usize::try_from(found)
+        .ok()
+        .and_then(|found| steps.get(found..))
+    else {
+        return Err(Error::Newer {
+            path: path.to_path_buf(),
+            found,
+            known,
+        });
     };
     for (to, step) in (found + 1..).zip(ahead) {
-        advance(connection, to, step).map_err(|source| Error::Migrate { path: path.to_path_buf(), to, source })?;
+        advance(connection, to, step).map_err(|source| Error::Migrate {
+            path: path.to_path_buf(),
+            to,
+            source,
+        })?;
     }
     Ok(())
 }
@@ -166,8 +185,13 @@ fn set_up_writer(connection: &Connection) -> rusqlite::Result<()> {
 /// The store's identity; made up at the first call.
 pub(super) fn store_id(connection: &Connection) -> rusqlite::Result<String> {
     let made_up = uuid::Uuid::new_v4().to_string();
-    connection.execute("INSERT INTO meta (key, value) VALUES ('store', ?1) ON CONFLICT DO NOTHING", [made_up])?;
-    connection.query_row("SELECT value FROM meta WHERE key = 'store'", [], |row| row.get(0))
+    connection.execute(
+        "INSERT INTO meta (key, value) VALUES ('store', ?1) ON CONFLICT DO NOTHING",
+        [made_up],
+    )?;
+    connection.query_row("SELECT value FROM meta WHERE key = 'store'", [], |row| {
+        row.get(0)
+    })
 }
 
 /// Nothing is mapped into memory: a bad sector is an error then, not a SIGBUS. The kernel caches the file anyway.

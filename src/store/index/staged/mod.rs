@@ -17,11 +17,19 @@ use crate::store::index::sql;
 
 impl Index {
     /// The mirror's partial of the digest. What was noted last may not be in it yet: see `flush`.
-    pub(in crate::store) async fn staged(&self, mirror: &str, digest: &Digest) -> Result<Option<StagedRow>, Error> {
+    pub(in crate::store) async fn staged(
+        &self,
+        mirror: &str,
+        digest: &Digest,
+    ) -> Result<Option<StagedRow>, Error> {
         let (mirror, digest) = (mirror.to_owned(), *digest);
         let read = move |connection: &Connection| {
-            const READ: &str = "SELECT id, length, pieces FROM staged WHERE mirror = ?1 AND digest = ?2";
-            connection.prepare_cached(READ)?.query_row((&mirror, sql::text(&digest)), row).optional()
+            const READ: &str =
+                "SELECT id, length, pieces FROM staged WHERE mirror = ?1 AND digest = ?2";
+            connection
+                .prepare_cached(READ)?
+                .query_row((&mirror, sql::text(&digest)), row)
+                .optional()
         };
         self.0.readers.read(Fact::PartialOf(digest), read).await
     }
@@ -38,7 +46,9 @@ impl Index {
             ON CONFLICT (mirror, digest) DO UPDATE SET remote = excluded.remote
             RETURNING id, length, pieces";
         let (mirror, remote, digest) = (mirror.to_owned(), sql::text(remote), *digest);
-        let change = move |tx: &mut Tx<'_>| Ok(tx.one(STAGE, (&mirror, &remote, sql::text(&digest)), row)?);
+        let change = move |tx: &mut Tx<'_>| {
+            Ok(tx.one(STAGE, (&mirror, &remote, sql::text(&digest)), row)?)
+        };
         self.0.writer.write(Fact::PartialOf(digest), change).await
     }
 
@@ -62,7 +72,9 @@ impl Index {
         let read = |connection: &Connection| {
             const READ: &str = "SELECT id, digest FROM staged ORDER BY id";
             let mut partials = connection.prepare_cached(READ)?;
-            partials.query_map([], |row| Ok((sql::unsigned(row, 0)?, sql::parsed(row, 1)?)))?.collect()
+            partials
+                .query_map([], |row| Ok((sql::unsigned(row, 0)?, sql::parsed(row, 1)?)))?
+                .collect()
         };
         self.0.readers.read(Fact::Partials, read).await
     }
@@ -82,7 +94,11 @@ pub(super) fn write_progress(tx: &Tx<'_>, noted: &HashMap<u64, Progress>) -> rus
 }
 
 fn row(row: &Row<'_>) -> rusqlite::Result<StagedRow> {
-    Ok(StagedRow { id: sql::unsigned(row, 0)?, length: sql::unsigned_or_null(row, 1)?, pieces: row.get(2)? })
+    Ok(StagedRow {
+        id: sql::unsigned(row, 0)?,
+        length: sql::unsigned_or_null(row, 1)?,
+        pieces: row.get(2)?,
+    })
 }
 
 #[cfg(test)]

@@ -44,14 +44,28 @@ enum Message {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(connection: Connection, generations: Arc<Generations>) -> Result<Self, Error> {
+    pub(super) fn start(
+        connection: Connection,
+        generations: Arc<Generations>,
+    ) -> Result<Self, Error> {
         let (queue, inbox) = mpsc::channel();
         let notes = Arc::<Notes>::default();
-        let writing = Writing { inbox, notes: Arc::clone(&notes), batches: Batches::new(connection, generations) };
+        let writing = Writing {
+            inbox,
+            notes: Arc::clone(&notes),
+            batches: Batches::new(connection, generations),
+        };
         let thread = thread::Builder::new().name("index-writer".to_owned());
-        let thread = thread.spawn(move || writing.run()).map_err(|source| Error::Thread { source })?;
+        let thread = thread
+            .spawn(move || writing.run())
+            .map_err(|source| Error::Thread { source })?;
         let places = Arc::new(Semaphore::new(PLACES));
-        Ok(Self { queue, places, notes, thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            queue,
+            places,
+            notes,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Makes a change and waits until it is durable; the value is what `change` came to.
@@ -73,7 +87,14 @@ impl Writer {
             let _ = result.send(change(tx).map_err(|refusal| refusal.of(about))?);
             Ok(())
         };
-        let op = Op { change: Box::new(change), answer: Answer { fact, to, _place: place } };
+        let op = Op {
+            change: Box::new(change),
+            answer: Answer {
+                fact,
+                to,
+                _place: place,
+            },
+        };
         let Ok(()) = self.queue.send(Message::Op(op)) else {
             return Err(closed);
         };
@@ -94,7 +115,11 @@ impl Writer {
 
     /// Writes what is queued and ends the thread; what is queued later is refused. Blocks.
     pub(super) fn close(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let Some(thread) = thread else { return };
         let _ = self.queue.send(Message::Close);
         // The last handle may go with a file step, on the thread itself.
@@ -159,7 +184,10 @@ impl Writing {
         };
         let due = Instant::now() + PATIENCE;
         loop {
-            match self.inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            match self
+                .inbox
+                .recv_timeout(due.saturating_duration_since(Instant::now()))
+            {
                 Ok(Message::Noted) => {}
                 Ok(message) => return Some(message),
                 Err(RecvTimeoutError::Timeout) => return None,

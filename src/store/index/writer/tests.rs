@@ -6,7 +6,12 @@ use crate::store::index::{FileStep, Index};
 fn abandon(write: impl Future) {
     let mut write = std::pin::pin!(write);
     let waker = std::task::Waker::noop();
-    assert!(write.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+    assert!(
+        write
+            .as_mut()
+            .poll(&mut std::task::Context::from_waker(waker))
+            .is_pending()
+    );
 }
 
 async fn put(index: &Index, n: u64) -> Result<(), Error> {
@@ -18,7 +23,10 @@ async fn a_write_that_is_queued_is_made_whoever_listens() {
     let (_dir, index) = fresh();
     abandon(put(&index, 1));
     index.flush().await.unwrap();
-    assert_eq!(index.tag(&repo("a"), &tag("t")).await.unwrap(), Some(row(1)));
+    assert_eq!(
+        index.tag(&repo("a"), &tag("t")).await.unwrap(),
+        Some(row(1))
+    );
 }
 
 #[tokio::test]
@@ -29,19 +37,36 @@ async fn writes_are_made_in_the_order_they_were_queued() {
         tokio::task::yield_now().await; // tokio lets a task be polled only so often without a pause
     }
     index.flush().await.unwrap();
-    assert_eq!(index.tag(&repo("a"), &tag("t")).await.unwrap(), Some(row(1000)));
+    assert_eq!(
+        index.tag(&repo("a"), &tag("t")).await.unwrap(),
+        Some(row(1000))
+    );
 }
 
 #[tokio::test]
 async fn dropping_the_index_writes_what_is_queued() {
     let (dir, index) = fresh();
-    let staged = index.stage("docker.io", &"a".parse().unwrap(), &digest("x")).await.unwrap();
+    let staged = index
+        .stage("docker.io", &"a".parse().unwrap(), &digest("x"))
+        .await
+        .unwrap();
     index.note_progress(staged.id, Some(9), vec![1]);
     abandon(put(&index, 1));
     drop(index);
     let index = open(&dir);
-    assert_eq!(index.tag(&repo("a"), &tag("t")).await.unwrap(), Some(row(1)));
-    assert_eq!(index.staged("docker.io", &digest("x")).await.unwrap().unwrap().pieces, [1]);
+    assert_eq!(
+        index.tag(&repo("a"), &tag("t")).await.unwrap(),
+        Some(row(1))
+    );
+    assert_eq!(
+        index
+            .staged("docker.io", &digest("x"))
+            .await
+            .unwrap()
+            .unwrap()
+            .pieces,
+        [1]
+    );
 }
 
 #[tokio::test]
@@ -73,29 +98,49 @@ async fn the_last_handle_may_go_with_a_file_step() {
 #[tokio::test]
 async fn progress_is_written_in_its_time_without_anybody_asking() {
     let (_dir, index) = fresh();
-    let staged = index.stage("docker.io", &"a".parse().unwrap(), &digest("x")).await.unwrap();
+    let staged = index
+        .stage("docker.io", &"a".parse().unwrap(), &digest("x"))
+        .await
+        .unwrap();
     for n in 0..=100 {
         index.note_progress(staged.id, Some(9), vec![n]);
     }
     let written = async {
         loop {
-            let row = index.staged("docker.io", &digest("x")).await.unwrap().unwrap();
+            let row = index
+                .staged("docker.io", &digest("x"))
+                .await
+                .unwrap()
+                .unwrap();
             if row.pieces == [100] {
                 return row;
             }
         }
     };
-    let row = tokio::time::timeout(Duration::from_secs(30), written).await.unwrap();
+    let row = tokio::time::timeout(Duration::from_secs(30), written)
+        .await
+        .unwrap();
     assert_eq!((row.id, row.length), (staged.id, Some(9)));
 }
 
 #[tokio::test]
 async fn progress_goes_along_with_the_next_batch() {
     let (_dir, index) = fresh();
-    let staged = index.stage("docker.io", &"a".parse().unwrap(), &digest("x")).await.unwrap();
+    let staged = index
+        .stage("docker.io", &"a".parse().unwrap(), &digest("x"))
+        .await
+        .unwrap();
     index.note_progress(staged.id, Some(9), vec![1]);
     put(&index, 1).await.unwrap();
-    assert_eq!(index.staged("docker.io", &digest("x")).await.unwrap().unwrap().pieces, [1]);
+    assert_eq!(
+        index
+            .staged("docker.io", &digest("x"))
+            .await
+            .unwrap()
+            .unwrap()
+            .pieces,
+        [1]
+    );
 }
 
 #[tokio::test]
@@ -104,12 +149,18 @@ async fn more_callers_than_places_are_all_served() {
     let tasks = index.0.tasks.clone();
     let write = |n| {
         let index = index.clone();
-        tasks.spawn(async move { index.put_tag(&repo("a"), None, &tag(&format!("t{n}")), row(n)).await })
+        tasks.spawn(async move {
+            index
+                .put_tag(&repo("a"), None, &tag(&format!("t{n}")), row(n))
+                .await
+        })
     };
     let writes: Vec<_> = (0..2 * PLACES as u64).map(write).collect();
     for write in writes {
         write.await.unwrap().unwrap();
     }
-    let tags: u32 = beside(&dir).query_row("SELECT count(*) FROM tag", [], |row| row.get(0)).unwrap();
+    let tags: u32 = beside(&dir)
+        .query_row("SELECT count(*) FROM tag", [], |row| row.get(0))
+        .unwrap();
     assert_eq!(tags as usize, 2 * PLACES);
 }
