@@ -24,7 +24,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Listens on `address`.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
     // A restart must not wait for the old connections' TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -46,7 +50,11 @@ pub(super) type Seat = Option<OwnedSemaphorePermit>;
 impl Door {
     pub(super) fn new(listener: TcpListener, connections: usize) -> Self {
         let connections = connections.min(Semaphore::MAX_PERMITS);
-        Self { listener, seats: Arc::new(Semaphore::new(connections)), in_trouble: false }
+        Self {
+            listener,
+            seats: Arc::new(Semaphore::new(connections)),
+            in_trouble: false,
+        }
     }
 
     /// The next peer. Cancel safe.
@@ -80,5 +88,8 @@ impl Door {
 }
 
 fn is_the_peers(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted)
+    matches!(
+        kind,
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+    )
 }

@@ -35,27 +35,8 @@ pub(super) struct Limits {
     pub(super) client_silence: Duration,
 }
 
-/// How a connection ended.
-#[derive(Debug)]
-pub(super) enum Served {
-    /// As HTTP has it.
-    Ended,
-    /// The peer sent no request, or something else: it was told so if it could be.
-    Refused(hyper::Error),
-    /// A response broke off: the peer left, took nothing, or the body failed.
-    Broken(hyper::Error),
-    /// The drain ran out.
-    Cut,
-}
-
 /// Answers the peer's requests one after the other.
-pub(super) async fn serve<A, F, B>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    answer: A,
-    limits: Limits,
-    watch: Watch,
-) -> Served
+pub(super) async fn serve<A, F, B>(stream: TcpStream, peer: SocketAddr, answer: A, limits: Limits, watch: Watch)
 where
     A: Fn(Request<Incoming>, IpAddr) -> F,
     F: Future<Output = Response<B>>,
@@ -71,16 +52,22 @@ where
         async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = builder(limits.header).serve_connection(TokioIo::new(socket), service);
-    let mut connection = pin!(watch.graceful.watch(connection));
-    let served = tokio::select! {
-        ended = connection.as_mut() => ended.map_or_else(classify, |()| Served::Ended),
-        () = watch.cut.cancelled() => Served::Cut,
+    let Watch {
+        graceful,
+        cut,
+        running: _running,
+    } = watch;
+    let mut connection = pin!(graceful.watch(connection));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = cut.cancelled() => return,
     };
-    match served {
-        Served::Ended | Served::Refused(_) => orderly.declare(),
-        Served::Broken(_) | Served::Cut => {}
+    if let Err(error) = &ended {
+        debug!(%peer, ?error, "connection ended early");
     }
-    served
+    if ended.as_ref().err().is_none_or(is_before_a_response) {
+        orderly.declare();
+    }
 }
 
 fn builder(header: Duration) -> http1::Builder {
@@ -94,8 +81,7 @@ fn builder(header: Duration) -> http1::Builder {
     builder
 }
 
-fn classify(error: hyper::Error) -> Served {
-    let before_a_response =
-        error.is_parse() || error.is_timeout() || error.is_incomplete_message();
-    if before_a_response { Served::Refused(error) } else { Served::Broken(error) }
+/// The peer sent no request, or something else, and was told so if it could be.
+fn is_before_a_response(error: &hyper::Error) -> bool {
+    error.is_parse() || error.is_timeout() || error.is_incomplete_message()
 }

@@ -49,7 +49,10 @@ impl Drain {
     /// Waits `within` for the connections to end by themselves, and cuts the others.
     pub(super) async fn finish(self, within: Duration) {
         if timeout(within, self.graceful.shutdown()).await.is_err() {
-            warn!(connections = self.running.len(), "responses did not end in time and are cut");
+            warn!(
+                connections = self.running.len(),
+                "responses did not end in time and are cut"
+            );
             self.cut.cancel();
         }
         self.running.close();

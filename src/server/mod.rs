@@ -24,7 +24,6 @@ use hyper::Response;
 use hyper::body::Body;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
-use tracing::debug;
 use tracing::info;
 
 use crate::http::limits;
@@ -60,7 +59,10 @@ pub struct Server {
 impl Server {
     /// Takes the listening socket and raises the limit of open files as far as it goes. Needs a tokio runtime.
     pub fn bind(config: &Config, tasks: Tasks) -> Result<Self, Error> {
-        let failed = |source| Error::Listen { address: config.listen, source };
+        let failed = |source| Error::Listen {
+            address: config.listen,
+            source,
+        };
         let listener = accept::listen(config.listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let limits = connection::Limits {
@@ -68,7 +70,14 @@ impl Server {
             client_silence: config.client_silence,
         };
         let connections = open_files::raise().connections();
-        Ok(Self { listener, address, connections, limits, drain: config.drain, tasks })
+        Ok(Self {
+            listener,
+            address,
+            connections,
+            limits,
+            drain: config.drain,
+            tasks,
+        })
     }
 
     /// Where it listens: with the real port when `server.listen` left it to the system.
@@ -91,8 +100,7 @@ impl Server {
                 let (stream, peer, seat) = door.accept().await;
                 let (answer, limits, watch) = (answer.clone(), self.limits, drain.watch());
                 self.tasks.spawn(async move {
-                    let served = connection::serve(stream, peer, answer, limits, watch).await;
-                    debug!(%peer, ?served, "connection ended");
+                    connection::serve(stream, peer, answer, limits, watch).await;
                     drop(seat);
                 });
             }

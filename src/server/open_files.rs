@@ -19,7 +19,10 @@ pub(super) struct OpenFiles(u64);
 /// Raises the soft limit to the hard one, as any process may.
 pub(super) fn raise() -> OpenFiles {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
     let in_force = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(error) => {

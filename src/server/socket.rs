@@ -52,7 +52,15 @@ impl Socket {
     pub(super) fn new(stream: TcpStream, client_silence: Duration) -> (Self, Orderly) {
         let orderly = Orderly::default();
         let silence = Silence::new(client_silence);
-        (Self { stream, silence, lingering: None, orderly: orderly.clone() }, orderly)
+        (
+            Self {
+                stream,
+                silence,
+                lingering: None,
+                orderly: orderly.clone(),
+            },
+            orderly,
+        )
     }
 
     fn written(
@@ -81,21 +89,13 @@ impl Drop for Socket {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.written(cx, written, buf)
     }
@@ -120,13 +120,10 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let lingering = match &mut this.lingering {
-            Some(lingering) => lingering,
-            None => {
-                ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-                this.lingering.insert(Lingering::new())
-            }
-        };
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+        }
+        let lingering = this.lingering.get_or_insert_with(Lingering::new);
         lingering.poll(cx, &mut this.stream).map(Ok)
     }
 }
@@ -146,7 +143,12 @@ struct Silence {
 impl Silence {
     fn new(allowed: Duration) -> Self {
         let look_every = (allowed / LOOKS).max(Duration::from_millis(1));
-        Self { look_every, next_look: None, moved: false, looks_in_vain: 0 }
+        Self {
+            look_every,
+            next_look: None,
+            moved: false,
+            looks_in_vain: 0,
+        }
     }
 
     fn moved(&mut self) {
@@ -154,12 +156,7 @@ impl Silence {
     }
 
     /// Called while a write of `bytes` is pending, and only then.
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        stream: &TcpStream,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll(&mut self, cx: &mut Context<'_>, stream: &TcpStream, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let next_look = self.next_look.get_or_insert_with(|| Box::pin(sleep(self.look_every)));
         loop {
             ready!(next_look.as_mut().poll(cx));
@@ -190,7 +187,10 @@ struct Lingering {
 
 impl Lingering {
     fn new() -> Self {
-        Self { until: Box::pin(sleep(limits::LINGER_FOR)), bytes_left: limits::LINGER_BYTES }
+        Self {
+            until: Box::pin(sleep(limits::LINGER_FOR)),
+            bytes_left: limits::LINGER_BYTES,
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, stream: &mut TcpStream) -> Poll<()> {

@@ -40,7 +40,11 @@ struct Given {
     drain: Duration,
 }
 
-const ORDINARY: Given = Given { header: LONG, client_silence: LONG, drain: LONG };
+const ORDINARY: Given = Given {
+    header: LONG,
+    client_silence: LONG,
+    drain: LONG,
+};
 
 fn start(given: Given) -> Running {
     let config = Config {
@@ -68,7 +72,14 @@ fn start(given: Given) -> Running {
         }
     };
     let run = tokio::spawn(server.run(answer, async { drop(stopped.await) }));
-    Running { address, stop: Some(stop), run, hanging, gone, release }
+    Running {
+        address,
+        stop: Some(stop),
+        run,
+        hanging,
+        gone,
+        release,
+    }
 }
 
 impl Running {
@@ -120,7 +131,12 @@ impl Script {
             "/endless" => (vec![], None),
             _ => (vec![hello()], Some(5)),
         };
-        Self { frames: frames.into(), endless: path == "/endless", length, dropped: Some(dropped) }
+        Self {
+            frames: frames.into(),
+            endless: path == "/endless",
+            length,
+            dropped: Some(dropped),
+        }
     }
 }
 
@@ -128,10 +144,7 @@ impl Body for Script {
     type Data = Bytes;
     type Error = std::io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         const ZEROS: &[u8] = &[0; 64 * 1024];
         if self.endless {
             return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(ZEROS)))));
@@ -155,8 +168,9 @@ impl Drop for Script {
 #[tokio::test]
 async fn a_connection_serves_one_request_after_the_other() {
     let server = start(ORDINARY);
-    let (answers, ended) =
-        server.exchange(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\n\r\n").await;
+    let (answers, ended) = server
+        .exchange(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+        .await;
     assert_eq!(answers.matches("hello").count(), 2);
     assert!(ended.is_ok());
 }
@@ -189,7 +203,10 @@ async fn a_broken_body_is_reset_with_a_length_without_one_and_for_http_1_0() {
 
 #[tokio::test]
 async fn a_slow_header_and_an_idle_connection_are_closed() {
-    let server = start(Given { header: SHORT, ..ORDINARY });
+    let server = start(Given {
+        header: SHORT,
+        ..ORDINARY
+    });
     for sent in [&b""[..], b"GET / HTTP/1.1\r\nHo"] {
         let (answer, ended) = server.exchange(sent).await;
         assert!(answer.is_empty() && ended.is_ok(), "{answer} {ended:?}");
@@ -198,7 +215,10 @@ async fn a_slow_header_and_an_idle_connection_are_closed() {
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_cut() {
-    let mut server = start(Given { client_silence: SHORT, ..ORDINARY });
+    let mut server = start(Given {
+        client_silence: SHORT,
+        ..ORDINARY
+    });
     let mut client = server.connect().await;
     client.write_all(b"GET /endless HTTP/1.1\r\n\r\n").await.unwrap();
     server.gone.recv().await.unwrap();
@@ -208,7 +228,10 @@ async fn a_client_that_takes_nothing_is_cut() {
 
 #[tokio::test]
 async fn a_slow_client_is_not_cut_as_long_as_it_takes_something() {
-    let mut server = start(Given { client_silence: SHORT, ..ORDINARY });
+    let mut server = start(Given {
+        client_silence: SHORT,
+        ..ORDINARY
+    });
     let mut client = server.connect().await;
     client.write_all(b"GET /endless HTTP/1.1\r\n\r\n").await.unwrap();
     let mut ticks = interval(SHORT / 10);
@@ -224,7 +247,10 @@ async fn a_slow_client_is_not_cut_as_long_as_it_takes_something() {
 async fn an_upload_refused_early_can_read_why() {
     let server = start(ORDINARY);
     let mut client = server.connect().await;
-    client.write_all(b"PUT / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n").await.unwrap();
+    client
+        .write_all(b"PUT / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n")
+        .await
+        .unwrap();
     client.write_all(&vec![0; 1_000_000]).await.unwrap();
     let (answer, ended) = read_to_end(&mut client).await;
     assert!(answer.ends_with("hello") && ended.is_ok(), "{answer} {ended:?}");
@@ -245,10 +271,16 @@ async fn what_is_not_http_or_too_much_of_it_is_refused_and_closed() {
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(101));
     let large = format!("GET / HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(200_000));
     let cases: [(&[u8], &str); 6] = [
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 not http\r\n\r\n", "HTTP/1.1 400 "),
+        (
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 not http\r\n\r\n",
+            "HTTP/1.1 400 ",
+        ),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "HTTP/1.1 400 "),
         (b"GET / HTTP/3.7\r\n\r\n", "HTTP/1.1 400 "),
-        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "HTTP/1.1 400 "),
+        (
+            b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            "HTTP/1.1 400 ",
+        ),
         (many.as_bytes(), "HTTP/1.1 431 "),
         (large.as_bytes(), "HTTP/1.1 431 "),
     ];
@@ -266,7 +298,9 @@ async fn a_drain_closes_idle_connections_and_lets_the_others_end() {
     idle.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     read_head(&mut idle).await;
     let mut busy = server.connect().await;
-    busy.write_all(b"GET /hang HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n").await.unwrap();
+    busy.write_all(b"GET /hang HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+        .await
+        .unwrap();
     server.hanging.recv().await.unwrap();
     server.stop();
     let (_, ended) = read_to_end(&mut idle).await;
@@ -282,7 +316,10 @@ async fn a_drain_closes_idle_connections_and_lets_the_others_end() {
 
 #[tokio::test]
 async fn a_drain_cuts_what_does_not_end_in_time() {
-    let mut server = start(Given { drain: SHORT, ..ORDINARY });
+    let mut server = start(Given {
+        drain: SHORT,
+        ..ORDINARY
+    });
     let mut endless = server.connect().await;
     endless.write_all(b"GET /endless HTTP/1.1\r\n\r\n").await.unwrap();
     let mut hanging = server.connect().await;
@@ -301,6 +338,13 @@ async fn a_drain_cuts_what_does_not_end_in_time() {
 async fn an_address_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let listen = taken.local_addr().unwrap();
-    let error = Server::bind(&Config { listen, ..Config::default() }, Tasks::new()).unwrap_err();
+    let error = Server::bind(
+        &Config {
+            listen,
+            ..Config::default()
+        },
+        Tasks::new(),
+    )
+    .unwrap_err();
     assert!(error.to_string().contains(&listen.to_string()));
 }
