@@ -67,7 +67,14 @@ struct Upstream {
 
 impl Refusal {
     fn new(status: StatusCode, code: ErrorCode, message: String) -> Self {
-        Self { status, code, message, cause: None, with: None, upstream: None }
+        Self {
+            status,
+            code,
+            message,
+            cause: None,
+            with: None,
+            upstream: None,
+        }
     }
 
     fn not_allowed(allow: &'static str, message: String) -> Self {

@@ -45,13 +45,7 @@ fn every_wrong_request_line_has_its_answer() {
         ),
         (Error::Encoding, "400 NAME_INVALID"),
         (Error::RepeatedNs, "400 NAME_INVALID"),
-        (
-            Error::Name {
-                writing,
-                why: name,
-            },
-            "400 NAME_INVALID",
-        ),
+        (Error::Name { writing, why: name }, "400 NAME_INVALID"),
         (
             Error::Name {
                 writing: false,
@@ -59,13 +53,7 @@ fn every_wrong_request_line_has_its_answer() {
             },
             "404 NAME_INVALID",
         ),
-        (
-            Error::Tag {
-                writing,
-                why: tag,
-            },
-            "400 MANIFEST_INVALID",
-        ),
+        (Error::Tag { writing, why: tag }, "400 MANIFEST_INVALID"),
         (
             Error::Tag {
                 writing: false,
