@@ -1,7 +1,7 @@
 # The images that the upstreams hold, made from real file trees with real clients. Sourced by `run`.
 #
 # library/app:1 (in `new`): an OCI index; amd64 has three layers, one of 256 MiB; arm64 has two, one of them shared.
-# org/tools:1   (in `old`): a Docker manifest list, two platforms, two layers each.
+# org/tools:1   (in `old`): a Docker manifest list, two platforms, two layers each; the base layers are those of app.
 # Of each, $FIXTURES has NAME.index (the bytes) and NAME.{amd64,arm64} (digest and size of config and layers).
 
 make_fixtures() {

@@ -35,6 +35,7 @@ until_true() {
 launch() {
   local name=$1
   shift
+  : >>"$WORK/$name.log"
   "$@" >>"$WORK/$name.log" 2>&1 &
   PID[$name]=$!
 }
@@ -121,20 +122,23 @@ upstreams_down() {
   stop old || true
 }
 
-# How many answers with (a part of) this blob the upstream NAME gave, and how many bytes they had in all.
-blob_gets() { grep -cP "\] \"GET /v2/\S+/blobs/$2[ ?].*\" 20[06] " "$WORK/$1.log" || true; }
-blob_bytes() { sed -nE "s@.*\] \"GET /v2/[^ ]+/blobs/$2[ ?].*\" 20[06] ([0-9]+) .*@\1@p" "$WORK/$1.log" | awk '{ sum += $1 } END { print sum + 0 }'; }
+# In how many answers the upstreams NAME… sent (a part of) a blob, and how many bytes these had in all: `COUNT BYTES`.
+blob_sent() { # DIGEST NAME…
+  local name logs=()
+  for name in "${@:2}"; do logs+=("$WORK/$name.log"); done
+  sed -nE "s@.*\] \"GET /v2/[^ ]+/blobs/$1[ ?].*\" 20[06] ([0-9]+) .*@\1@p" "${logs[@]}" |
+    awk '{ bytes += $1 } END { printf "%d %d\n", NR, bytes }'
+}
 
-# Each blob of LIST left the upstream NAME once and whole; nothing of OTHERS did.
-fetched_once() {
-  local name=$1 list=$2 others=$3 digest size
+# Each blob of LIST left the upstreams once and whole, whichever of them has it too; nothing of OTHERS left any.
+fetched_once() { # LIST OTHERS
+  local digest size
   while read -r digest size; do
-    equal "number of GETs of $digest" "$(blob_gets "$name" "$digest")" 1
-    equal "bytes sent of $digest" "$(blob_bytes "$name" "$digest")" "$size"
-  done <"$list"
+    equal "what was sent of $digest" "$(blob_sent "$digest" new old)" "1 $size"
+  done <"$1"
   while read -r digest size; do
-    equal "number of GETs of $digest, for another platform" "$(blob_gets "$name" "$digest")" 0
-  done <"$others"
+    equal "what was sent of $digest, for another platform" "$(blob_sent "$digest" new old)" "0 0"
+  done <"$2"
 }
 
 # --- wharf -----------------------------------------------------------------------------------------------------------

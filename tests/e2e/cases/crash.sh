@@ -20,7 +20,7 @@ case_killed_in_mid_pull() {
   skopeo_by_path app "$WORK/pulled"
   local digest size sent
   read -r digest size < <(sort -nrk2 "$FIXTURES/app.amd64")
-  sent=$(blob_bytes new "$digest")
+  read -r _ sent < <(blob_sent "$digest" new)
   # Lost at each kill: what was under way, and the pieces since the progress was last written down.
   ((sent <= size * 5 / 4)) || fail "the upstream sent $sent bytes of a blob of $size"
   upstreams_down

@@ -22,7 +22,7 @@ first_on_an_empty_cache() {
   wharf_up
   for image in "${images[@]}"; do "$pull" "$image" "$WORK/$image.cold"; done
   for image in "${images[@]}"; do
-    fetched_once "$(upstream_of "$image")" "$FIXTURES/$image.$platforms" "$(others_than "$image" "$platforms")"
+    fetched_once "$FIXTURES/$image.$platforms" "$(others_than "$image" "$platforms")"
   done
   upstreams_down
   for image in "${images[@]}"; do "$pull" "$image" "$WORK/$image.again"; done
@@ -36,7 +36,7 @@ case_one_fetch_for_all_clients() {
   for pull in podman_as_mirror skopeo_by_path containerd_by_ns crane_by_path dockerd_by_host regctl_by_path; do
     for image in app tools; do "$pull" "$image" "$WORK/$pull.$image"; done
   done
-  for image in app tools; do fetched_once "$(upstream_of "$image")" "$FIXTURES/$image.all" /dev/null; done
+  for image in app tools; do fetched_once "$FIXTURES/$image.all" /dev/null; done
 }
 
 # Different clients at the same moment, on an empty cache.
@@ -49,7 +49,7 @@ case_herd_of_clients() {
     pids+=($!)
   done
   for pid in "${pids[@]}"; do wait "$pid"; done
-  fetched_once new "$FIXTURES/app.amd64" "$FIXTURES/app.arm64-only"
+  fetched_once "$FIXTURES/app.amd64" "$FIXTURES/app.arm64-only"
 }
 
 # The answers of wharf are those of the upstream, and they say where they come from.
@@ -72,7 +72,6 @@ case_answers() {
 
 # --- the clients -----------------------------------------------------------------------------------------------------
 
-upstream_of() { case $1 in app) echo new ;; tools) echo old ;; esac }
 others_than() { if [[ $2 == all ]]; then echo /dev/null; else echo "$FIXTURES/$1.arm64-only"; fi; }
 origin_of() { case $1 in app) echo docker.io/library/app ;; tools) echo quay.io/org/tools ;; esac }
 host_of() { case $1 in app) echo hub.site.example ;; tools) echo quay.site.example ;; esac }
