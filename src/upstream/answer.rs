@@ -16,7 +16,8 @@ use crate::clock::Clock;
 use crate::oci::MediaType;
 
 use super::body::{BlobBody, Span, total_of_unsatisfied};
-use super::error::{Absence, Error, Fault, Phase};
+use super::error::Error;
+use super::fault::{Absence, Fault, Phase};
 use super::mirror::Deadlines;
 use super::redirect::Answer;
 

@@ -11,7 +11,9 @@ use reqwest::Response;
 use reqwest::header::CONTENT_RANGE;
 use tokio::time::timeout;
 
-use super::error::{Cause, Error, Fault, Phase, Place};
+use super::error::Error;
+use super::fault::{Cause, Fault, Phase};
+use super::place::Place;
 use super::redirect::Answer;
 
 /// Which bytes of a blob are wanted.

@@ -164,10 +164,7 @@ mod tests {
     fn durations_are_read_and_printed_in_words() {
         let text = "fresh_for = \"90m\"\nconnect = \"250ms\"\nrevalidate = \"1.5s\"";
         let config: MirrorConfig = toml::from_str(text).unwrap();
-        assert_eq!(
-            config.fresh_for,
-            FreshFor::Within(Duration::from_secs(5400))
-        );
+        assert_eq!(config.fresh_for, FreshFor::Within(Duration::from_mins(90)));
         assert_eq!(config.connect, Duration::from_millis(250));
         assert_eq!(config.revalidate, Duration::from_millis(1500));
         let printed = toml::to_string(&config).unwrap();

@@ -9,9 +9,11 @@ use reqwest::{Method, Response};
 use url::Url;
 
 use super::Tally;
-use super::error::{Error, Fault, Place};
+use super::error::Error;
+use super::fault::Fault;
 use super::guard::{self, Targets};
 use super::mirror::Deadlines;
+use super::place::Place;
 use super::wire::{Hop, Wire};
 
 const MAX_REDIRECTS: usize = 10;

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::tasks::Tasks;
 
 use super::guard::{self, Targets};
+use super::shared::outlive;
 
 /// Threads that may be stuck in `getaddrinfo`.
 const AT_ONCE: usize = 16;
@@ -72,13 +73,12 @@ impl Lookups {
             Arc::clone(&self.slots),
             host.to_owned(),
         );
-        // Spawned, because moka starts a lookup over when the caller that runs it leaves.
-        let shared = self.tasks.spawn(async move {
+        let lookup = async move {
             recent
                 .try_get_with(name.clone(), look_up(slots, name))
                 .await
-        });
-        match shared.await {
+        };
+        match outlive(&self.tasks, lookup).await {
             Ok(found) => found.map_err(|error| NoAddress::clone(&error)),
             Err(_) => Err(NoAddress::Stopped {
                 host: host.to_owned(),

@@ -18,9 +18,11 @@ use url::Url;
 use crate::tasks::Tasks;
 
 use super::Tally;
-use super::error::{Cause, Error, Fault, Phase, Place, Step};
+use super::error::Error;
+use super::fault::{Cause, Fault, Phase, Step};
 use super::guard::Targets;
 use super::mirror::Deadlines;
+use super::place::Place;
 use super::resolve::{Lookups, NoAddress};
 
 const USER_AGENT: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));

@@ -200,7 +200,7 @@ fn a_realm_elsewhere_is_refused_with_the_key_that_would_allow_it() {
     );
     assert!(!text.contains("x=y"), "{text}");
     for (endpoint, realm) in [
-        ("https://a.azurecr.io", "https://b.azurecr.io/t"),
+        ("https://a.herokuapp.com", "https://b.herokuapp.com/t"),
         ("http://registry:5000", "http://auth:5000/t"),
         ("http://10.0.0.1", "http://10.0.0.2/t"),
         ("http://1.2.3.4", "http://9.9.3.4/t"),

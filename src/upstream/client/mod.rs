@@ -19,7 +19,8 @@ use crate::tasks::Tasks;
 
 use super::body::{BlobBody, Span};
 use super::challenge;
-use super::error::{Absence, Error};
+use super::error::Error;
+use super::fault::Absence;
 use super::guard::Targets;
 use super::mirror::Mirror;
 use super::redirect::{self, Answer, Start};

@@ -13,7 +13,7 @@ use url::Url;
 use crate::oci;
 
 use super::config::{FreshFor, MirrorConfig};
-use super::error::{Place, authority};
+use super::place::{Place, authority};
 
 /// A configured upstream registry.
 #[derive(Debug)]
@@ -335,3 +335,6 @@ fn deadlines(key: &str, config: &MirrorConfig) -> Result<Deadlines, InvalidMirro
         revalidate: nonzero("revalidate", config.revalidate)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

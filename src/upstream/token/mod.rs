@@ -22,10 +22,12 @@ use crate::tasks::Tasks;
 
 use super::Tally;
 use super::challenge::Challenge;
-use super::error::{Cause, Error, Fault, Step};
+use super::error::Error;
+use super::fault::{Cause, Fault, Step};
 use super::guard::{self, Targets};
 use super::mirror::Mirror;
 use super::redirect::{self, Answer, Start};
+use super::shared::outlive;
 use super::wire::Wire;
 
 /// Largest token answer in bytes.
@@ -200,11 +202,8 @@ impl Tokens {
             tally.clone(),
         );
         let (held, key) = (self.held.clone(), demand.key.clone());
-        // Spawned, because moka asks again when the caller that asks leaves.
-        let shared = self
-            .tasks
-            .spawn(async move { held.try_get_with(key, mint).await });
-        match shared.await {
+        let shared = async move { held.try_get_with(key, mint).await };
+        match outlive(&self.tasks, shared).await {
             Ok(Ok(token)) => Ok(Grant { demand, token }),
             Ok(Err(error)) => Err(Error::clone(&error)),
             Err(lost) => Err(Error::Unreachable {

@@ -9,8 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::header::HeaderValue;
 use url::{Host, Url};
 
-use super::error::{Fault, authority};
+use super::fault::Fault;
 use super::mirror::Mirror;
+use super::place::authority;
 
 /// Which addresses may be dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
