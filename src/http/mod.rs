@@ -1,1 +1,4 @@
 //! http
+
+pub mod range;
+pub mod route;

@@ -8,6 +8,9 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MediaType(Cow<'static, str>);
 
+/// The longest media type: RFC 6838 4.2 ends each half at 127 characters.
+const MAX_CHARS: usize = 255;
+
 /// The text is no media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed media type: expected type/subtype")]
@@ -65,7 +68,9 @@ impl FromStr for MediaType {
             .map_or(text, |(essence, _parameters)| essence)
             .trim_ascii();
         match essence.split_once('/') {
-            Some((kind, subtype)) if is_token(kind) && is_token(subtype) => {
+            Some((kind, subtype))
+                if essence.len() <= MAX_CHARS && is_token(kind) && is_token(subtype) =>
+            {
                 Ok(Self(Cow::Owned(essence.to_ascii_lowercase())))
             }
             _ => Err(InvalidMediaType),

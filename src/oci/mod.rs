@@ -3,16 +3,26 @@
 //! Owns the grammar of the OCI distribution and image specifications. Promises that a value of these types is well
 //! formed: `FromStr` is the only way in, `Display` is its inverse. Never does I/O and imports nothing of this crate.
 
+mod descriptor;
 mod digest;
+mod error_code;
+mod json;
+mod manifest;
 mod media_type;
 mod name;
 mod reference;
 mod repo_key;
 
+pub use descriptor::Descriptor;
 pub use digest::Algorithm;
 pub use digest::Digest;
 pub use digest::Hasher;
 pub use digest::InvalidDigest;
+pub use error_code::ErrorCode;
+pub use json::InvalidJson;
+pub use manifest::InvalidManifest;
+pub use manifest::Kind;
+pub use manifest::Manifest;
 pub use media_type::InvalidMediaType;
 pub use media_type::MediaType;
 pub use name::InvalidName;

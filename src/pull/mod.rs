@@ -1,1 +1,117 @@
-//! pull
+//! Reading: what is stored is served, what is not is fetched once, and everybody waiting reads it as it arrives.
+//!
+//! Owns the flights under way and what is known of tags. Promises P1–P6 for blobs, manifests and tags, hosted and
+//! mirrored alike. Never knows HTTP. Every future here may be dropped at any time: shared work runs in tasks of its own.
+
+mod batch;
+mod blame;
+mod blob;
+mod error;
+mod fill;
+mod flight;
+mod freshness;
+mod manifest;
+mod resolution;
+mod tag;
+mod tail;
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::namespaces::Repo;
+use crate::oci::{Digest, Reference, RemoteName, RepoKey, Tag};
+use crate::store::{Store, StoredManifest};
+use crate::tasks::Tasks;
+use crate::upstream::{Client, ManifestHead, Mirror};
+
+pub use blob::{BlobStat, Opened};
+pub use error::Error;
+pub use flight::Lost;
+pub use manifest::{ManifestAnswer, ManifestStat};
+pub use tail::Tail;
+
+pub use crate::store::Cut;
+pub use crate::upstream::Tally;
+
+use blame::Blame;
+use flight::Flights;
+use resolution::{Resolution, Resolutions};
+
+/// Flights whose passengers wait for one value.
+type Shared<K, T> = Flights<K, Option<Result<T, Error>>>;
+
+/// Reads repositories. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Pull {
+    store: Store,
+    client: Client,
+    clock: Clock,
+    tasks: Tasks,
+    blame: Arc<Blame>,
+    fills: Flights<fill::Key, (Place, fill::Progress)>,
+    /// Blobs whose place in a repository, or size, is being asked for.
+    stats: Shared<(RepoKey, Digest), Option<u64>>,
+    manifests: Shared<(RepoKey, Reference), StoredManifest>,
+    heads: Shared<(RepoKey, Digest), ManifestHead>,
+    tags: Shared<(RepoKey, Tag), Resolution>,
+    resolutions: Resolutions,
+}
+
+impl Pull {
+    /// Over a store and the upstreams.
+    pub fn new(store: Store, client: Client, clock: Clock, tasks: Tasks) -> Self {
+        Self {
+            store,
+            client,
+            clock,
+            tasks,
+            blame: Arc::default(),
+            fills: Flights::new(),
+            stats: Flights::new(),
+            manifests: Flights::new(),
+            heads: Flights::new(),
+            tags: Flights::new(),
+            resolutions: Resolutions::new(),
+        }
+    }
+}
+
+/// How an answer came about: the `Cache-Status` of RFC 9211.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Via {
+    /// From the store, no upstream asked.
+    Hit,
+    /// From the store, after the upstream said that it is still right.
+    Revalidated,
+    /// From the upstream; it is being stored.
+    Miss,
+    /// From the upstream, by a fetch that somebody else had begun.
+    Collapsed,
+    /// From the store, although the upstream should have been asked and could not answer.
+    Stale {
+        /// What is left of the freshness, in seconds: negative.
+        ttl_secs: i64,
+        /// Why: `upstream-503`, `upstream-timeout`.
+        detail: String,
+    },
+}
+
+/// A repository of a mirror, where the store and the upstream keep it.
+#[derive(Debug, Clone)]
+struct Place {
+    mirror: Arc<Mirror>,
+    remote: RemoteName,
+    key: RepoKey,
+}
+
+impl Place {
+    /// Hosted repositories come with pushing: until then there are none.
+    fn of(repo: &Repo) -> Result<Self, Error> {
+        match repo {
+            Repo::Hosted(_) => Err(Error::NameUnknown(repo.key())),
+            Repo::Mirrored { mirror, remote } => {
+                Ok(Self { mirror: Arc::clone(mirror), remote: remote.clone(), key: repo.key() })
+            }
+        }
+    }
+}

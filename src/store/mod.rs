@@ -1,1 +1,126 @@
-//! store
+//! What is kept: bytes in files (`content`), facts in rows (`index`).
+//!
+//! Owns the store directory while the process lives. Promises that only proven content is visible, that what was
+//! acknowledged is durable, and that a damaged file is a miss, never a wrong answer. Never asks an upstream, and gives
+//! out no path and no SQL. Dropping a future here leaves the step that was begun to finish on its own.
+
+mod blobs;
+mod config;
+mod content;
+mod error;
+mod index;
+mod lock;
+mod recover;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use moka::future::Cache;
+use tokio::sync::Semaphore;
+
+use crate::oci::{Digest, RepoKey, Tag};
+use crate::tasks::Tasks;
+
+use content::disk;
+use content::layout::Layout;
+use index::Index;
+use lock::Lock;
+
+pub use config::Config;
+pub use content::arriving::{Arriving, Ending};
+pub use content::blob::{Attempt, Blob, Extent};
+pub use content::reader::{Cut, Reader};
+pub use content::staging::{Staged, Unproven, Verified};
+pub use error::Error;
+pub use index::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow};
+
+pub(crate) use content::arriving::{Claim, Gap};
+pub(crate) use content::readers::Demand;
+
+/// Small blobs kept in memory, in KiB.
+const SMALL_BLOBS_KIB: u64 = 32 * 1024;
+/// Files proven again at a time: hashing must not take every core from the transfers.
+const PROOFS: usize = 1;
+
+/// The store of one process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    index: Index,
+    layout: Layout,
+    tasks: Tasks,
+    /// Proven bytes of small blobs; a digest means the same bytes for ever.
+    small: Cache<Digest, Bytes>,
+    proofs: Arc<Semaphore>,
+    _lock: Arc<Lock>,
+}
+
+impl Store {
+    /// Opens the store, making it when there is none, and takes its lock. Recovery goes on in the background.
+    pub async fn open(config: &Config, tasks: Tasks) -> Result<Self, Error> {
+        let (path, index_path, background) = (config.path.clone(), config.index_path(), tasks.clone());
+        let opened = tasks.blocking(move || {
+            disk::create_dir(&path)?;
+            let lock = Lock::take(&path)?;
+            let layout = Layout::create(&path)?;
+            let index = Index::open(&index_path, background)?;
+            Ok::<_, Error>((lock, layout, index))
+        });
+        let (lock, layout, index) = opened.await.map_err(Error::Lost)??;
+        let small = Cache::builder().weigher(|_, bytes: &Bytes| kib(bytes.len())).max_capacity(SMALL_BLOBS_KIB).build();
+        let proofs = Arc::new(Semaphore::new(PROOFS));
+        let known = recover::partials(&index, &layout, &tasks).await?;
+        tasks.spawn(recover::tidy(index.clone(), layout.clone(), tasks.clone(), known));
+        Ok(Self { index, layout, tasks, small, proofs, _lock: Arc::new(lock) })
+    }
+
+    /// Writes what is noted and closes the index; what comes later is refused.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.index.close().await
+    }
+
+    /// What `repo` may see of `digest`.
+    pub async fn sight(&self, repo: &RepoKey, digest: &Digest) -> Result<Sight, Error> {
+        self.index.sight(repo, digest).await
+    }
+
+    /// A manifest's bytes. Whether a repository may have them is for [`Store::sight`] to say.
+    pub async fn manifest(&self, digest: &Digest) -> Result<Option<StoredManifest>, Error> {
+        self.index.manifest(digest).await
+    }
+
+    /// Keeps a manifest, its links and perhaps a tag, in one transaction.
+    pub async fn put_manifest(&self, put: PutManifest) -> Result<(), Error> {
+        self.index.put_manifest(put).await
+    }
+
+    /// Where a tag points.
+    pub async fn tag(&self, repo: &RepoKey, tag: &Tag) -> Result<Option<TagRow>, Error> {
+        self.index.tag(repo, tag).await
+    }
+
+    /// Points a tag of a mirror's repository to a stored manifest, as the upstream said at `checked_at`.
+    pub async fn put_tag(
+        &self,
+        repo: &RepoKey,
+        mirror: &str,
+        tag: &Tag,
+        digest: Digest,
+        checked_at: Timestamp,
+    ) -> Result<(), Error> {
+        let row = TagRow { digest, media_type: None, size: None, checked_at };
+        self.index.put_tag(repo, Some(mirror), tag, row).await
+    }
+
+    /// Notes that the upstream of a mirror's repository answered for `digest`.
+    pub async fn link_proven(&self, repo: &RepoKey, mirror: &str, digest: &Digest) -> Result<(), Error> {
+        self.index.link(repo, Some(mirror), digest, true, None).await
+    }
+}
+
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -176,11 +176,7 @@ mod tests {
     fn forever_is_a_duration() {
         let config: MirrorConfig = toml::from_str("fresh_for = \"forever\"").unwrap();
         assert_eq!(config.fresh_for, FreshFor::Forever);
-        assert!(
-            toml::to_string(&config)
-                .unwrap()
-                .contains("fresh_for = \"forever\"")
-        );
+        assert!(toml::to_string(&config).unwrap().contains("fresh_for = \"forever\""));
     }
 
     #[test]
@@ -190,10 +186,7 @@ mod tests {
             .to_string();
         assert!(unknown.contains("unknown field `endpoint`"), "{unknown}");
         let negative = toml::from_str::<MirrorConfig>("fresh_for = \"-5m\"").unwrap_err();
-        assert!(
-            negative.to_string().contains("\"-5m\" is not a duration"),
-            "{negative}"
-        );
+        assert!(negative.to_string().contains("\"-5m\" is not a duration"), "{negative}");
         assert!(toml::from_str::<MirrorConfig>("silence = \"soon\"").is_err());
     }
 
@@ -201,10 +194,7 @@ mod tests {
     fn eight_mirrors_are_built_in() {
         let builtin = builtin();
         assert_eq!(builtin.len(), 8);
-        assert_eq!(
-            builtin["docker.io"].endpoints,
-            ["https://registry-1.docker.io"]
-        );
+        assert_eq!(builtin["docker.io"].endpoints, ["https://registry-1.docker.io"]);
         assert_eq!(builtin["docker.io"].bare, ["library/*"]);
         assert_eq!(builtin["quay.io"].endpoints, ["https://quay.io"]);
     }

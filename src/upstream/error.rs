@@ -43,9 +43,7 @@ pub enum Error {
         how: Absence,
     },
     /// The upstream wants to know who asks, and nobody told wharf what to say.
-    #[error(
-        "{at} answered {status}: it demands credentials, and wharf has none configured for mirror \"{mirror}\""
-    )]
+    #[error("{at} answered {status}: it demands credentials, and wharf has none configured for mirror \"{mirror}\"")]
     Refused {
         /// Who answered.
         at: Place,
@@ -130,14 +128,11 @@ impl Error {
             Self::Refused { .. } => Verdict::RepositoryRefused,
             Self::Throttled { .. } => Verdict::Throttled,
             Self::Timeout {
-                phase: Phase::Silence,
-                ..
+                phase: Phase::Silence, ..
             }
             | Self::Cut { .. } => Verdict::Cut,
             Self::Timeout { .. } => Verdict::Slow,
-            Self::Unreachable { .. } | Self::Failed { .. } | Self::Unusable { .. } => {
-                Verdict::Broken
-            }
+            Self::Unreachable { .. } | Self::Failed { .. } | Self::Unusable { .. } => Verdict::Broken,
             Self::RangeNotSatisfiable { .. } => Verdict::NoSuchRange,
         }
     }
@@ -146,9 +141,7 @@ impl Error {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } | Self::Cut { .. } => None,
-            Self::Absent { status, .. }
-            | Self::Refused { status, .. }
-            | Self::Failed { status, .. } => Some(*status),
+            Self::Absent { status, .. } | Self::Refused { status, .. } | Self::Failed { status, .. } => Some(*status),
             Self::Throttled { .. } => Some(429),
             Self::Unusable { status, .. } => *status,
             Self::RangeNotSatisfiable { .. } => Some(416),
@@ -166,16 +159,11 @@ impl Error {
 }
 
 fn retry(after: Option<Duration>) -> String {
-    after.map_or_else(String::new, |after| {
-        format!(", retry after {} s", after.as_secs())
-    })
+    after.map_or_else(String::new, |after| format!(", retry after {} s", after.as_secs()))
 }
 
 fn answered(status: Option<u16>) -> String {
-    status.map_or_else(
-        || "is unusable".to_owned(),
-        |status| format!("answered {status}"),
-    )
+    status.map_or_else(|| "is unusable".to_owned(), |status| format!("answered {status}"))
 }
 
 fn of(promised: Option<u64>) -> String {

@@ -161,20 +161,13 @@ impl Reply {
     }
 }
 
-async fn answer(
-    mut stream: TcpStream,
-    log: &Mutex<Vec<Seen>>,
-    script: &(dyn Fn(&Seen) -> Reply + Sync),
-) {
+async fn answer(mut stream: TcpStream, log: &Mutex<Vec<Seen>>, script: &(dyn Fn(&Seen) -> Reply + Sync)) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
             // A TLS hello instead of a request: plain http servers answer that in plain text.
             Ok(0x16) => {
-                return stream
-                    .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                    .await
-                    .unwrap();
+                return stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
             }
             Ok(byte) => head.push(byte),
             Err(_) => return,

@@ -97,9 +97,7 @@ pub enum Fault {
         host: String,
     },
     /// A public upstream must not reach into the network that wharf stands in (design P9).
-    #[error(
-        "{host} is a loopback, link-local or private address, and a public upstream may not point there"
-    )]
+    #[error("{host} is a loopback, link-local or private address, and a public upstream may not point there")]
     PrivateTarget {
         /// The address, or the name that resolves to it.
         host: String,

@@ -38,12 +38,7 @@ pub(super) struct Answer {
     pub(super) targets: Targets,
 }
 
-pub(super) async fn follow(
-    wire: &Wire,
-    start: Start<'_>,
-    limits: Deadlines,
-    tally: &Tally,
-) -> Result<Answer, Error> {
+pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tally: &Tally) -> Result<Answer, Error> {
     let Start {
         method,
         mut url,
@@ -88,9 +83,7 @@ pub(super) async fn follow(
     Err(Error::Unusable {
         at,
         status: None,
-        fault: Fault::Redirects {
-            limit: MAX_REDIRECTS,
-        },
+        fault: Fault::Redirects { limit: MAX_REDIRECTS },
     })
 }
 

@@ -5,11 +5,12 @@
 use crate::tasks::{Lost, Tasks};
 
 /// Runs `work` to its end, whoever still waits for it. (moka starts an initialiser over when the caller that runs it leaves.)
-pub(super) async fn outlive<T: Send + 'static>(
+/// No `async fn`, so that a caller's future does not carry the work's.
+pub(super) fn outlive<T: Send + 'static>(
     tasks: &Tasks,
     work: impl Future<Output = T> + Send + 'static,
-) -> Result<T, Lost> {
+) -> impl Future<Output = Result<T, Lost>> + Send {
     let closing = tasks.closing();
     let work = tasks.spawn(async move { closing.run_until_cancelled(work).await });
-    work.await.ok().flatten().ok_or(Lost)
+    async move { work.await.ok().flatten().ok_or(Lost) }
 }

@@ -11,5 +11,20 @@
     reason = "the fences are wharf's: tests own their files, tasks and processes"
 )]
 
+mod bad_input;
+mod bad_manifests;
+mod damage;
 mod fake_upstream;
+mod guards;
+mod leavers;
+mod manifests;
+mod memory;
+mod names;
+mod outage;
+mod proof;
+mod pull_blob;
+mod ranges;
+mod resume;
+mod start;
 mod support;
+mod visibility;

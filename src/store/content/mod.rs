@@ -1,1 +1,13 @@
-//! content
+//! Bytes: content that arrives, content that is proven, and the disk under both.
+
+pub(crate) mod arriving;
+pub(crate) mod blob;
+pub(crate) mod disk;
+mod frontier;
+pub(crate) mod layout;
+mod pieces;
+pub(crate) mod reader;
+pub(crate) mod readers;
+pub(crate) mod staging;
+
+pub(crate) use pieces::Pieces;

@@ -1,1 +1,119 @@
-//! index
+//! Facts: which blobs are stored, who may see them, where tags point, and the manifests themselves.
+//!
+//! Owns the SQLite database. Promises that a write that was answered is durable, that a read that begins after the answer
+//! sees it, and that opening takes no longer with a million rows. Never touches content: a file step is the caller's,
+//! and is only run here, beside its row. Dropping a read's future costs nothing; a write that is queued is made whoever
+//! listens. Dropping the last `Index` writes what is queued and waits for the writer thread.
+
+mod batch;
+mod blobs;
+mod facts;
+mod generation;
+mod links;
+mod manifests;
+mod notes;
+mod readers;
+mod schema;
+mod sql;
+mod staged;
+mod tags;
+mod writer;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use moka::future::Cache;
+
+pub use self::facts::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow};
+pub(in crate::store) use self::facts::{FileStep, Landing, StagedRow};
+use self::generation::{Generations, Remembered};
+use self::readers::Readers;
+use self::writer::Writer;
+use crate::oci::{Digest, RepoKey, Tag};
+use crate::store::Error;
+use crate::store::content::disk;
+use crate::tasks::Tasks;
+
+/// Answers that are remembered; some 300 bytes each.
+const SIGHTS: u64 = 32_768;
+const BLOBS: u64 = 16_384;
+const TAGS: u64 = 16_384;
+
+/// The index of a store; clones share it.
+#[derive(Clone)]
+pub(in crate::store) struct Index(Arc<Shared>);
+
+struct Shared {
+    store_id: String,
+    sights: Remembered<(RepoKey, Digest), Sight>,
+    blobs: Remembered<Digest, Option<BlobRow>>,
+    tags: Remembered<(RepoKey, Tag), Option<TagRow>>,
+    manifests: Cache<Digest, StoredManifest>,
+    // In this order: the connection that is closed last empties the log, and only the writer's can.
+    readers: Readers,
+    writer: Arc<Writer>,
+    tasks: Tasks,
+}
+
+impl Index {
+    /// Opens the index in the directory `dir`, making both when they are missing. Blocks.
+    pub(in crate::store) fn open(dir: &Path, tasks: Tasks) -> Result<Self, Error> {
+        disk::create_dir(dir)?;
+        if let Some(kind) = disk::is_network(dir)? {
+            return Err(Error::NetworkFileSystem {
+                path: dir.to_path_buf(),
+                kind,
+            });
+        }
+        let path = dir.join("index.sqlite3");
+        let connection = schema::open_writer(&path)?;
+        let store_id = schema::store_id(&connection).map_err(|source| Error::Open {
+            path: path.clone(),
+            source,
+        })?;
+        let generations = Arc::new(Generations::new());
+        Ok(Self(Arc::new(Shared {
+            store_id,
+            sights: Remembered::new(SIGHTS, Arc::clone(&generations)),
+            blobs: Remembered::new(BLOBS, Arc::clone(&generations)),
+            tags: Remembered::new(TAGS, Arc::clone(&generations)),
+            manifests: manifests::memory(),
+            readers: Readers::new(path, tasks.clone()),
+            writer: Arc::new(Writer::start(connection, generations)?),
+            tasks,
+        })))
+    }
+
+    /// The identity of the store, given when its index was made.
+    pub(in crate::store) fn store_id(&self) -> &str {
+        &self.0.store_id
+    }
+
+    /// Returns when all that was noted or queued before is written.
+    pub(in crate::store) async fn flush(&self) -> Result<(), Error> {
+        self.0.writer.write(Fact::Progress, |_| Ok(())).await
+    }
+
+    /// Writes what is queued and closes the database; whatever comes later is refused.
+    pub(in crate::store) async fn close(&self) -> Result<(), Error> {
+        self.0.readers.close();
+        let writer = Arc::clone(&self.0.writer);
+        self.0
+            .tasks
+            .blocking(move || writer.close())
+            .await
+            .map_err(Error::Lost)
+    }
+}
+
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Index")
+            .field("store_id", &self.0.store_id)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

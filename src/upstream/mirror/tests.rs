@@ -19,16 +19,10 @@ fn refusal(adjust: impl FnOnce(&mut MirrorConfig)) -> String {
 fn the_built_in_mirrors_are_good() {
     let mirrors = mirrors(&builtin()).unwrap();
     assert_eq!(mirrors.len(), 8);
-    let hub = mirrors
-        .iter()
-        .find(|mirror| mirror.key() == "docker.io")
-        .unwrap();
+    let hub = mirrors.iter().find(|mirror| mirror.key() == "docker.io").unwrap();
     assert_eq!(hub.endpoint().to_string(), "registry-1.docker.io");
     assert_eq!(hub.ns(), ["index.docker.io", "registry-1.docker.io"]);
-    assert_eq!(
-        mirrors.iter().filter(|mirror| mirror.has_library()).count(),
-        1
-    );
+    assert_eq!(mirrors.iter().filter(|mirror| mirror.has_library()).count(), 1);
 }
 
 #[test]
@@ -68,10 +62,7 @@ fn a_key_is_a_name_component() {
 fn exactly_one_endpoint() {
     assert!(refusal(|it| it.endpoints.clear()).starts_with("mirror.\"hub\".endpoints is missing"));
     let two = refusal(|it| it.endpoints.push("http://other".to_owned()));
-    assert_eq!(
-        two,
-        "mirror.\"hub\".endpoints has 2 entries: exactly one is accepted"
-    );
+    assert_eq!(two, "mirror.\"hub\".endpoints has 2 entries: exactly one is accepted");
 }
 
 #[test]
@@ -82,10 +73,7 @@ fn an_endpoint_is_scheme_host_and_port() {
         "http://[::1]:5000",
         "http://10.0.0.1",
     ] {
-        assert!(
-            with("hub", |it| it.endpoints = vec![good.to_owned()]).is_ok(),
-            "{good}"
-        );
+        assert!(with("hub", |it| it.endpoints = vec![good.to_owned()]).is_ok(), "{good}");
     }
     let bad = [
         "",
@@ -101,8 +89,7 @@ fn an_endpoint_is_scheme_host_and_port() {
     ];
     for bad in bad {
         let error = refusal(|it| it.endpoints = vec![bad.to_owned()]);
-        let expected =
-            format!("mirror.\"hub\".endpoints = [{bad:?}]: accepted is http:// or https://");
+        let expected = format!("mirror.\"hub\".endpoints = [{bad:?}]: accepted is http:// or https://");
         assert!(error.starts_with(&expected), "{error}");
     }
 }
@@ -118,11 +105,7 @@ fn urls_are_made_from_a_path() {
 
 #[test]
 fn a_token_realm_keeps_tls() {
-    assert!(
-        with("hub", |it| it.token_realm =
-            Some("https://auth.other/token".to_owned()))
-        .is_ok()
-    );
+    assert!(with("hub", |it| it.token_realm = Some("https://auth.other/token".to_owned())).is_ok());
     for bad in ["auth.other", "ldap://auth.other", "https://u:p@auth.other/"] {
         let error = refusal(|it| it.token_realm = Some(bad.to_owned()));
         assert!(
@@ -137,12 +120,8 @@ fn a_token_realm_keeps_tls() {
 #[test]
 fn hosts_are_hosts() {
     let config = |it: &mut MirrorConfig| {
-        it.ns = ["Other.example:5000", "[::1]:80", "h:80"]
-            .map(str::to_owned)
-            .to_vec();
-        it.hosts = ["Hub.site.example", "[::1]", "10.0.0.1"]
-            .map(str::to_owned)
-            .to_vec();
+        it.ns = ["Other.example:5000", "[::1]:80", "h:80"].map(str::to_owned).to_vec();
+        it.hosts = ["Hub.site.example", "[::1]", "10.0.0.1"].map(str::to_owned).to_vec();
     };
     let mirror = with("hub", config).unwrap();
     assert_eq!(mirror.ns(), ["other.example:5000", "[::1]:80", "h:80"]);
@@ -163,9 +142,6 @@ fn hosts_are_hosts() {
 #[test]
 fn a_deadline_of_nothing_is_none() {
     let error = refusal(|it| it.silence = Duration::ZERO);
-    assert!(
-        error.starts_with("mirror.\"hub\".silence = \"0s\": "),
-        "{error}"
-    );
+    assert!(error.starts_with("mirror.\"hub\".silence = \"0s\": "), "{error}");
     assert!(with("hub", |it| it.connect = Duration::from_millis(1)).is_ok());
 }

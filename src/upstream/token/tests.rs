@@ -1,4 +1,5 @@
 use super::super::config::MirrorConfig;
+use super::mint::{TokenAnswer, read};
 use super::*;
 
 fn read_text(text: &str) -> Option<(String, i64)> {
@@ -25,13 +26,7 @@ fn demand(scope: Option<&str>) -> Demand {
         service: Some("a service".to_owned()),
         scope: scope.map(str::to_owned),
     };
-    Demand::new(
-        &mirror,
-        &"org/app".parse().unwrap(),
-        challenge,
-        Targets::Public,
-    )
-    .unwrap()
+    Demand::new(&mirror, &"org/app".parse().unwrap(), challenge, Targets::Public).unwrap()
 }
 
 #[test]
@@ -82,15 +77,9 @@ fn what_holds_no_token_is_none() {
 fn the_request_keeps_the_realms_query_and_repeats_the_scopes() {
     let plain = "https://auth.r.example/token?account=x&service=a+service";
     let own = demand(None).request();
-    assert_eq!(
-        own.as_str(),
-        format!("{plain}&scope=repository%3Aorg%2Fapp%3Apull")
-    );
+    assert_eq!(own.as_str(), format!("{plain}&scope=repository%3Aorg%2Fapp%3Apull"));
     let several = demand(Some("b:pull  a:pull b:pull")).request();
-    assert_eq!(
-        several.as_str(),
-        format!("{plain}&scope=a%3Apull&scope=b%3Apull")
-    );
+    assert_eq!(several.as_str(), format!("{plain}&scope=a%3Apull&scope=b%3Apull"));
 }
 
 #[test]

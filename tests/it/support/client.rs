@@ -1,6 +1,7 @@
 //! A client that speaks HTTP/1.1 on a bare socket and hides nothing: it reads as far as the test says, leaves when the test says,
 //! and tells a clean end from a short one and from a reset.
 
+use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 
@@ -10,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::image::sha256_text;
 use super::soon;
 
 /// How a body ended.
@@ -65,7 +67,7 @@ impl Client {
             head.push_str("Host: wharf.test\r\n");
         }
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            write!(head, "{name}: {value}\r\n").unwrap();
         }
         head.push_str("\r\n");
         self.write(head.as_bytes()).await.unwrap();
@@ -179,6 +181,11 @@ impl Response {
         self.header("transfer-encoding") == Some("chunked")
     }
 
+    /// Our port.
+    pub(crate) fn port(&self) -> u16 {
+        self.client.stream.local_addr().unwrap().port()
+    }
+
     /// Some body bytes as they come, at most `limit`, or how the body ended.
     pub(crate) async fn some(&mut self, limit: usize) -> Result<Bytes, Ended> {
         loop {
@@ -288,12 +295,7 @@ impl Response {
                     length += piece.len() as u64;
                 }
                 Err(ended) => {
-                    let hex: String = hasher
-                        .finalize()
-                        .iter()
-                        .map(|byte| format!("{byte:02x}"))
-                        .collect();
-                    return (length, format!("sha256:{hex}"), ended);
+                    return (length, sha256_text(hasher), ended);
                 }
             }
         }

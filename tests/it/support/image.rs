@@ -44,7 +44,7 @@ impl Content {
             hasher.update(&buffer[..n]);
             at += n as u64;
         }
-        content.digest = format!("sha256:{}", hex(&hasher.finalize()));
+        content.digest = sha256_text(hasher);
         content
     }
 
@@ -54,6 +54,20 @@ impl Content {
             digest: sha256(&bytes),
             len: bytes.len() as u64,
             source: Source::Bytes(bytes),
+        }
+    }
+
+    /// Practically without end; its digest is a fiction, because nobody waits for the hash.
+    pub(crate) fn endless() -> Self {
+        Self::promised(1 << 50)
+    }
+
+    /// So many bytes under a digest that they do not have: for tests that leave before the end.
+    pub(crate) fn promised(len: u64) -> Self {
+        Self {
+            source: Source::Seed(len),
+            len,
+            digest: sha256(&len.to_le_bytes()),
         }
     }
 
@@ -187,7 +201,11 @@ impl Image {
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+    sha256_text(Sha256::new_with_prefix(bytes))
+}
+
+pub(crate) fn sha256_text(hasher: Sha256) -> String {
+    format!("sha256:{}", hex(&hasher.finalize()))
 }
 
 pub(crate) fn sha512(bytes: &[u8]) -> String {
@@ -201,7 +219,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// SplitMix64 by position, so that any range can be made without what comes before it.
+/// `SplitMix64` by position, so that any range can be made without what comes before it.
 fn stream(seed: u64, at: u64, buffer: &mut [u8]) {
     let mut done = 0;
     while done < buffer.len() {

@@ -5,6 +5,7 @@
 
 pub(crate) mod client;
 pub(crate) mod image;
+pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod registry;
 pub(crate) mod reply;
@@ -20,13 +21,21 @@ pub(crate) const GUARD: Duration = Duration::from_secs(30);
 
 /// Awaits an event that must come; panics with `what` when it does not.
 pub(crate) async fn soon<F: Future>(what: &str, event: F) -> F::Output {
-    match tokio::time::timeout(GUARD, event).await {
-        Ok(output) => output,
-        Err(_) => panic!("waited {GUARD:?} in vain for: {what}"),
-    }
+    let within = tokio::time::timeout(GUARD, event).await;
+    within.unwrap_or_else(|_| panic!("waited {GUARD:?} in vain for: {what}"))
 }
 
 /// True when `event` has not happened within `span`. For "this must not happen", which has no event of its own.
 pub(crate) async fn quiet<F: Future>(span: Duration, event: F) -> bool {
     tokio::time::timeout(span, event).await.is_err()
+}
+
+/// The path of a blob as a client asks for it.
+pub(crate) fn blob_path(name: &str, blob: &image::Content) -> String {
+    format!("/v2/{name}/blobs/{}", blob.digest())
+}
+
+/// The path of a manifest by tag or digest.
+pub(crate) fn manifest_path(name: &str, reference: &str) -> String {
+    format!("/v2/{name}/manifests/{reference}")
 }

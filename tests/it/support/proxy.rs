@@ -1,6 +1,7 @@
 //! A TCP proxy that breaks connections: it passes bytes both ways, and cuts each of the first connections after so many bytes
 //! of answer. It knows nothing of HTTP. Dropping it closes the port and every connection.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,11 +27,11 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let passed = Arc::new(AtomicU64::new(0));
         let stop = CancellationToken::new();
-        let cuts = Mutex::new(cuts.to_vec().into_iter());
+        let cuts = Mutex::new(cuts.iter().copied().collect::<VecDeque<_>>());
         let (counted, stopped) = (Arc::clone(&passed), stop.clone());
         let accepting = async move {
             while let Ok((client, _)) = listener.accept().await {
-                let cut = cuts.lock().unwrap().next().unwrap_or(u64::MAX);
+                let cut = cuts.lock().unwrap().pop_front().unwrap_or(u64::MAX);
                 let (counted, stopped) = (Arc::clone(&counted), stopped.clone());
                 tokio::spawn(async move {
                     stopped

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use super::image::{Content, KIB};
@@ -55,7 +54,6 @@ pub(crate) struct Reply {
     cut: Option<(u64, How)>,
     hold: Option<Gate>,
     hold_head: Option<Gate>,
-    rate: Option<u64>,
 }
 
 impl Reply {
@@ -70,7 +68,6 @@ impl Reply {
             cut: None,
             hold: None,
             hold_head: None,
-            rate: None,
         }
     }
 
@@ -124,7 +121,7 @@ impl Reply {
                 self = Self::ok(
                     "text/html",
                     &Content::of("<html><h1>Please log in</h1></html>"),
-                )
+                );
             }
             Act::Body(content) => {
                 self.range = 0..content.len();
@@ -150,7 +147,6 @@ impl Reply {
                 self.headers.retain(|(key, _)| key != "content-range");
             }
             Act::IgnoreRange => {}
-            Act::Rate(rate) => self.rate = Some(*rate),
         }
         self
     }
@@ -191,29 +187,28 @@ impl Reply {
         } else {
             "HTTP/1.1"
         };
-        let mut head = format!("{version} {} Scripted\r\n", self.status);
         let left_out = |name: &str| {
             self.headers
                 .iter()
                 .any(|(key, _)| key.strip_prefix('-') == Some(name))
         };
         let said = |name: &str| self.headers.iter().any(|(key, _)| key == name);
-        for (name, value) in &self.headers {
-            if !name.starts_with('-') && !left_out(name) {
-                head.push_str(&format!("{name}: {value}\r\n"));
-            }
-        }
+        let mut lines = vec![format!("{version} {} Scripted", self.status)];
+        let told = self
+            .headers
+            .iter()
+            .filter(|(name, _)| !name.starts_with('-') && !left_out(name));
+        lines.extend(told.map(|(name, value)| format!("{name}: {value}")));
         match self.framing {
             Framing::Length if said("content-length") || left_out("content-length") => {}
-            Framing::Length => head.push_str(&format!(
-                "content-length: {}\r\n",
+            Framing::Length => lines.push(format!(
+                "content-length: {}",
                 self.range.end - self.range.start
             )),
-            Framing::Chunked => head.push_str("transfer-encoding: chunked\r\n"),
-            Framing::Close => head.push_str("connection: close\r\n"),
+            Framing::Chunked => lines.push("transfer-encoding: chunked".to_owned()),
+            Framing::Close => lines.push("connection: close".to_owned()),
         }
-        head.push_str("\r\n");
-        head
+        lines.join("\r\n") + "\r\n\r\n"
     }
 
     /// Writes the body; returns how to break off when the script says so.
@@ -222,7 +217,6 @@ impl Reply {
         wire: &mut dyn Wire,
         sent: &(dyn Fn(u64) + Sync),
     ) -> io::Result<Option<How>> {
-        let began = Instant::now();
         let mut buffer = vec![0; 64 * 1024];
         let mut at = self.range.start;
         loop {
@@ -235,10 +229,6 @@ impl Reply {
                 return Ok(None);
             }
             let end = self.next_end(at).await;
-            if let Some(rate) = self.rate {
-                let due = Duration::from_secs_f64((end - self.range.start) as f64 / rate as f64);
-                tokio::time::sleep_until(began + due).await;
-            }
             let piece = &mut buffer[..usize::try_from(end - at).unwrap()];
             self.fill(at, piece);
             self.write_piece(wire, piece, sent).await?;
@@ -248,12 +238,7 @@ impl Reply {
 
     /// How far the next write may go; waits at the gate.
     async fn next_end(&self, at: u64) -> u64 {
-        let step = if self.rate.is_some() {
-            4 * KIB
-        } else {
-            64 * KIB
-        };
-        let mut end = (at + step).min(self.range.end);
+        let mut end = (at + 64 * KIB).min(self.range.end);
         if let Some(gate) = &self.hold {
             end = end.min(gate.passes(at).await);
         }

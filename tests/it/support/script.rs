@@ -157,8 +157,6 @@ pub(crate) enum Act {
     Redirect(u16, String),
     /// Answers 200 and everything to a `Range` request.
     IgnoreRange,
-    /// At most so many bytes per second.
-    Rate(u64),
 }
 
 /// A level that only the test raises. `0` is shut.

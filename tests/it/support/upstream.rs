@@ -16,7 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::image::{Content, Image, OCI_INDEX};
 use super::registry::{Door, Registry, Request};
-use super::reply::{After, Wire};
+use super::reply::{After, Reply, Wire};
 use super::script::{Act, On, Rule};
 use super::soon;
 
@@ -336,27 +336,27 @@ async fn respond(shared: &Shared, wire: &mut dyn Wire, request: Request) -> std:
         record.len()
     };
     shared.changes.send_modify(|changes| *changes += 1);
-    let reply = {
-        let mut registry = shared.registry.lock().unwrap();
-        match registry.refusal(&request, &shared.base) {
-            Some(refusal) => refusal,
-            None => {
-                let rules = shared.rules.lock().unwrap();
-                let acts = rules
-                    .iter()
-                    .rev()
-                    .find_map(|rule| rule.take(&request))
-                    .unwrap_or_default();
-                registry
-                    .answer(&request)
-                    .bent(&acts, number, &request.reference)
-            }
-        }
-    };
+    let reply = decide(shared, &request, number);
     seen.status.store(u64::from(reply.status), Ordering::SeqCst);
     let sent = |n| {
         seen.sent.fetch_add(n, Ordering::SeqCst);
         shared.changes.send_modify(|changes| *changes += 1);
     };
     reply.write(wire, bodiless, &sent).await
+}
+
+fn decide(shared: &Shared, request: &Request, number: usize) -> Reply {
+    let mut registry = shared.registry.lock().unwrap();
+    if let Some(refusal) = registry.refusal(request, &shared.base) {
+        return refusal;
+    }
+    let rules = shared.rules.lock().unwrap();
+    let acts = rules
+        .iter()
+        .rev()
+        .find_map(|rule| rule.take(request))
+        .unwrap_or_default();
+    registry
+        .answer(request)
+        .bent(&acts, number, &request.reference)
 }

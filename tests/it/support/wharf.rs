@@ -4,17 +4,15 @@
 //! test fails, the child's log is printed.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::ExitStatus;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::sync::watch;
 
 use super::client::{Answer, Client, Response};
+use super::process::Process;
 use super::soon;
 use super::upstream::Upstream;
 
@@ -106,9 +104,8 @@ impl Setup {
 
 #[derive(Debug)]
 pub(crate) struct Wharf {
-    child: Child,
+    process: Process,
     address: SocketAddr,
-    log: Log,
     environment: Vec<(String, String)>,
     home: TempDir,
 }
@@ -137,32 +134,26 @@ impl Wharf {
                 *value = file.display().to_string();
             }
         }
-        let log = Log::default();
-        let child = launch(home.path(), &environment, &log);
-        let address = log.address().await;
+        let process = Process::start(home.path(), &SERVE, &environment);
+        let address = address(&process).await;
         Self {
-            child,
+            process,
             address,
-            log,
             environment,
             home,
         }
     }
 
-    /// Starts anew on the same store, after [`Wharf::kill`] or [`Wharf::terminate`].
+    /// Starts anew on the same store, after [`Wharf::kill`] or [`Wharf::ends`].
     pub(crate) async fn restart(&mut self) {
-        self.log.clear();
-        self.child = launch(self.home.path(), &self.environment, &self.log);
-        self.address = self.log.address().await;
+        self.process = Process::start(self.home.path(), &SERVE, &self.environment);
+        self.address = address(&self.process).await;
     }
 
     /// A second process on the same store, that must end by itself: its exit status and what it said.
     pub(crate) async fn rival(&self) -> (ExitStatus, String) {
-        let log = Log::default();
-        let mut rival = launch(self.home.path(), &self.environment, &log);
-        log.until("the second process to end", |log| log.ended)
-            .await;
-        (rival.wait().unwrap(), log.text())
+        let mut rival = Process::start(self.home.path(), &SERVE, &self.environment);
+        (rival.ends().await, rival.log())
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -170,7 +161,7 @@ impl Wharf {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
     }
 
     pub(crate) fn store(&self) -> PathBuf {
@@ -179,12 +170,7 @@ impl Wharf {
 
     /// What it has logged since it was started.
     pub(crate) fn log(&self) -> String {
-        self.log.text()
-    }
-
-    /// Waits for a log line that contains `text`.
-    pub(crate) async fn logs(&self, text: &str) {
-        self.log.until(text, |log| log.text.contains(text)).await;
+        self.process.log()
     }
 
     pub(crate) async fn connect(&self) -> Client {
@@ -221,21 +207,44 @@ impl Wharf {
         self.send("HEAD", target, &[]).await.whole().await
     }
 
+    /// Asks until the answer comes out of the store: what was proven has landed.
+    pub(crate) async fn landed(&self, target: &str) {
+        let mut steps = tokio::time::interval(Duration::from_millis(5));
+        let stored = async {
+            while self.head(target).await.header("cache-status") != Some("wharf; hit") {
+                steps.tick().await;
+            }
+        };
+        soon("the content to be stored", stored).await;
+    }
+
+    /// Whether the process still holds its end of this client's connection.
+    pub(crate) fn holds(&self, client_port: u16) -> bool {
+        let ports = [
+            format!(":{:04X}", self.address.port()),
+            format!(":{client_port:04X}"),
+        ];
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let mut rows = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
+        // Column 9 is the inode: 0 when only the kernel is still busy with it.
+        rows.any(|row| row[1].ends_with(&ports[0]) && row[2].ends_with(&ports[1]) && row[9] != "0")
+    }
+
     /// kill -9.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.kill();
     }
 
     /// SIGTERM; does not wait for the end.
     pub(crate) fn signal_term(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.process.terminate();
     }
 
     /// Waits until it has ended by itself.
     pub(crate) async fn ends(&mut self) -> ExitStatus {
-        self.log.until("wharf to end", |log| log.ended).await;
-        self.child.wait().unwrap()
+        self.process.ends().await
     }
 
     /// A line of `/proc/PID/status` in bytes: `VmRSS` now, `VmHWM` at most so far.
@@ -251,9 +260,6 @@ impl Wharf {
 
 impl Drop for Wharf {
     fn drop(&mut self) {
-        // It may have ended already: both calls then say so, and nothing is left to do.
-        drop(self.child.kill());
-        drop(self.child.wait());
         if std::thread::panicking() {
             eprintln!(
                 "---- wharf's log ----\n{}---- end of wharf's log ----",
@@ -263,81 +269,26 @@ impl Drop for Wharf {
     }
 }
 
-fn launch(home: &Path, environment: &[(String, String)], log: &Log) -> Child {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_wharf"))
-        .args(["serve", "--config"])
-        .arg(home.join("wharf.toml"))
-        .current_dir(home)
-        .env_clear()
-        .env("NO_COLOR", "1")
-        .envs(environment.iter().cloned())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    log.follow("stdout", child.stdout.take().unwrap());
-    log.follow("stderr", child.stderr.take().unwrap());
-    child
+/// Runs wharf with these arguments in a folder that holds this `wharf.toml`, until it ends by itself: its exit status and what
+/// it said.
+pub(crate) async fn run(arguments: &[&str], toml: &str) -> (ExitStatus, String) {
+    let home = TempDir::new().unwrap();
+    std::fs::write(home.path().join("wharf.toml"), toml).unwrap();
+    let mut process = Process::start(home.path(), arguments, &[]);
+    (process.ends().await, process.log())
 }
 
-#[derive(Debug, Default)]
-struct Said {
-    text: String,
-    closed: u32,
-    ended: bool,
-}
+const SERVE: [&str; 3] = ["serve", "--config", "wharf.toml"];
 
-/// What a child says on both of its outputs.
-#[derive(Clone, Debug, Default)]
-struct Log {
-    said: Arc<watch::Sender<Said>>,
-}
-
-impl Log {
-    fn follow(&self, name: &str, output: impl std::io::Read + Send + 'static) {
-        let said = Arc::clone(&self.said);
-        let read = move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                said.send_modify(|said| {
-                    said.text.push_str(&line);
-                    said.text.push('\n');
-                });
-            }
-            said.send_modify(|said| {
-                said.closed += 1;
-                said.ended = said.closed == 2;
-            });
-        };
-        std::thread::Builder::new()
-            .name(format!("wharf {name}"))
-            .spawn(read)
-            .unwrap();
-    }
-
-    fn clear(&self) {
-        self.said.send_replace(Said::default());
-    }
-
-    fn text(&self) -> String {
-        self.said.borrow().text.clone()
-    }
-
-    async fn until(&self, what: &str, state: impl Fn(&Said) -> bool) {
-        let mut changes = self.said.subscribe();
-        let reached = changes.wait_for(|said| state(said));
-        drop(soon(what, reached).await.unwrap());
-    }
-
-    /// The address in the line `listening on ADDRESS`.
-    async fn address(&self) -> SocketAddr {
-        let told = |said: &Said| {
-            let (_, rest) = said.text.split_once("listening on ")?;
-            rest.split_whitespace().next()?.parse().ok()
-        };
-        self.until("wharf to listen", |said| said.ended || told(said).is_some())
-            .await;
-        let said = self.said.borrow();
-        told(&said).unwrap_or_else(|| panic!("wharf did not start:\n{}", said.text))
-    }
+/// The address in the line `listening on ADDRESS`.
+async fn address(process: &Process) -> SocketAddr {
+    let told = |log: &str| {
+        log.split_once("listening on ")?
+            .1
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
+    };
+    process.tells("address", told).await
 }

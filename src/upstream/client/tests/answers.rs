@@ -39,11 +39,7 @@ async fn statuses_have_their_meanings() {
     for (status, verdict) in cases {
         let fake = Fake::start(move |_| Reply::new(status, &[("Retry-After", "30")], b"")).await;
         let error = asker().whole(&fake.mirror(|_| {})).await.unwrap_err();
-        assert_eq!(
-            (error.verdict(), error.status()),
-            (verdict, Some(status)),
-            "{error}"
-        );
+        assert_eq!((error.verdict(), error.status()), (verdict, Some(status)), "{error}");
         assert!(
             error
                 .to_string()
@@ -63,11 +59,7 @@ async fn a_throttling_upstream_may_name_the_hour() {
     ] {
         let fake = Fake::start(move |_| Reply::new(429, &[("Retry-After", date)], b"")).await;
         let error = asker().whole(&fake.mirror(|_| {})).await.unwrap_err();
-        assert_eq!(
-            error.retry_after(),
-            Some(Duration::from_secs(expected)),
-            "{date}"
-        );
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(expected)), "{date}");
     }
 }
 
@@ -95,7 +87,7 @@ async fn a_page_or_an_encoding_is_no_content() {
 #[tokio::test]
 async fn no_answer_has_a_deadline() {
     let fake = Fake::start(|_| Reply::silence()).await;
-    let error = asker().whole(&fake.mirror(quick)).await.unwrap_err();
+    let error = soon(asker().whole(&fake.mirror(quick))).await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -127,9 +119,7 @@ async fn a_head_tells_what_it_tells() {
         ];
         Reply::new(
             200,
-            &headers
-                .each_ref()
-                .map(|(name, value)| (*name, value.as_str())),
+            &headers.each_ref().map(|(name, value)| (*name, value.as_str())),
             BLOB,
         )
     })
@@ -151,12 +141,7 @@ async fn a_head_tells_what_it_tells() {
     let without = Fake::start(|_| Reply::new(405, &[], b"")).await;
     let head = asker
         .client
-        .head_manifest(
-            &without.mirror(|_| {}),
-            &asker.remote,
-            &latest,
-            &Tally::default(),
-        )
+        .head_manifest(&without.mirror(|_| {}), &asker.remote, &latest, &Tally::default())
         .await;
     assert_eq!(head.unwrap(), ManifestHead::default());
 }
@@ -167,12 +152,7 @@ async fn a_blob_is_measured_by_head_or_by_its_first_byte() {
     let size = async |fake: &Fake| {
         asker
             .client
-            .head_blob(
-                &fake.mirror(|_| {}),
-                &asker.remote,
-                &asker.digest,
-                &Tally::default(),
-            )
+            .head_blob(&fake.mirror(|_| {}), &asker.remote, &asker.digest, &Tally::default())
             .await
     };
     let plain = Fake::start(|_| ok(BLOB)).await;
@@ -232,9 +212,7 @@ async fn a_failure_to_reach_says_how_far_it_came() {
         assert_eq!(*step, expected, "{error}");
         assert_eq!(error.verdict(), Verdict::Broken);
         assert!(
-            error
-                .to_string()
-                .starts_with(endpoint.split_once("//").unwrap().1),
+            error.to_string().starts_with(endpoint.split_once("//").unwrap().1),
             "{error}"
         );
     }

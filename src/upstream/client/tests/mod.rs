@@ -88,6 +88,13 @@ async fn token_registry(accepts: impl Fn(&str) -> bool + Send + Sync + 'static) 
     .await
 }
 
+/// A deadline that is not kept must fail a test, not slow it down.
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), work)
+        .await
+        .expect("a deadline was not kept")
+}
+
 fn quick(config: &mut MirrorConfig) {
     config.first_byte = Duration::from_millis(150);
     config.silence = Duration::from_millis(150);

@@ -4,8 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_redirect_to_another_host_carries_the_range_and_no_token() {
-    let cdn =
-        Fake::start(|_| Reply::new(206, &[("Content-Range", "bytes 4-9/10")], &BLOB[4..])).await;
+    let cdn = Fake::start(|_| Reply::new(206, &[("Content-Range", "bytes 4-9/10")], &BLOB[4..])).await;
     let to = format!("http://{}/blob?sig=secret", cdn.authority());
     let fake = Fake::start(move |seen| match seen.target() {
         token if token.starts_with("/token") => ok(b"{\"token\":\"t\"}"),
@@ -26,16 +25,8 @@ async fn a_redirect_to_another_host_carries_the_range_and_no_token() {
         format!("{} (redirecting to {})", fake.authority(), cdn.authority())
     );
 
-    let here = fake
-        .seen()
-        .into_iter()
-        .find(|seen| seen.target() == "/here")
-        .unwrap();
-    assert_eq!(
-        here.header("authorization"),
-        Some("Bearer t"),
-        "the same origin"
-    );
+    let here = fake.seen().into_iter().find(|seen| seen.target() == "/here").unwrap();
+    assert_eq!(here.header("authorization"), Some("Bearer t"), "the same origin");
     let there = &cdn.seen()[0];
     assert_eq!(
         (there.header("authorization"), there.header("range")),
@@ -80,13 +71,7 @@ async fn a_redirect_target_that_refuses_says_nothing_about_the_repository() {
     let to = format!("http://{}/blob?sig=secret", cdn.authority());
     let fake = Fake::start(move |_| redirect(&to)).await;
     let error = asker().whole(&fake.mirror(|_| {})).await.unwrap_err();
-    assert!(
-        matches!(error, Error::Failed { status: 403, .. }),
-        "{error}"
-    );
-    assert!(
-        !format!("{error} {error:?}").contains("secret"),
-        "{error:?}"
-    );
+    assert!(matches!(error, Error::Failed { status: 403, .. }), "{error}");
+    assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
     assert_eq!(cdn.seen().len(), 1);
 }

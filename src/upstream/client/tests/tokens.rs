@@ -8,13 +8,7 @@ async fn an_anonymous_token_is_asked_for_once_and_then_sent_at_once() {
     let (mirror, asker, tally) = (fake.mirror(|_| {}), asker(), Tally::default());
     asker
         .client
-        .get_blob(
-            &mirror,
-            &asker.remote,
-            &asker.digest,
-            Span::default(),
-            &tally,
-        )
+        .get_blob(&mirror, &asker.remote, &asker.digest, Span::default(), &tally)
         .await
         .unwrap();
     assert_eq!(tally.get(), 3, "bare, token, again");
@@ -75,11 +69,7 @@ async fn a_token_that_is_no_longer_good_is_replaced_once() {
     revoked.store(1, Ordering::SeqCst);
     assert_eq!(asker.whole(&mirror).await.unwrap(), BLOB);
     assert_eq!(fake.asked("/token"), 2);
-    assert_eq!(
-        fake.seen().len(),
-        6,
-        "bare, token, again; refused, token, again"
-    );
+    assert_eq!(fake.seen().len(), 6, "bare, token, again; refused, token, again");
 }
 
 #[tokio::test]
@@ -99,24 +89,13 @@ async fn refused_with_a_fresh_anonymous_token_is_absent() {
 
 #[tokio::test]
 async fn refused_without_a_challenge_wants_credentials() {
-    for (status, header) in [
-        (401, "Basic realm=\"x\""),
-        (403, "Negotiate"),
-        (401, "Bearer"),
-    ] {
-        let fake =
-            Fake::start(move |_| Reply::new(status, &[("WWW-Authenticate", header)], b"")).await;
+    for (status, header) in [(401, "Basic realm=\"x\""), (403, "Negotiate"), (401, "Bearer")] {
+        let fake = Fake::start(move |_| Reply::new(status, &[("WWW-Authenticate", header)], b"")).await;
         let error = asker().whole(&fake.mirror(|_| {})).await.unwrap_err();
         assert_eq!(error.verdict(), Verdict::RepositoryRefused, "{error}");
         let text = error.to_string();
-        let expected = format!(
-            "{} answered {status}: it demands credentials",
-            fake.authority()
-        );
-        assert!(
-            text.starts_with(&expected) && text.contains("mirror \"hub\""),
-            "{text}"
-        );
+        let expected = format!("{} answered {status}: it demands credentials", fake.authority());
+        assert!(text.starts_with(&expected) && text.contains("mirror \"hub\""), "{text}");
         assert_eq!(fake.seen().len(), 1);
     }
 }
@@ -144,9 +123,7 @@ async fn what_goes_wrong_at_the_token_endpoint_is_told() {
     type Check = fn(&Error) -> bool;
     let padding: &'static [u8] = Vec::leak(vec![b' '; 70_000]);
     let cases: [(u16, &'static [u8], Check); 6] = [
-        (401, b"", |e| {
-            matches!(e, Error::Refused { status: 401, .. })
-        }),
+        (401, b"", |e| matches!(e, Error::Refused { status: 401, .. })),
         (404, b"", |e| {
             matches!(
                 e,
@@ -189,10 +166,7 @@ async fn what_goes_wrong_at_the_token_endpoint_is_told() {
         .await;
         let error = asker().whole(&fake.mirror(|_| {})).await.unwrap_err();
         assert!(check(&error), "{error}");
-        assert!(
-            error.to_string().contains("(token realm of 127.0.0.1:"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("(token realm of 127.0.0.1:"), "{error}");
     }
 }
 
@@ -213,10 +187,7 @@ async fn a_realm_elsewhere_is_never_dialled() {
         ),
         "{error}"
     );
-    assert!(
-        error.to_string().contains("mirror.\"hub\".token_realm"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("mirror.\"hub\".token_realm"), "{error}");
     assert_eq!(elsewhere.seen().len(), 0);
 
     let allowed = fake.mirror(|config| {

@@ -1,0 +1,58 @@
+//! A client that costs next to nothing: one blocking connection, one buffer, bodies counted and dropped.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+pub(crate) struct Wire {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Wire {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self {
+            stream,
+            buffer: vec![0; 256 * 1024],
+        }
+    }
+
+    /// A GET that must be answered with 200 and a `Content-Length`; returns that length, once the whole body was read.
+    pub(crate) fn get(&mut self, target: &str) -> usize {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: wharf.bench\r\n\r\n");
+        self.stream.write_all(request.as_bytes()).unwrap();
+        let mut have = 0;
+        let head = loop {
+            have += self.read(have);
+            if let Some(end) = find(&self.buffer[..have], b"\r\n\r\n") {
+                break end + 4;
+            }
+        };
+        let length = content_length(&self.buffer[..head]);
+        let mut body = have - head;
+        while body < length {
+            body += self.read(0);
+        }
+        length
+    }
+
+    fn read(&mut self, at: usize) -> usize {
+        let n = self.stream.read(&mut self.buffer[at..]).unwrap();
+        assert_ne!(n, 0, "the connection was closed in the middle of an answer");
+        n
+    }
+}
+
+fn content_length(head: &[u8]) -> usize {
+    let head = std::str::from_utf8(head).unwrap().to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    let (_, rest) = head.split_once("\r\ncontent-length: ").unwrap();
+    rest.split_once('\r').unwrap().0.parse().unwrap()
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
+}

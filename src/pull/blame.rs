@@ -1,0 +1,63 @@
+//! Which upstream sent wrong bytes for which digest, and is therefore not asked for it for a while (P3).
+//!
+//! Owns one entry for each pair, in memory only: a restart forgives. Never does I/O.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::oci::Digest;
+use crate::pull::Error;
+
+/// How long an upstream is left alone after the first mismatch; it doubles with each further one.
+const FIRST: Duration = Duration::from_secs(5);
+/// The longest it is left alone.
+const LONGEST: Duration = Duration::from_secs(600);
+
+#[derive(Debug, Default)]
+pub(super) struct Blame {
+    strikes: Mutex<HashMap<(String, Digest), Strike>>,
+}
+
+#[derive(Debug)]
+struct Strike {
+    pause: Duration,
+    until: Instant,
+}
+
+impl Blame {
+    /// An error while `upstream` is left alone for `digest`.
+    pub(super) fn check(&self, upstream: &str, digest: &Digest) -> Result<(), Error> {
+        let strikes = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
+        match strikes.get(&(upstream.to_owned(), *digest)) {
+            Some(strike) if Instant::now() < strike.until => Err(mismatch(upstream, digest)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes a mismatch, and gives the error for those who wait.
+    pub(super) fn strike(&self, upstream: &str, digest: &Digest) -> Error {
+        let now = Instant::now();
+        let mut strikes = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is long forgiven is forgotten, so that a lying upstream cannot fill the memory.
+        strikes.retain(|_, strike| now < strike.until + LONGEST);
+        let strike = strikes
+            .entry((upstream.to_owned(), *digest))
+            .and_modify(|strike| strike.pause = (strike.pause * 2).min(LONGEST))
+            .or_insert(Strike { pause: FIRST, until: now });
+        strike.until = now + strike.pause;
+        tracing::warn!(upstream, %digest, pause = ?strike.pause, "the upstream sent wrong bytes");
+        mismatch(upstream, digest)
+    }
+
+    /// Forgets a pair that has delivered.
+    pub(super) fn clear(&self, upstream: &str, digest: &Digest) {
+        self.strikes.lock().unwrap_or_else(PoisonError::into_inner).remove(&(upstream.to_owned(), *digest));
+    }
+}
+
+fn mismatch(upstream: &str, digest: &Digest) -> Error {
+    Error::Mismatch { upstream: upstream.to_owned(), digest: *digest }
+}

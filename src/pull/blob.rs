@@ -1,0 +1,182 @@
+//! One blob: from the store where this repository may see it, else from a flight.
+//!
+//! Promises that a hit makes no upstream call, that any number of clients share one fetch by whatever name of a mirror
+//! they ask, and that nobody sees content through a repository that could not get it from its upstream.
+//! Never fetches for a HEAD. Dropping these futures leaves the fill running.
+
+use std::future::poll_fn;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::access::Caller;
+use crate::namespaces::Repo;
+use crate::oci::Digest;
+use crate::pull::fill::{Fill, Progress};
+use crate::pull::flight::{Passenger, Seat};
+use crate::pull::{Error, Place, Pull, Tail, Via};
+use crate::store::{Arriving, Blob, Ending, Sight};
+use crate::upstream::Tally;
+
+/// A blob that can be read: stored, or arriving.
+#[derive(Debug)]
+pub struct Opened {
+    source: Source,
+    via: Via,
+}
+
+#[derive(Debug)]
+enum Source {
+    Stored(Blob),
+    Arriving(Arc<Arriving>),
+}
+
+/// What is known of a blob without reading it.
+#[derive(Debug)]
+pub struct BlobStat {
+    /// Length in bytes, if it could be learned.
+    pub size: Option<u64>,
+    /// How it was learned.
+    pub via: Via,
+}
+
+impl Pull {
+    /// Opens a blob as soon as its length, or that it is unknown, is known.
+    pub async fn blob(&self, _caller: &Caller, repo: &Repo, digest: &Digest, tally: &Tally) -> Result<Opened, Error> {
+        let place = Place::of(repo)?;
+        loop {
+            let sight = self.store.sight(&place.key, digest).await?;
+            if let Some(blob) = self.stored(&place, digest, &sight, tally).await? {
+                return Ok(Opened { source: Source::Stored(blob), via: Via::Hit });
+            }
+            let (mut passenger, via) = self.board(&place, digest, &sight, tally);
+            let (pilot, _) = passenger.latest();
+            // A link of either kind is enough for content that enters through this mirror; else the upstream decides.
+            if pilot.key != place.key && sight.link.is_none() {
+                self.ask_for_blob(&place, digest, tally).await?;
+            }
+            match passenger.until(|(_, progress)| !matches!(progress, Progress::Asking)).await?.1 {
+                Progress::Failed(error) if error.is_about_one_repository() && pilot.key != place.key => {}
+                Progress::Failed(error) => return Err(error),
+                Progress::Stored(blob) => return Ok(Opened { source: Source::Stored(blob), via }),
+                Progress::Arriving(arriving) => return Opened::arriving(arriving, via).await,
+                Progress::Asking => return Err(Error::Lost(crate::pull::Lost)),
+            }
+        }
+    }
+
+    /// Says whether a blob is there, and how long it is, by one HEAD upstream at most.
+    pub async fn stat_blob(&self, _caller: &Caller, repo: &Repo, digest: &Digest, tally: &Tally) -> Result<BlobStat, Error> {
+        let place = Place::of(repo)?;
+        let sight = self.store.sight(&place.key, digest).await?;
+        if let Some(row) = &sight.blob {
+            self.admit(&place, digest, &sight, tally).await?;
+            return Ok(BlobStat { size: Some(row.size), via: Via::Hit });
+        }
+        let size = self.ask_for_blob(&place, digest, tally).await?;
+        let known = size.or_else(|| sight.link.and_then(|link| link.size));
+        Ok(BlobStat { size: known, via: Via::Miss })
+    }
+
+    fn board(&self, place: &Place, digest: &Digest, sight: &Sight, tally: &Tally) -> (Ride, Via) {
+        let key = (place.mirror.key().to_owned(), *digest);
+        match self.fills.board(&key, || (place.clone(), Progress::Asking)) {
+            Seat::Passenger(passenger) => (passenger, Via::Collapsed),
+            Seat::Pilot(permit, passenger) => {
+                let fill = Fill {
+                    pull: self.clone(),
+                    place: place.clone(),
+                    digest: *digest,
+                    expected: sight.link.as_ref().and_then(|link| link.size),
+                    tally: tally.clone(),
+                };
+                self.tasks.spawn(fill.run(permit));
+                (passenger, Via::Miss)
+            }
+        }
+    }
+
+    /// The blob, if it is stored and this repository may have it.
+    pub(super) async fn stored(
+        &self,
+        place: &Place,
+        digest: &Digest,
+        sight: &Sight,
+        tally: &Tally,
+    ) -> Result<Option<Blob>, Error> {
+        let Some(row) = &sight.blob else { return Ok(None) };
+        self.admit(place, digest, sight, tally).await?;
+        Ok(self.store.open_blob(digest, row).await?)
+    }
+
+    /// Stored content is served to a repository with a proven link, or with a manifest that names it where it entered
+    /// through the same mirror. Otherwise the upstream decides.
+    pub(super) async fn admit(&self, place: &Place, digest: &Digest, sight: &Sight, tally: &Tally) -> Result<(), Error> {
+        if sight.link.as_ref().is_some_and(|link| link.proven || sight.entered_here) {
+            return Ok(());
+        }
+        self.ask_for_blob(place, digest, tally).await.map(|_size| ())
+    }
+
+    /// One HEAD upstream for all who ask; a yes is kept as a proven link. Gives the length, if told.
+    async fn ask_for_blob(&self, place: &Place, digest: &Digest, tally: &Tally) -> Result<Option<u64>, Error> {
+        let (client, store, place) = (self.client.clone(), self.store.clone(), place.clone());
+        let (digest, tally, key) = (*digest, tally.clone(), (place.key.clone(), *digest));
+        let ask = async move || {
+            let asked = client.head_blob(&place.mirror, &place.remote, &digest, &tally).await;
+            let size = asked.map_err(|error| Error::of_blob(&digest, error))?;
+            store.link_proven(&place.key, place.mirror.key(), &digest).await?;
+            Ok(size)
+        };
+        self.stats.share(&key, &self.tasks, ask).await
+    }
+}
+
+type Ride = Passenger<(Place, Progress)>;
+
+impl Opened {
+    async fn arriving(arriving: Arc<Arriving>, via: Via) -> Result<Self, Error> {
+        let opened = Self { source: Source::Arriving(arriving), via };
+        // With no byte to hold back, the head of the response would already complete it.
+        if opened.length() == Some(0) { opened.settled().await } else { Ok(opened) }
+    }
+
+    /// Length in bytes; `None` while the upstream has not told.
+    pub fn length(&self) -> Option<u64> {
+        match &self.source {
+            Source::Stored(blob) => Some(blob.length()),
+            Source::Arriving(arriving) => arriving.length(),
+        }
+    }
+
+    /// How it came about.
+    pub fn via(&self) -> &Via {
+        &self.via
+    }
+
+    /// Waits until the content is proven, and its length with it.
+    pub async fn settled(self) -> Result<Self, Error> {
+        if let Source::Arriving(arriving) = &self.source {
+            let mut reader = arriving.reader();
+            match poll_fn(|cx| reader.poll_ending(cx)).await {
+                Ending::Proven => {}
+                Ending::Cut => return Err(Error::Lost(crate::pull::Lost)),
+            }
+        }
+        Ok(self)
+    }
+
+    /// Reads `ranges`, in this order. `completing`: whether the response could complete the blob, because it has no
+    /// range, an open-ended one, or one from byte 0 to the end.
+    pub fn read(self, ranges: Vec<Range<u64>>, completing: bool) -> Tail {
+        match self.source {
+            Source::Stored(blob) => Tail::stored(blob, ranges),
+            Source::Arriving(arriving) => Tail::arriving(arriving.reader(), ranges, completing),
+        }
+    }
+
+    /// Reads everything, however long it turns out to be.
+    pub fn read_whole(self) -> Tail {
+        let end = self.length().unwrap_or(u64::MAX);
+        self.read(vec![0..end], true)
+    }
+}

@@ -1,0 +1,107 @@
+//! How a pull can fail. Clone, because all passengers of a flight hear the same ending.
+
+use std::sync::Arc;
+
+use crate::oci::{Digest, InvalidManifest, Reference, RepoKey};
+use crate::pull::flight::Lost;
+use crate::{store, upstream};
+
+/// Why a pull got no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// A hosted repository that does not exist.
+    #[error("the repository {0} is not known here")]
+    NameUnknown(RepoKey),
+    /// The upstream said so.
+    #[error("the manifest {reference} is not there: {source}")]
+    ManifestUnknown {
+        /// What was asked for.
+        reference: Reference,
+        /// What the upstream said.
+        source: upstream::Error,
+    },
+    /// The upstream said so.
+    #[error("the blob {digest} is not there: {source}")]
+    BlobUnknown {
+        /// What was asked for.
+        digest: Digest,
+        /// What the upstream said.
+        source: upstream::Error,
+    },
+    /// Asking the upstream failed, and nothing is cached.
+    #[error(transparent)]
+    Upstream(#[from] upstream::Error),
+    /// The upstream sends other bytes than the digest says; it is left alone for a while.
+    #[error("{upstream} sends wrong bytes for {digest}")]
+    Mismatch {
+        /// The mirror's key.
+        upstream: String,
+        /// What was asked for.
+        digest: Digest,
+    },
+    /// The upstream gives the blob another length than the manifest that names it.
+    #[error("{upstream} says that {digest} has {told} bytes, but it has {known}")]
+    Length {
+        /// The mirror's key.
+        upstream: String,
+        /// What was asked for.
+        digest: Digest,
+        /// Bytes, as the upstream says.
+        told: u64,
+        /// Bytes, as a proven manifest or an earlier answer says.
+        known: u64,
+    },
+    /// What the upstream sends is no manifest.
+    #[error("{upstream} sends no usable manifest for {reference}: {source}")]
+    BadManifest {
+        /// The mirror's key.
+        upstream: String,
+        /// What was asked for.
+        reference: Reference,
+        /// What is wrong with it.
+        source: Arc<InvalidManifest>,
+    },
+    /// The store cannot be read or written.
+    #[error("the local store failed: {0}")]
+    Store(Arc<store::Error>),
+    /// The fetch ended without a word, because wharf is winding down or a task panicked.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl Error {
+    /// The upstream's error for `digest`, its absence told as the blob's.
+    pub(super) fn of_blob(digest: &Digest, source: upstream::Error) -> Self {
+        match source.verdict() {
+            upstream::Verdict::RepositoryAbsent => Self::BlobUnknown { digest: *digest, source },
+            _ => Self::Upstream(source),
+        }
+    }
+
+    /// The upstream's error for `reference`, its absence told as the manifest's.
+    pub(super) fn of_manifest(reference: &Reference, source: upstream::Error) -> Self {
+        match source.verdict() {
+            upstream::Verdict::RepositoryAbsent => Self::ManifestUnknown { reference: reference.clone(), source },
+            _ => Self::Upstream(source),
+        }
+    }
+
+    /// Whether this is a word about one repository, and none about the content: others may still get it.
+    pub(super) fn is_about_one_repository(&self) -> bool {
+        match self {
+            Self::NameUnknown(_) | Self::ManifestUnknown { .. } | Self::BlobUnknown { .. } => true,
+            Self::Upstream(source) => source.verdict() == upstream::Verdict::RepositoryRefused,
+            Self::Mismatch { .. }
+            | Self::Length { .. }
+            | Self::BadManifest { .. }
+            | Self::Store(_)
+            | Self::Lost(_) => false,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! One manifest by digest: from the store where this repository may see it, else by one GET.
+//!
+//! Promises that a digest costs the upstream one GET, that bytes are given as the upstream made them, and that children
+//! and layers are never fetched along. Dropping these futures leaves the fetch running.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use crate::access::Caller;
+use crate::namespaces::Repo;
+use crate::oci::{Algorithm, Digest, Manifest, MediaType, Reference, Tag};
+use crate::pull::{Error, Place, Pull, Via};
+use crate::store::{PutManifest, StoredManifest};
+use crate::upstream::{ManifestHead, Tally};
+
+/// A manifest, as it was made.
+#[derive(Debug, Clone)]
+pub struct ManifestAnswer {
+    /// The bytes, their digest and their media type.
+    pub manifest: StoredManifest,
+    /// How it came about.
+    pub via: Via,
+}
+
+/// What is known of a manifest without reading it.
+#[derive(Debug, Clone)]
+pub struct ManifestStat {
+    /// What its bytes hash to.
+    pub digest: Digest,
+    /// As it says of itself.
+    pub media_type: MediaType,
+    /// Length in bytes.
+    pub size: u64,
+    /// How it was learned.
+    pub via: Via,
+}
+
+impl Pull {
+    /// The manifest that `reference` means.
+    pub async fn manifest(
+        &self,
+        _caller: &Caller,
+        repo: &Repo,
+        reference: &Reference,
+        tally: &Tally,
+    ) -> Result<ManifestAnswer, Error> {
+        let place = Place::of(repo)?;
+        match reference {
+            Reference::Digest(digest) => self.by_digest(&place, digest, tally).await,
+            Reference::Tag(tag) => self.by_tag(&place, tag, tally).await,
+        }
+    }
+
+    /// Says what `reference` means; a manifest that is not stored costs one HEAD upstream.
+    pub async fn stat_manifest(
+        &self,
+        caller: &Caller,
+        repo: &Repo,
+        reference: &Reference,
+        tally: &Tally,
+    ) -> Result<ManifestStat, Error> {
+        let place = Place::of(repo)?;
+        let head = match reference {
+            Reference::Digest(digest) => self.head_digest(&place, digest, tally).await?,
+            Reference::Tag(tag) => self.head_tag(&place, tag, tally).await?,
+        };
+        if let Some(stat) = head {
+            return Ok(stat);
+        }
+        self.manifest(caller, repo, reference, tally).await.map(ManifestStat::of)
+    }
+
+    pub(super) async fn by_digest(&self, place: &Place, digest: &Digest, tally: &Tally) -> Result<ManifestAnswer, Error> {
+        if let Some(manifest) = self.stored_manifest(place, digest, tally).await? {
+            return Ok(ManifestAnswer { manifest, via: Via::Hit });
+        }
+        let manifest = self.fetch(place, Reference::Digest(*digest), None, tally).await?;
+        Ok(ManifestAnswer { manifest, via: Via::Miss })
+    }
+
+    async fn head_digest(&self, place: &Place, digest: &Digest, tally: &Tally) -> Result<Option<ManifestStat>, Error> {
+        if let Some(manifest) = self.stored_manifest(place, digest, tally).await? {
+            return Ok(Some(ManifestStat::of(ManifestAnswer { manifest, via: Via::Hit })));
+        }
+        match self.ask_for_manifest(place, digest, tally).await? {
+            ManifestHead { media_type: Some(media_type), size: Some(size), .. } if media_type.is_manifest() => {
+                Ok(Some(ManifestStat { digest: *digest, media_type, size, via: Via::Miss }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The manifest, if it is stored and this repository may have it.
+    pub(super) async fn stored_manifest(&self, place: &Place, digest: &Digest, tally: &Tally) -> Result<Option<StoredManifest>, Error> {
+        let sight = self.store.sight(&place.key, digest).await?;
+        if !sight.manifest {
+            return Ok(None);
+        }
+        if !sight.link.as_ref().is_some_and(|link| link.proven || sight.entered_here) {
+            self.ask_for_manifest(place, digest, tally).await?;
+            self.store.link_proven(&place.key, place.mirror.key(), digest).await?;
+        }
+        Ok(self.store.manifest(digest).await?)
+    }
+
+    /// One HEAD upstream for all who ask.
+    async fn ask_for_manifest(&self, place: &Place, digest: &Digest, tally: &Tally) -> Result<ManifestHead, Error> {
+        let (client, tally, reference) = (self.client.clone(), tally.clone(), Reference::Digest(*digest));
+        let at = place.clone();
+        let ask = async move || {
+            let asked = client.head_manifest(&at.mirror, &at.remote, &reference, &tally).await;
+            asked.map_err(|error| Error::of_manifest(&reference, error))
+        };
+        self.heads.share(&(place.key.clone(), *digest), &self.tasks, ask).await
+    }
+
+    /// One GET upstream for all who ask; what comes is proven, linked and kept, with the tag that led to it.
+    pub(super) async fn fetch(
+        &self,
+        place: &Place,
+        reference: Reference,
+        tag: Option<(Tag, Timestamp)>,
+        tally: &Tally,
+    ) -> Result<StoredManifest, Error> {
+        let (pull, at, tally) = (self.clone(), place.clone(), tally.clone());
+        let key = (place.key.clone(), reference.clone());
+        self.manifests.share(&key, &self.tasks, async move || pull.fetch_now(at, reference, tag, tally).await).await
+    }
+
+    async fn fetch_now(
+        self,
+        place: Place,
+        reference: Reference,
+        tag: Option<(Tag, Timestamp)>,
+        tally: Tally,
+    ) -> Result<StoredManifest, Error> {
+        let mirror = place.mirror.key();
+        if let Reference::Digest(digest) = &reference {
+            // The last flight may just have landed.
+            if let Some(manifest) = self.stored_manifest(&place, digest, &tally).await? {
+                return Ok(manifest);
+            }
+            self.blame.check(mirror, digest)?;
+        }
+        let fetched = self.client.get_manifest(&place.mirror, &place.remote, &reference, &tally).await;
+        let fetched = fetched.map_err(|error| Error::of_manifest(&reference, error))?;
+        let promised = match &reference {
+            Reference::Digest(digest) => Some(*digest),
+            Reference::Tag(_) => fetched.digest,
+        };
+        let algorithm = promised.map_or(Algorithm::Sha256, |digest| digest.algorithm());
+        let unusable = |source| Error::BadManifest {
+            upstream: mirror.to_owned(),
+            reference: reference.clone(),
+            source: Arc::new(source),
+        };
+        if let Some(promised) = promised.filter(|promised| Digest::of(algorithm, &fetched.bytes) != *promised) {
+            return Err(self.blame.strike(mirror, &promised));
+        }
+        let manifest = Manifest::parse(fetched.bytes, fetched.media_type.as_ref(), algorithm).map_err(unusable)?;
+        let (digest, media_type) = (manifest.digest(), manifest.media_type().clone());
+        let stored = StoredManifest { digest, media_type, bytes: manifest.bytes().clone() };
+        let tag = tag.or_else(|| match &reference {
+            Reference::Tag(tag) => Some((tag.clone(), self.clock.now())),
+            Reference::Digest(_) => None,
+        });
+        let put = PutManifest { repo: place.key.clone(), mirror: Some(mirror.to_owned()), manifest: Arc::new(manifest), tag };
+        if let Err(error) = self.store.put_manifest(put).await {
+            // It is proven, so it is served; it will be fetched again.
+            tracing::error!(%error, %reference, mirror, "cannot keep a manifest");
+        }
+        Ok(stored)
+    }
+}
+
+impl ManifestStat {
+    pub(super) fn of(answer: ManifestAnswer) -> Self {
+        let ManifestAnswer { manifest, via } = answer;
+        Self {
+            digest: manifest.digest,
+            size: manifest.bytes.len() as u64,
+            media_type: manifest.media_type,
+            via,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! One manifest by tag: whatever digest the tag means now.
+//!
+//! Promises P5: a cached tag answers whatever happens upstream, within the time that a revalidation is worth waiting
+//! for, and moves only to a manifest that is stored. A late answer is used when it comes: it runs in a task of its own.
+
+use tokio::time::timeout;
+
+use crate::oci::{Reference, Tag};
+use crate::pull::freshness::Freshness;
+use crate::pull::manifest::{ManifestAnswer, ManifestStat};
+use crate::pull::{Error, Place, Pull, Via};
+use crate::store::TagRow;
+use crate::upstream::{self, Tally};
+
+/// What the upstream said about a tag that is cached.
+enum Word<T> {
+    /// This.
+    New(T),
+    /// Nothing, or not in time: for this reason, in one token.
+    None(String),
+}
+
+impl Pull {
+    pub(super) async fn by_tag(&self, place: &Place, tag: &Tag, tally: &Tally) -> Result<ManifestAnswer, Error> {
+        let Some(row) = self.store.tag(&place.key, tag).await? else {
+            return self.newest(place, tag, None, tally).await;
+        };
+        let since_secs = match self.freshness(place, row.checked_at) {
+            Freshness::Fresh => return self.by_digest(place, &row.digest, tally).await,
+            Freshness::Stale { since_secs } => since_secs,
+        };
+        match in_time(place, tag, self.newest(place, tag, Some(&row), tally)).await? {
+            Word::New(answer) => Ok(answer),
+            Word::None(detail) => self.stale(place, &row, Via::Stale { ttl_secs: -since_secs, detail }, tally).await,
+        }
+    }
+
+    /// What a HEAD of the tag answers; `None` where only the manifest itself tells.
+    pub(super) async fn head_tag(&self, place: &Place, tag: &Tag, tally: &Tally) -> Result<Option<ManifestStat>, Error> {
+        let Some(row) = self.store.tag(&place.key, tag).await? else {
+            return Ok(self.resolve(place, tag, tally).await?.stat(Via::Miss));
+        };
+        let since_secs = match self.freshness(place, row.checked_at) {
+            Freshness::Fresh => return Ok(None),
+            Freshness::Stale { since_secs } => since_secs,
+        };
+        let via = match in_time(place, tag, self.resolve(place, tag, tally)).await? {
+            Word::New(resolution) if resolution.digest != row.digest => return Ok(resolution.stat(Via::Revalidated)),
+            Word::New(_) => Via::Revalidated,
+            Word::None(detail) => Via::Stale { ttl_secs: -since_secs, detail },
+        };
+        self.stale(place, &row, via, tally).await.map(|answer| Some(ManifestStat::of(answer)))
+    }
+
+    /// What the upstream has for the tag now; the tag moves once the manifest is here.
+    async fn newest(&self, place: &Place, tag: &Tag, row: Option<&TagRow>, tally: &Tally) -> Result<ManifestAnswer, Error> {
+        let resolution = self.resolve(place, tag, tally).await?;
+        let digest = resolution.digest;
+        if let Some(manifest) = self.stored_manifest(place, &digest, tally).await? {
+            if row.is_none_or(|row| row.digest != digest) {
+                let mirror = place.mirror.key();
+                self.store.put_tag(&place.key, mirror, tag, digest, resolution.checked_at).await?;
+            }
+            return Ok(ManifestAnswer { manifest, via: Via::Revalidated });
+        }
+        let tag = Some((tag.clone(), resolution.checked_at));
+        let manifest = self.fetch(place, Reference::Digest(digest), tag, tally).await?;
+        Ok(ManifestAnswer { manifest, via: Via::Miss })
+    }
+
+    /// The manifest that the tag meant when it was last checked.
+    async fn stale(&self, place: &Place, row: &TagRow, via: Via, tally: &Tally) -> Result<ManifestAnswer, Error> {
+        let ManifestAnswer { manifest, .. } = self.by_digest(place, &row.digest, tally).await?;
+        Ok(ManifestAnswer { manifest, via })
+    }
+}
+
+/// The upstream's answer within the time that one who has a cached tag waits for it.
+async fn in_time<T>(place: &Place, tag: &Tag, answer: impl Future<Output = Result<T, Error>>) -> Result<Word<T>, Error> {
+    match timeout(place.mirror.revalidate(), answer).await {
+        Ok(Ok(answer)) => Ok(Word::New(answer)),
+        Ok(Err(error)) if is_final(tag, &error) => Err(error),
+        Ok(Err(error)) => Ok(Word::None(reason(&error))),
+        Err(_elapsed) => Ok(Word::None("upstream-timeout".to_owned())),
+    }
+}
+
+/// Whether a cached tag must not hide this answer: a signature that is gone upstream is gone (`sha256-….sig`), while an
+/// image that was deleted there is still served.
+fn is_final(tag: &Tag, error: &Error) -> bool {
+    tag.as_str().starts_with("sha256-") && matches!(error, Error::ManifestUnknown { .. })
+}
+
+/// Why the upstream did not answer, in one token.
+fn reason(error: &Error) -> String {
+    let source = match error {
+        Error::Upstream(source) | Error::ManifestUnknown { source, .. } | Error::BlobUnknown { source, .. } => source,
+        Error::Mismatch { .. } => return "upstream-mismatch".to_owned(),
+        Error::BadManifest { .. } | Error::Length { .. } => return "upstream-unusable".to_owned(),
+        Error::NameUnknown(_) | Error::Store(_) | Error::Lost(_) => return "local-failure".to_owned(),
+    };
+    match (source.status(), source) {
+        (Some(status), _) => format!("upstream-{status}"),
+        (None, upstream::Error::Timeout { .. }) => "upstream-timeout".to_owned(),
+        (None, _) => "upstream-unreachable".to_owned(),
+    }
+}

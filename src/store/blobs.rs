@@ -1,0 +1,219 @@
+//! Blobs in and out: opened with care, staged, committed.
+//!
+//! Promises that a file which is not what its row says is never served: another length is a miss at once, another
+//! modification time costs a proof first, and a small blob is proven whenever it is loaded. What fails is dropped, row
+//! and file, so that the next pull fetches it again. Dropped futures leave no half step: each step ends on its own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::oci::{Digest, Hasher, RemoteName, RepoKey};
+use crate::store::content::Pieces;
+use crate::store::content::arriving::Arriving;
+use crate::store::content::blob::Blob;
+use crate::store::content::disk::{self, OpenFile};
+use crate::store::content::staging::{Staged, Verified};
+use crate::store::index::{BlobRow, FileStep, Landing, StagedRow};
+use crate::store::{Error, Store};
+
+/// Blobs up to this size are kept in memory, in bytes.
+const SMALL: u64 = 64 * 1024;
+/// How much is hashed at a time, in bytes.
+const STEP: usize = 256 * 1024;
+
+/// What a look at a blob's file came to.
+enum Found {
+    /// It is what its row says.
+    Good(OpenFile),
+    /// The same, read and proven.
+    Loaded(Bytes),
+    /// Its modification time is another one: it is to be proven.
+    Moved(OpenFile),
+    /// It is not there, or not what its row says.
+    Damaged(&'static str),
+}
+
+impl Store {
+    /// Opens a stored blob whose row is `row`; `None` when its file turns out to be damaged.
+    pub async fn open_blob(&self, digest: &Digest, row: &BlobRow) -> Result<Option<Blob>, Error> {
+        if let Some(bytes) = self.small.get(digest).await {
+            return Ok(Some(Blob::memory(bytes, self.tasks.clone())));
+        }
+        let found = match self.look(digest, *row).await? {
+            Found::Moved(_) => self.prove_again(digest).await?,
+            found => found,
+        };
+        match found {
+            Found::Good(file) | Found::Moved(file) => {
+                Ok(Some(Blob::file(Arc::new(file), row.size, self.tasks.clone())))
+            }
+            Found::Loaded(bytes) => {
+                self.small.insert(*digest, bytes.clone()).await;
+                Ok(Some(Blob::memory(bytes, self.tasks.clone())))
+            }
+            Found::Damaged(how) => {
+                tracing::warn!(%digest, how, "a stored blob is damaged: it is dropped and fetched again when asked for");
+                self.drop_blob(digest, *row).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn look(&self, digest: &Digest, row: BlobRow) -> Result<Found, Error> {
+        let (path, digest) = (self.layout.blob(digest), *digest);
+        let look = move || {
+            let Some(file) = OpenFile::open(path)? else { return Ok(Found::Damaged("it is gone")) };
+            let stamp = file.stamp()?;
+            if stamp.size != row.size {
+                return Ok(Found::Damaged("its length is wrong"));
+            }
+            if row.size <= SMALL {
+                return Ok(load(&file, &digest, row.size)?.map_or(Found::Damaged("its content is wrong"), Found::Loaded));
+            }
+            Ok(if stamp.modified_ns == row.modified_ns { Found::Good(file) } else { Found::Moved(file) })
+        };
+        self.tasks.blocking(look).await.map_err(Error::Lost)?
+    }
+
+    /// Hashes a blob's file and keeps its new modification time. One after the other: whoever waited looks again first.
+    async fn prove_again(&self, digest: &Digest) -> Result<Found, Error> {
+        let _turn = self.proofs.acquire().await;
+        let Some(row) = self.index.blob(digest).await? else { return Ok(Found::Damaged("it is gone")) };
+        let file = match self.look(digest, row).await? {
+            Found::Moved(file) => file,
+            found => return Ok(found),
+        };
+        tracing::info!(%digest, "a stored blob was touched from outside: it is proven again");
+        let asked = *digest;
+        let prove = move || {
+            let stamp = file.stamp()?;
+            Ok::<_, Error>((hash(&file, &asked)? == asked, stamp, file))
+        };
+        let (right, stamp, file) = self.tasks.blocking(prove).await.map_err(Error::Lost)??;
+        if !right {
+            return Ok(Found::Damaged("its content is wrong"));
+        }
+        self.index.reprove_blob(digest, row, stamp.modified_ns).await?;
+        Ok(Found::Good(file))
+    }
+
+    async fn drop_blob(&self, digest: &Digest, row: BlobRow) -> Result<(), Error> {
+        let (from, to) = (self.layout.blob(digest), self.layout.trash().join(digest.encoded()));
+        let trash = to.clone();
+        let step = FileStep::new([self.layout.blobs(digest.algorithm())], move || {
+            disk::rename_if_present(&from, &trash).map(drop)
+        });
+        if self.index.drop_blob(digest, row, step).await? {
+            self.tasks.blocking(move || disk::remove(&to)).await.map_err(Error::Lost)??;
+        }
+        Ok(())
+    }
+
+    /// Where a fetch of this blob through this mirror has to begin; `None` when a partial has every byte.
+    pub async fn resume_at(&self, mirror: &str, digest: &Digest, expected: Option<u64>) -> Result<Option<u64>, Error> {
+        let Some(row) = self.index.staged(mirror, digest).await? else { return Ok(Some(0)) };
+        let (pieces, length) = head_start(&row, expected);
+        Ok(length.map_or(Some(pieces.run_end(0)), |length| {
+            pieces.missing(0..length).into_iter().next().map(|gap| gap.start)
+        }))
+    }
+
+    /// Begins, or resumes, the arrival of a blob through a mirror. `expected`: its length in bytes, where it is known.
+    pub async fn stage(
+        &self,
+        mirror: &str,
+        remote: &RemoteName,
+        digest: &Digest,
+        expected: Option<u64>,
+    ) -> Result<Staged, Error> {
+        let row = self.index.stage(mirror, remote, digest).await?;
+        let (id, path) = (row.id, self.layout.staging(row.id));
+        let open = move || {
+            let file = OpenFile::create(path)?;
+            let (mut pieces, length) = head_start(&row, expected);
+            // What the row says may be more than what a power cut left.
+            pieces.clip(file.stamp()?.size.min(length.unwrap_or(u64::MAX)));
+            Ok::<_, Error>((file, pieces, length))
+        };
+        let (file, pieces, length) = self.tasks.blocking(open).await.map_err(Error::Lost)??;
+        let arriving = Arc::new(Arriving::new(file, digest, pieces, length, self.tasks.clone()));
+        Ok(Staged::new(id, *digest, arriving, self.index.clone()))
+    }
+
+    /// Makes a proven blob durable and visible: to `repo`, whose upstream answered for it, and to those of the mirror's
+    /// repositories that name it. On an error nothing is visible and the bytes are gone.
+    pub async fn commit(&self, verified: Verified, mirror: &str, repo: &RepoKey) -> Result<Blob, Error> {
+        let (digest, size) = (verified.digest(), verified.size());
+        let staged = verified.into_staged();
+        match self.land(&staged, digest, size, mirror, repo).await {
+            Ok(()) => {
+                let blob = Blob::file(Arc::clone(staged.arriving().file()), size, self.tasks.clone());
+                staged.landed();
+                Ok(blob)
+            }
+            Err(error) => {
+                // A sync that failed must not be tried again: the pages that were lost look clean the next time.
+                self.discard(staged).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn land(&self, staged: &Staged, digest: Digest, size: u64, mirror: &str, repo: &RepoKey) -> Result<(), Error> {
+        let arriving = Arc::clone(staged.arriving());
+        let sync = move || {
+            // A longer partial of another length may have been here before.
+            arriving.file().truncate(size)?;
+            arriving.file().sync()?;
+            if arriving.is_damaged() { Err(arriving.file().not_durable()) } else { arriving.file().stamp() }
+        };
+        let stamp = self.tasks.blocking(sync).await.map_err(Error::Lost)??;
+        let (from, to) = (self.layout.staging(staged.id()), self.layout.blob(&digest));
+        let rename = FileStep::new([self.layout.blobs(digest.algorithm())], move || disk::rename(&from, &to));
+        let landing = Landing {
+            id: staged.id(),
+            digest,
+            blob: BlobRow { size, modified_ns: stamp.modified_ns },
+            mirror: Some(mirror.to_owned()),
+            repos: vec![repo.clone()],
+            rename,
+        };
+        self.index.land(landing).await
+    }
+
+    /// Deletes what arrived. Readers are cut.
+    pub async fn discard(&self, staged: Staged) -> Result<(), Error> {
+        staged.discard(&self.layout).await
+    }
+}
+
+/// What a partial's row says is there, and the blob's length. Bytes that belong to another length count for nothing.
+fn head_start(row: &StagedRow, expected: Option<u64>) -> (Pieces, Option<u64>) {
+    match (row.length, expected) {
+        (Some(then), Some(now)) if then != now => (Pieces::default(), expected),
+        (then, now) => (Pieces::decode(&row.pieces), now.or(then)),
+    }
+}
+
+/// The whole of a small file, if it is what its name says. Blocks.
+fn load(file: &OpenFile, digest: &Digest, size: u64) -> Result<Option<Bytes>, Error> {
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
+    let read = file.read_at(&mut bytes, 0)?;
+    let right = read == bytes.len() && Digest::of(digest.algorithm(), &bytes) == *digest;
+    Ok(right.then(|| bytes.into()))
+}
+
+/// The digest of a file. Blocks.
+fn hash(file: &OpenFile, digest: &Digest) -> Result<Digest, Error> {
+    let mut hasher = Hasher::new(digest.algorithm());
+    let (mut buffer, mut at) = (vec![0; STEP], 0);
+    loop {
+        let read = file.read_at(&mut buffer, at)?;
+        if read == 0 {
+            return Ok(hasher.finish());
+        }
+        hasher.update(&buffer[..read]);
+        at += read as u64;
+    }
+}

@@ -1,0 +1,328 @@
+//! A blob while it arrives: bytes come in at any position, readers follow at their own pace.
+//!
+//! Owns the staging file, the set of present bytes, and the readers that wait. Promises that a byte is in the file
+//! before anybody is told, that readers are woken for their own byte only, and that all hear the same ending.
+//! Never decides whether content is right: `Staged::verify` does. A dropped `write` still completes.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::oci::Digest;
+use crate::store::Error;
+use crate::store::content::blob::Extent;
+use crate::store::content::disk::OpenFile;
+use crate::store::content::frontier::Frontier;
+use crate::store::content::pieces::Pieces;
+use crate::store::content::reader::Reader;
+use crate::store::content::readers::{Demand, Waiting};
+use crate::tasks::Tasks;
+
+/// Write-back is started whenever so many bytes are new, so that the sync before the commit is short.
+const WRITE_BACK: u64 = 64 * 1024 * 1024;
+
+/// A blob that arrives. Shared by the streams that fetch it and the readers that follow.
+pub struct Arriving {
+    file: Arc<OpenFile>,
+    tasks: Tasks,
+    frontier: Frontier,
+    state: Mutex<State>,
+    /// A reader waits for bytes that are not here.
+    pub(crate) demand: Notify,
+    /// Bytes came, or a claim was given up.
+    pub(crate) moved: Notify,
+    unsynced: AtomicU64,
+    syncing: AtomicBool,
+    damaged: AtomicBool,
+    next_reader: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) pieces: Pieces,
+    pub(super) length: Option<u64>,
+    pub(super) ending: Option<Ending>,
+    /// Spans that side streams are fetching.
+    claims: Vec<Range<u64>>,
+    /// Where the main stream is.
+    pub(super) main_at: u64,
+    pub(super) waiting: Waiting,
+}
+
+/// How an arrival ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All bytes are here and match the digest.
+    Proven,
+    /// No more bytes will come from this arrival, or those that came are wrong.
+    Cut,
+}
+
+/// What the main stream should fetch next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Gap {
+    /// From here on.
+    From(u64),
+    /// Side streams fetch all that is missing.
+    Claimed,
+    /// Nothing is missing.
+    None,
+}
+
+impl Arriving {
+    pub(crate) fn new(file: OpenFile, digest: &Digest, pieces: Pieces, length: Option<u64>, tasks: Tasks) -> Self {
+        let state = State { pieces, length, ..State::default() };
+        Self {
+            file: Arc::new(file),
+            tasks,
+            frontier: Frontier::new(digest.algorithm()),
+            state: Mutex::new(state),
+            demand: Notify::new(),
+            moved: Notify::new(),
+            unsynced: AtomicU64::new(0),
+            syncing: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
+            next_reader: AtomicU64::new(0),
+        }
+    }
+
+    /// The blob's length in bytes, once it is known.
+    pub fn length(&self) -> Option<u64> {
+        self.state().length
+    }
+
+    /// Says how long the blob is; readers may go to the end from now on.
+    pub(crate) fn set_length(&self, length: u64) {
+        self.state().length = Some(length);
+    }
+
+    /// Bytes present, and where the first run of them ends.
+    pub(crate) fn present(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.pieces.total(), state.pieces.run_end(0))
+    }
+
+    pub(crate) fn pieces(&self) -> (Pieces, Option<u64>) {
+        let state = self.state();
+        (state.pieces.clone(), state.length)
+    }
+
+    /// How it ended, if it has.
+    pub fn ending(&self) -> Option<Ending> {
+        self.state().ending
+    }
+
+    /// Whether a failed sync has made the file worthless.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn file(&self) -> &Arc<OpenFile> {
+        &self.file
+    }
+
+    /// Writes `chunks`, one behind the other, at `offset`: what is there already stays as it is. Hashes what reaches
+    /// the frontier. Once called it completes, also when the future is dropped.
+    pub(crate) async fn write(self: &Arc<Self>, offset: u64, chunks: Vec<Bytes>) -> Result<(), Error> {
+        let this = Arc::clone(self);
+        self.tasks.blocking(move || this.write_now(offset, &chunks)).await.map_err(Error::Lost)??;
+        self.start_write_back();
+        Ok(())
+    }
+
+    fn write_now(&self, offset: u64, chunks: &[Bytes]) -> Result<(), Error> {
+        let mut at = offset;
+        for chunk in chunks {
+            let end = at + chunk.len() as u64;
+            let gaps = self.state().pieces.missing(at..end);
+            for gap in gaps {
+                let (from, to) = (usize::try_from(gap.start - at), usize::try_from(gap.end - at));
+                if let (Ok(from), Ok(to)) = (from, to) {
+                    self.file.write_at(&chunk[from..to], gap.start)?;
+                }
+            }
+            at = end;
+        }
+        self.publish(offset..at);
+        self.unsynced.fetch_add(at - offset, Ordering::Relaxed);
+        self.frontier.advance((offset, chunks), |from| self.run_end(from), &self.file)
+    }
+
+    fn publish(&self, span: Range<u64>) {
+        let reached = {
+            let mut state = self.state();
+            state.pieces.insert(span.clone());
+            state.waiting.reached(&span)
+        };
+        wake(reached);
+        self.moved.notify_one();
+    }
+
+    fn start_write_back(self: &Arc<Self>) {
+        if self.unsynced.load(Ordering::Relaxed) < WRITE_BACK || self.syncing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.unsynced.store(0, Ordering::Relaxed);
+        let this = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let file = Arc::clone(&this.file);
+            let synced = this.tasks.blocking(move || file.sync()).await;
+            if !matches!(synced, Ok(Ok(()))) {
+                this.damaged.store(true, Ordering::Release);
+            }
+            this.syncing.store(false, Ordering::Release);
+        });
+    }
+
+    /// Hashes what a resumed partial already has, on the blocking pool, beside the fetch.
+    pub(crate) fn catch_up(self: &Arc<Self>) {
+        let this = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let tasks = this.tasks.clone();
+            let read_back = move || this.frontier.advance((0, &[]), |from| this.run_end(from), &this.file);
+            if let Ok(Err(error)) = tasks.blocking(read_back).await {
+                tracing::warn!(%error, "cannot read a partial back");
+            }
+        });
+    }
+
+    /// The digest of all that is present from 0 on, and how many bytes that is. To be called once, at the end.
+    pub(crate) async fn digest(self: &Arc<Self>) -> Result<(Digest, u64), Error> {
+        let this = Arc::clone(self);
+        let digest = move || this.frontier.digest(|from| this.run_end(from), &this.file);
+        self.tasks.blocking(digest).await.map_err(Error::Lost)?
+    }
+
+    /// Ends the arrival for everybody. The first ending counts.
+    pub(crate) fn end(&self, ending: Ending) {
+        let all = {
+            let mut state = self.state();
+            state.ending.get_or_insert(ending);
+            state.waiting.all()
+        };
+        wake(all);
+    }
+
+    /// Where the main stream should go on.
+    pub(crate) fn gap(&self) -> Gap {
+        let state = self.state();
+        let Some(length) = state.length else { return Gap::From(state.pieces.run_end(0)) };
+        let missing = state.pieces.missing(0..length);
+        let free = missing.iter().find_map(|gap| {
+            let start = state.past_claims(gap.start);
+            (start < gap.end).then_some(start)
+        });
+        match (free, missing.is_empty()) {
+            (_, true) => Gap::None,
+            (Some(start), false) => Gap::From(start),
+            (None, false) => Gap::Claimed,
+        }
+    }
+
+    /// How far, from `at` on, bytes are present or being fetched by a side stream.
+    pub(crate) fn taken_until(&self, at: u64) -> u64 {
+        self.state().past_claims(at)
+    }
+
+    /// Says where the main stream is.
+    pub(crate) fn main_is_at(&self, at: u64) {
+        self.state().main_at = at;
+    }
+
+    /// What readers far from the main stream need now.
+    pub(crate) fn wanted(&self, now: Instant) -> Demand {
+        let state = self.state();
+        let Some(length) = state.length else { return Demand::Nothing };
+        let claimed = |at: u64| state.claims.iter().any(|claim| claim.contains(&at));
+        match state.waiting.demand(now, state.main_at, claimed) {
+            Demand::Fetch(span) => {
+                let gap = state.pieces.missing(span.start..span.end.min(length)).into_iter().next();
+                let next_claim = |gap: &Range<u64>| {
+                    state.claims.iter().map(|claim| claim.start).filter(|start| gap.contains(start)).min()
+                };
+                gap.map_or(Demand::Nothing, |gap| Demand::Fetch(gap.start..next_claim(&gap).unwrap_or(gap.end)))
+            }
+            demand @ (Demand::LookAgain(_) | Demand::Nothing) => demand,
+        }
+    }
+
+    /// Reserves a span for a side stream until the claim is dropped.
+    pub(crate) fn claim(self: &Arc<Self>, span: Range<u64>) -> Claim {
+        self.state().claims.push(span.clone());
+        Claim { arriving: Arc::clone(self), span }
+    }
+
+    /// A new reader.
+    pub fn reader(self: &Arc<Self>) -> Reader {
+        Reader::new(Arc::clone(self), self.next_reader.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Bytes of the file, whether present or not.
+    pub(super) fn extent(&self, span: Range<u64>) -> Extent {
+        Extent::staging(&self.file, span, &self.tasks)
+    }
+
+    fn run_end(&self, from: u64) -> u64 {
+        self.state().pieces.run_end(from)
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn past_claims(&self, mut at: u64) -> u64 {
+        loop {
+            let run_end = self.pieces.run_end(at);
+            let past = self.claims.iter().filter(|claim| claim.contains(&run_end)).map(|claim| claim.end).max();
+            match past {
+                Some(end) => at = end,
+                None => return run_end,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Arriving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arriving").field("state", &*self.state()).finish_non_exhaustive()
+    }
+}
+
+/// A span that a side stream fetches; dropping it gives up what is still missing.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    arriving: Arc<Arriving>,
+    span: Range<u64>,
+}
+
+impl Claim {
+    pub(crate) fn span(&self) -> Range<u64> {
+        self.span.clone()
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut state = self.arriving.state();
+        if let Some(at) = state.claims.iter().position(|claim| *claim == self.span) {
+            state.claims.swap_remove(at);
+        }
+        drop(state);
+        self.arriving.moved.notify_one();
+    }
+}
+
+fn wake(wakers: Vec<Waker>) {
+    wakers.into_iter().for_each(Waker::wake);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! The one door to the disk: every file-system call of the crate is here, and names its path in the error.
+//!
+//! Owns nothing. Promises that an error says what was being done, and to which path. Never decides what a
+//! file means. All calls block: run them on the blocking pool, or on a thread of your own.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module is the door that the fence points to"
+)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::io::{Errno, ReadWriteFlags};
+
+use crate::store::Error;
+
+/// What is remembered of a file to notice that it changed behind our back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Length in bytes.
+    pub(crate) size: u64,
+    /// Modification time in nanoseconds since the epoch.
+    pub(crate) modified_ns: i64,
+}
+
+/// Creates a directory and those above it, and makes the new entry durable.
+pub(crate) fn create_dir(path: &Path) -> Result<(), Error> {
+    let created = || -> io::Result<()> {
+        fs::create_dir_all(path)?;
+        if let Some(parent) = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+        {
+            File::open(parent)?.sync_all()?;
+        }
+        Ok(())
+    };
+    created().map_err(at("create the directory", path))
+}
+
+/// An open file that knows its path.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl OpenFile {
+    /// Opens for reading and writing, creating the file when absent.
+    pub(crate) fn create(path: PathBuf) -> Result<Self, Error> {
+        let file = open_or_create(&path)?;
+        Ok(Self { file, path })
+    }
+
+    /// Opens for reading; `None` when there is none, or something that is not a file.
+    pub(crate) fn open(path: PathBuf) -> Result<Option<Self>, Error> {
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(at("open", &path))?,
+        };
+        let is_file = file.metadata().map_err(at("look at", &path))?.is_file();
+        Ok(is_file.then_some(Self { file, path }))
+    }
+
+    /// Size and modification time.
+    pub(crate) fn stamp(&self) -> Result<Stamp, Error> {
+        let metadata = self.file.metadata().map_err(at("look at", &self.path))?;
+        let modified_ns = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
+        Ok(Stamp { size: metadata.len(), modified_ns })
+    }
+
+    /// Writes all of `bytes` at `offset`.
+    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), Error> {
+        self.file.write_all_at(bytes, offset).map_err(at("write to", &self.path))
+    }
+
+    /// Reads up to `buf.len()` bytes at `offset`; fewer only at the end of the file.
+    pub(crate) fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
+        let mut read = 0;
+        while read < buf.len() {
+            match self.file.read_at(&mut buf[read..], offset + read as u64) {
+                Ok(0) => break,
+                Ok(n) => read += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(at("read", &self.path)(source)),
+            }
+        }
+        Ok(read)
+    }
+
+    /// Reads what the page cache holds at `offset`; `None` when that would wait for the disk.
+    pub(crate) fn read_cached(&self, buf: &mut [u8], offset: u64) -> Result<Option<usize>, Error> {
+        let mut target = [io::IoSliceMut::new(buf)];
+        match rustix::io::preadv2(self.file.as_fd(), &mut target, offset, ReadWriteFlags::NOWAIT) {
+            Ok(read) => Ok(Some(read)),
+            // The second one: a file system that does not know NOWAIT.
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR) => Ok(None),
+            Err(errno) => Err(at("read", &self.path)(errno.into())),
+        }
+    }
+
+    /// Makes the bytes durable. A failed call must not be repeated: the kernel may have dropped the pages.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.file.sync_data().map_err(at("sync", &self.path))
+    }
+
+    /// Cuts the file to `length` bytes.
+    pub(crate) fn truncate(&self, length: u64) -> Result<(), Error> {
+        self.file.set_len(length).map_err(at("truncate", &self.path))
+    }
+
+    /// A sync in the background failed: what was written may be lost.
+    pub(crate) fn not_durable(&self) -> Error {
+        at("sync", &self.path)(io::Error::other("an earlier sync of this file failed"))
+    }
+
+    /// A read that found no byte where there should be some.
+    pub(crate) fn ended_early(&self) -> Error {
+        at("read", &self.path)(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// Opens the lock file of a store.
+pub(crate) fn open_lock(path: &Path) -> Result<File, Error> {
+    open_or_create(path)
+}
+
+/// Makes a directory's entries durable.
+pub(crate) fn sync_dir(path: &Path) -> Result<(), Error> {
+    File::open(path)
+        .and_then(|dir| dir.sync_all())
+        .map_err(at("sync the directory", path))
+}
+
+/// Moves a file; the target is replaced.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::rename(from, to).map_err(at("rename", from))
+}
+
+/// Moves a file if it is there; tells whether it was.
+pub(crate) fn rename_if_present(from: &Path, to: &Path) -> Result<bool, Error> {
+    match fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(at("rename", from)(source)),
+    }
+}
+
+/// Whether there is something at `path`.
+pub(crate) fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Removes a file, or an empty directory, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    let removed = match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir(path),
+        removed => removed,
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The entries of a directory, read lazily.
+pub(crate) fn entries(path: &Path) -> Result<impl Iterator<Item = PathBuf>, Error> {
+    let entries = fs::read_dir(path).map_err(at("list", path))?;
+    Ok(entries.filter_map(Result::ok).map(|entry| entry.path()))
+}
+
+/// The kind of network file system that `path` is on, if it is on one (`statfs(2)` lists the magic numbers).
+pub(crate) fn is_network(path: &Path) -> Result<Option<&'static str>, Error> {
+    let found = rustix::fs::statfs(path)
+        .map_err(|errno| at("look at the file system of", path)(errno.into()))?;
+    #[expect(
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation,
+        reason = "magic numbers are 32 bits wide"
+    )]
+    Ok(match found.f_type as u32 {
+        0x6969 => Some("NFS"),
+        0x0bd0_0bd0 => Some("Lustre"),
+        0xff53_4d42 => Some("CIFS"),
+        0xfe53_4d42 => Some("SMB2"),
+        0x517b => Some("SMB"),
+        0x6573_5546 => Some("FUSE"),
+        0x00c3_6400 => Some("Ceph"),
+        0x4750_4653 => Some("GPFS"),
+        0x1983_0326 => Some("BeeGFS"),
+        0x0102_1997 => Some("9P"),
+        0x5346_414f => Some("AFS"),
+        0x0116_1970 => Some("GFS2"),
+        _ => None,
+    })
+}
+
+fn open_or_create(path: &Path) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path).map_err(at("open", path))
+}
+
+fn at(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Disk {
+        verb,
+        path: path.to_path_buf(),
+        source,
+    }
+}

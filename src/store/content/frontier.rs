@@ -1,0 +1,124 @@
+//! The hash of an arriving blob, computed once, on the way in.
+//!
+//! Owns the hasher and the position up to which it has seen every byte. Bytes that come at that position are hashed
+//! from memory, those that came earlier (a resumed partial, a side stream) are read back when it reaches them.
+//! Promises that the hasher sees each byte once and in order, whoever carries it. All calls block.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use crate::oci::{Algorithm, Digest, Hasher};
+use crate::store::Error;
+use crate::store::content::disk::OpenFile;
+
+/// How much is read back at a time, in bytes.
+const STEP: usize = 256 * 1024;
+
+pub(super) struct Frontier {
+    /// Empty while somebody is hashing: the hasher is carried outside the lock.
+    rest: Mutex<Option<Progress>>,
+    returned: Condvar,
+}
+
+struct Progress {
+    hasher: Hasher,
+    at: u64,
+}
+
+impl Frontier {
+    pub(super) fn new(algorithm: Algorithm) -> Self {
+        let start = Progress { hasher: Hasher::new(algorithm), at: 0 };
+        Self { rest: Mutex::new(Some(start)), returned: Condvar::new() }
+    }
+
+    /// Hashes what is present beyond the frontier, `chunks` (which lie at `offset`) from memory. Does nothing while
+    /// another thread hashes: what it does not see now, it or `digest` sees later.
+    pub(super) fn advance(
+        &self,
+        (offset, chunks): (u64, &[Bytes]),
+        run_end: impl Fn(u64) -> u64,
+        file: &OpenFile,
+    ) -> Result<(), Error> {
+        let taken = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match taken {
+            Some(progress) => Baton { frontier: self, progress: Some(progress) }.run((offset, chunks), run_end, file),
+            None => Ok(()),
+        }
+    }
+
+    /// The digest of all that is present from 0 on. Waits for whoever is hashing. The frontier is spent by it.
+    pub(super) fn digest(&self, run_end: impl Fn(u64) -> u64, file: &OpenFile) -> Result<(Digest, u64), Error> {
+        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = loop {
+            match rest.take() {
+                Some(progress) => break progress,
+                None => rest = self.returned.wait(rest).unwrap_or_else(PoisonError::into_inner),
+            }
+        };
+        drop(rest);
+        let mut baton = Baton { frontier: self, progress: Some(progress) };
+        baton.read_back(run_end, file)?;
+        let (digest, at) = match baton.progress.take() {
+            Some(Progress { hasher, at }) => (hasher.finish(), at),
+            None => (Hasher::new(Algorithm::Sha256).finish(), 0),
+        };
+        Ok((digest, at))
+    }
+}
+
+/// The hasher while a thread carries it; it comes back however the thread ends.
+struct Baton<'a> {
+    frontier: &'a Frontier,
+    progress: Option<Progress>,
+}
+
+impl Baton<'_> {
+    fn run(
+        mut self,
+        (mut offset, chunks): (u64, &[Bytes]),
+        run_end: impl Fn(u64) -> u64,
+        file: &OpenFile,
+    ) -> Result<(), Error> {
+        for chunk in chunks {
+            let end = offset + chunk.len() as u64;
+            if let Some(progress) = self.progress.as_mut().filter(|progress| (offset..end).contains(&progress.at)) {
+                let seen = usize::try_from(progress.at - offset).unwrap_or(chunk.len());
+                progress.hasher.update(&chunk[seen..]);
+                progress.at = end;
+            }
+            offset = end;
+        }
+        self.read_back(run_end, file)
+    }
+
+    fn read_back(&mut self, run_end: impl Fn(u64) -> u64, file: &OpenFile) -> Result<(), Error> {
+        let Some(Progress { hasher, at }) = self.progress.as_mut() else { return Ok(()) };
+        let mut buffer = Vec::new();
+        loop {
+            let end = run_end(*at);
+            if end <= *at {
+                return Ok(());
+            }
+            buffer.resize(STEP, 0);
+            while *at < end {
+                let wanted = usize::try_from(end - *at).unwrap_or(STEP).min(STEP);
+                let read = file.read_at(&mut buffer[..wanted], *at)?;
+                if read == 0 {
+                    return Err(file.ended_early());
+                }
+                hasher.update(&buffer[..read]);
+                *at += read as u64;
+            }
+        }
+    }
+}
+
+impl Drop for Baton<'_> {
+    fn drop(&mut self) {
+        if let Some(progress) = self.progress.take() {
+            *self.frontier.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+        }
+        self.frontier.returned.notify_all();
+    }
+}

@@ -1,0 +1,47 @@
+//! Where things are in the store directory. The only place that makes a path of a digest or an id.
+
+use std::path::{Path, PathBuf};
+
+use crate::oci::{Algorithm, Digest};
+use crate::store::Error;
+use crate::store::content::disk;
+
+/// The directories of one store.
+///
+/// `blobs/<algorithm>/<hex>` proven content · `staging/<id>` content that arrives · `trash/` what is to be unlinked.
+/// All are made when the store is made, so that a commit syncs one directory and creates none.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// Creates what is missing. Blocks.
+    pub(crate) fn create(root: &Path) -> Result<Self, Error> {
+        let layout = Self { root: root.to_path_buf() };
+        for dir in [layout.blobs(Algorithm::Sha256), layout.blobs(Algorithm::Sha512), layout.stagings(), layout.trash()] {
+            disk::create_dir(&dir)?;
+        }
+        Ok(layout)
+    }
+
+    pub(crate) fn blobs(&self, algorithm: Algorithm) -> PathBuf {
+        self.root.join("blobs").join(algorithm.as_str())
+    }
+
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
+        self.blobs(digest.algorithm()).join(digest.encoded())
+    }
+
+    pub(crate) fn stagings(&self) -> PathBuf {
+        self.root.join("staging")
+    }
+
+    pub(crate) fn staging(&self, id: u64) -> PathBuf {
+        self.stagings().join(id.to_string())
+    }
+
+    pub(crate) fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+}

@@ -1,0 +1,272 @@
+//! One transaction with the operations of many callers in it.
+//!
+//! Owns the order of a batch: file steps and row changes one operation after the other, then the touched directories,
+//! then COMMIT, then the generations, and only then the answers. Promises that an operation that fails is undone alone
+//! and harms no other; when the batch itself fails, everybody in it hears why. A file step that was done stays done
+//! then, so a file may be without a row or a row without its file: recovery and the next open find out.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::{Connection, Params, Row};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::oci::RepoKey;
+use crate::store::Error;
+use crate::store::content::disk;
+use crate::store::index::facts::{Fact, FileStep};
+use crate::store::index::generation::{Generations, Shard};
+use crate::store::index::notes::Progress;
+use crate::store::index::schema::{self, Durability};
+use crate::store::index::sql;
+
+/// What a caller wants done, and where it waits for the answer.
+pub(super) struct Op {
+    pub(super) change: Change,
+    pub(super) answer: Answer,
+}
+
+/// Makes the change; an `Err` undoes it.
+pub(super) type Change = Box<dyn FnOnce(&mut Tx<'_>) -> Result<(), Error> + Send>;
+
+/// Where a caller waits, and its place in the queue.
+pub(super) struct Answer {
+    pub(super) fact: Box<Fact>,
+    pub(super) to: oneshot::Sender<Result<(), Error>>,
+    pub(super) _place: OwnedSemaphorePermit,
+}
+
+impl Answer {
+    /// A caller that no longer listens is no error: what it asked for is done.
+    fn give(self, outcome: Result<(), Error>) {
+        let _ = self.to.send(outcome);
+    }
+}
+
+/// Why a change is not made.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    Sql(rusqlite::Error),
+    Step(Error),
+}
+
+impl Refusal {
+    pub(super) fn of(self, fact: Box<Fact>) -> Error {
+        match self {
+            Self::Sql(source) => Error::Write { fact, source },
+            Self::Step(error) => error,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// The open transaction, as one operation sees it.
+pub(super) struct Tx<'a> {
+    connection: &'a Connection,
+    effects: &'a mut Effects,
+}
+
+/// What is to be done once for a whole batch.
+#[derive(Debug, Default)]
+struct Effects {
+    directories: BTreeSet<PathBuf>,
+    touched: Vec<Shard>,
+}
+
+impl Tx<'_> {
+    /// Runs a statement; tells how many rows it changed.
+    pub(super) fn execute(&self, statement: &str, params: impl Params) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(statement)?.execute(params)
+    }
+
+    /// Runs a statement that yields one row.
+    pub(super) fn one<R>(
+        &self,
+        statement: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<R>,
+    ) -> rusqlite::Result<R> {
+        self.connection
+            .prepare_cached(statement)?
+            .query_row(params, read)
+    }
+
+    /// The row of a repository, made when it is missing.
+    pub(super) fn repository(&self, key: &RepoKey, mirror: Option<&str>) -> rusqlite::Result<i64> {
+        let key = sql::text(key);
+        let add =
+            "INSERT INTO repository (key, mirror) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING";
+        self.execute(add, (&key, mirror))?;
+        self.one("SELECT id FROM repository WHERE key = ?1", [&key], |row| {
+            row.get(0)
+        })
+    }
+
+    /// Does a file step. Its directories count as touched even when it fails: it may have failed half-way.
+    pub(super) fn run(&mut self, step: FileStep) -> Result<(), Refusal> {
+        self.effects.directories.extend(step.directories);
+        (step.run)().map_err(Refusal::Step)
+    }
+
+    /// Says that answers which `shard` covers have changed.
+    pub(super) fn touch(&mut self, shard: Shard) {
+        self.effects.touched.push(shard);
+    }
+}
+
+/// The connection that writes, and who is told of its commits.
+#[derive(Debug)]
+pub(super) struct Batches {
+    connection: Connection,
+    durability: Durability,
+    generations: Arc<Generations>,
+}
+
+impl Batches {
+    /// Takes over a connection that syncs at each commit.
+    pub(super) fn new(connection: Connection, generations: Arc<Generations>) -> Self {
+        Self {
+            connection,
+            durability: Durability::Synced,
+            generations,
+        }
+    }
+
+    /// Writes all that is given in one transaction, and answers. Notes alone are not worth a sync.
+    pub(super) fn write(&mut self, ops: Vec<Op>, noted: HashMap<u64, Progress>) {
+        let durability = if ops.is_empty() {
+            Durability::Lazy
+        } else {
+            Durability::Synced
+        };
+        let mut effects = Effects::default();
+        let mut answers = Vec::with_capacity(ops.len());
+        let mut outcome = self.begin(durability);
+        for Op { change, answer } in ops {
+            // The changes after a lost transaction are not even begun.
+            if outcome.is_ok() {
+                match self.apply(change, &mut effects) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(refused)) => {
+                        answer.give(Err(refused));
+                        continue;
+                    }
+                    Err(lost) => outcome = Err(lost),
+                }
+            }
+            answers.push(answer);
+        }
+        let outcome = outcome
+            .and_then(|()| self.write_notes(noted, &mut effects))
+            .and_then(|()| self.commit(&effects));
+        self.conclude(outcome, &effects, answers);
+    }
+
+    fn begin(&mut self, durability: Durability) -> Result<(), Error> {
+        let begun = || {
+            if self.durability != durability {
+                schema::set_durability(&self.connection, durability)?;
+            }
+            self.execute("BEGIN IMMEDIATE")
+        };
+        begun().map_err(failed_to("begin"))?;
+        self.durability = durability;
+        Ok(())
+    }
+
+    /// Makes one change. The outer error is the transaction's: SQLite gives up all of it when a disk is full or broken.
+    fn apply(&self, change: Change, effects: &mut Effects) -> Result<Result<(), Error>, Error> {
+        self.execute("SAVEPOINT op")
+            .map_err(failed_to("continue"))?;
+        let changed = change(&mut Tx {
+            connection: &self.connection,
+            effects,
+        });
+        if self.connection.is_autocommit() {
+            return Err(changed
+                .err()
+                .unwrap_or_else(|| failed_to("continue")(rusqlite::Error::InvalidQuery)));
+        }
+        if changed.is_err() {
+            self.execute("ROLLBACK TO op")
+                .map_err(failed_to("continue"))?;
+        }
+        self.execute("RELEASE op").map_err(failed_to("continue"))?;
+        Ok(changed)
+    }
+
+    /// A note that cannot be written is no reason to refuse what stands beside it.
+    fn write_notes(
+        &self,
+        noted: HashMap<u64, Progress>,
+        effects: &mut Effects,
+    ) -> Result<(), Error> {
+        if noted.is_empty() {
+            return Ok(());
+        }
+        let change: Change = Box::new(move |tx| {
+            let written = super::staged::write_progress(tx, &noted);
+            written.map_err(|source| Error::Write {
+                fact: Box::new(Fact::Progress),
+                source,
+            })
+        });
+        if let Err(error) = self.apply(change, effects)? {
+            tracing::warn!(error = %error, cause = ?std::error::Error::source(&error), "progress not noted");
+        }
+        Ok(())
+    }
+
+    /// The names on disk first: a row must not outlive the power cut that its file's name did not survive.
+    fn commit(&self, effects: &Effects) -> Result<(), Error> {
+        for directory in &effects.directories {
+            disk::sync_dir(directory)?;
+        }
+        self.execute("COMMIT").map_err(failed_to("commit"))
+    }
+
+    fn conclude(&self, outcome: Result<(), Error>, effects: &Effects, answers: Vec<Answer>) {
+        let failure = outcome.err().map(Arc::new);
+        if failure.is_some()
+            && !self.connection.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            tracing::error!(%error, "a batch of facts cannot be rolled back");
+        }
+        // Also after a failure: nobody can tell what a COMMIT that failed has left, and a raise costs only a read.
+        effects
+            .touched
+            .iter()
+            .for_each(|shard| self.generations.raise(*shard));
+        for answer in answers {
+            let outcome = match &failure {
+                None => Ok(()),
+                Some(source) => Err(Error::Batch {
+                    fact: answer.fact.clone(),
+                    source: Arc::clone(source),
+                }),
+            };
+            answer.give(outcome);
+        }
+    }
+
+    fn execute(&self, statement: &str) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(statement)?
+            .execute([])
+            .map(drop)
+    }
+}
+
+fn failed_to(verb: &'static str) -> impl Fn(rusqlite::Error) -> Error {
+    move |source| Error::Transaction { verb, source }
+}
+
+#[cfg(test)]
+mod tests;

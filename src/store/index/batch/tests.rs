@@ -1,0 +1,208 @@
+use std::io;
+use std::sync::mpsc;
+
+use super::*;
+use crate::oci::Digest;
+use crate::store::index::tests::{beside, digest, fresh, landing, repo, row, tag};
+use crate::store::index::{BlobRow, FileStep, Index, Landing};
+
+/// Keeps the writer busy until the sender is dropped, so that what is queued meanwhile is one batch.
+async fn hold(index: &Index) -> mpsc::Sender<()> {
+    let (release, held) = mpsc::channel::<()>();
+    let (started, running) = oneshot::channel();
+    let step = FileStep::new([], move || {
+        let _ = started.send(());
+        let _ = held.recv();
+        Ok(())
+    });
+    let writing = index.clone();
+    let tasks = &index.0.tasks;
+    tasks.spawn(async move { writing.unstage(u64::MAX, step).await });
+    running.await.unwrap();
+    release
+}
+
+fn land(
+    index: &Index,
+    of: &str,
+    rename: FileStep,
+) -> impl Future<Output = Result<(), Error>> + use<> {
+    let (index, landing) = (
+        index.clone(),
+        Landing {
+            rename,
+            ..landing(99, digest(of), 5, &["docker.io/a"])
+        },
+    );
+    async move { index.land(landing).await }
+}
+
+fn failing_step() -> FileStep {
+    FileStep::new([], || {
+        let source = io::Error::from(io::ErrorKind::PermissionDenied);
+        Err(Error::Disk {
+            verb: "rename",
+            path: "staging/7".into(),
+            source,
+        })
+    })
+}
+
+async fn stored(index: &Index, digest: Digest) -> bool {
+    index.blob(&digest).await.unwrap().is_some()
+}
+
+#[tokio::test]
+async fn a_file_step_that_fails_harms_nobody_else_in_its_batch() {
+    let (_dir, index) = fresh();
+    let held = hold(&index).await;
+    let before = index
+        .0
+        .tasks
+        .spawn(land(&index, "before", FileStep::none()));
+    let failing = index.0.tasks.spawn(land(&index, "failing", failing_step()));
+    let after = index.0.tasks.spawn(land(&index, "after", FileStep::none()));
+    tokio::task::yield_now().await;
+    drop(held);
+
+    before.await.unwrap().unwrap();
+    after.await.unwrap().unwrap();
+    let error = failing.await.unwrap().unwrap_err();
+    assert!(
+        matches!(error, Error::Disk { verb: "rename", .. }),
+        "it is told its own error: {error}"
+    );
+    assert!(stored(&index, digest("before")).await && stored(&index, digest("after")).await);
+    assert!(!stored(&index, digest("failing")).await);
+    assert!(
+        !index
+            .sight(&repo("docker.io/a"), &digest("failing"))
+            .await
+            .unwrap()
+            .entered_here
+    );
+}
+
+#[tokio::test]
+async fn a_row_change_that_fails_half_way_is_undone_alone() {
+    let (dir, index) = fresh();
+    let trigger = "CREATE TRIGGER t BEFORE DELETE ON staged BEGIN SELECT RAISE (ABORT, 'no'); END";
+    let remote = "library/a".parse().unwrap();
+    let partial = index
+        .stage("docker.io", &remote, &digest("failing"))
+        .await
+        .unwrap();
+    beside(&dir).execute_batch(trigger).unwrap();
+    let held = hold(&index).await;
+    let refused = Landing {
+        id: partial.id,
+        ..landing(1, digest("failing"), 5, &["docker.io/a"])
+    };
+    let failing = index.0.tasks.spawn({
+        let index = index.clone();
+        async move { index.land(refused).await }
+    });
+    let after = index.0.tasks.spawn(land(&index, "after", FileStep::none()));
+    tokio::task::yield_now().await;
+    drop(held);
+
+    let error = failing.await.unwrap().unwrap_err();
+    assert!(
+        matches!(&error, Error::Write { fact, .. } if **fact == Fact::Blob(digest("failing"))),
+        "{error}"
+    );
+    after.await.unwrap().unwrap();
+    assert!(!stored(&index, digest("failing")).await && stored(&index, digest("after")).await);
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_made_durable_fails_the_whole_batch_and_the_next_one_works() {
+    let (dir, index) = fresh();
+    let held = hold(&index).await;
+    let missing = FileStep::new([dir.path().join("missing")], || Ok(()));
+    let unsynced = index.0.tasks.spawn(land(&index, "unsynced", missing));
+    let beside = index
+        .0
+        .tasks
+        .spawn(land(&index, "beside", FileStep::none()));
+    tokio::task::yield_now().await;
+    drop(held);
+
+    for (failed, of) in [(unsynced, "unsynced"), (beside, "beside")] {
+        let Error::Batch { fact, source } = failed.await.unwrap().unwrap_err() else {
+            panic!()
+        };
+        assert_eq!(*fact, Fact::Blob(digest(of)));
+        assert!(
+            matches!(
+                *source,
+                Error::Disk {
+                    verb: "sync the directory",
+                    ..
+                }
+            ),
+            "{source}"
+        );
+        assert!(!stored(&index, digest(of)).await);
+    }
+    land(&index, "beside", FileStep::none()).await.unwrap();
+    assert!(stored(&index, digest("beside")).await);
+}
+
+#[tokio::test]
+async fn when_sqlite_gives_up_the_transaction_everybody_hears_it_and_later_steps_are_not_begun() {
+    let (dir, index) = fresh();
+    let trigger =
+        "CREATE TRIGGER t BEFORE INSERT ON tag BEGIN SELECT RAISE (ROLLBACK, 'full'); END";
+    let other = beside(&dir);
+    other.execute_batch(trigger).unwrap();
+    let held = hold(&index).await;
+    let before = index
+        .0
+        .tasks
+        .spawn(land(&index, "before", FileStep::none()));
+    let fatal = index.0.tasks.spawn({
+        let index = index.clone();
+        async move { index.put_tag(&repo("a"), None, &tag("t"), row(1)).await }
+    });
+    let never = FileStep::new([], || panic!("its transaction is lost"));
+    let after = index.0.tasks.spawn(land(&index, "after", never));
+    tokio::task::yield_now().await;
+    drop(held);
+
+    for failed in [before, fatal, after] {
+        assert!(matches!(failed.await.unwrap(), Err(Error::Batch { .. })));
+    }
+    assert!(!stored(&index, digest("before")).await);
+    other.execute_batch("DROP TRIGGER t").unwrap();
+    index
+        .put_tag(&repo("a"), None, &tag("t"), row(1))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test looks at the files from outside"
+)]
+async fn a_step_is_done_before_its_row_and_its_directory_is_there() {
+    let (dir, index) = fresh();
+    let (blobs, staging) = (dir.path().join("blobs"), dir.path().join("staged"));
+    disk::create_dir(&blobs).unwrap();
+    std::fs::write(&staging, "hello").unwrap();
+    let target = blobs.join("hello");
+    let rename = FileStep::new([blobs], move || disk::rename(&staging, &target));
+    land(&index, "hello", rename).await.unwrap();
+    assert_eq!(
+        std::fs::read(dir.path().join("blobs/hello")).unwrap(),
+        b"hello"
+    );
+    assert_eq!(
+        index.blob(&digest("hello")).await.unwrap(),
+        Some(BlobRow {
+            size: 5,
+            modified_ns: 7
+        })
+    );
+}

@@ -1,0 +1,138 @@
+//! Which blobs are stored.
+//!
+//! Owns the rows `blob`. Promises that a row appears only after its file has its name on disk, and that a change which
+//! was decided by looking at a file is made only if the row is still the one that was looked at: the blob may have been
+//! fetched anew meanwhile. A row without a file is possible (power cut, deletion behind our back) and is a miss.
+
+use rusqlite::OptionalExtension;
+
+use crate::oci::Digest;
+use crate::store::Error;
+use crate::store::index::Index;
+use crate::store::index::batch::Tx;
+use crate::store::index::facts::{BlobRow, Fact, FileStep, Landing};
+use crate::store::index::generation::Shard;
+use crate::store::index::{links, sql, staged};
+
+impl Index {
+    /// The stored blob; a warm answer costs neither a read nor a thread.
+    pub(in crate::store) async fn blob(&self, digest: &Digest) -> Result<Option<BlobRow>, Error> {
+        const READ: &str = "SELECT size, modified FROM blob WHERE digest = ?1";
+        let asked = *digest;
+        let read = self.0.readers.read(Fact::Blob(asked), move |connection| {
+            let row = |row: &rusqlite::Row<'_>| {
+                Ok(BlobRow {
+                    size: sql::unsigned(row, 0)?,
+                    modified_ns: row.get(1)?,
+                })
+            };
+            connection
+                .prepare_cached(READ)?
+                .query_row([sql::text(&asked)], row)
+                .optional()
+        });
+        self.0
+            .blobs
+            .get(asked, Shard::of_digest(digest), read)
+            .await
+    }
+
+    /// Gives a proven blob its place: renames the file, keeps its row, origin and proven links, and ends its partial.
+    /// A blob of that digest which is stored already is replaced.
+    pub(in crate::store) async fn land(&self, landing: Landing) -> Result<(), Error> {
+        let Landing {
+            id,
+            digest,
+            blob,
+            mirror,
+            repos,
+            rename,
+        } = landing;
+        let change = move |tx: &mut Tx<'_>| {
+            tx.run(rename)?;
+            put_blob(tx, &digest, blob)?;
+            if let Some(mirror) = &mirror {
+                links::add_origin(tx, &digest, mirror)?;
+            }
+            for repo in &repos {
+                let repository = tx.repository(repo, mirror.as_deref())?;
+                links::add_counted_link(tx, repository, &digest, blob.size)?;
+            }
+            Ok(staged::remove(tx, id)?)
+        };
+        self.0.writer.write(Fact::Blob(digest), change).await
+    }
+
+    /// Forgets a blob whose row is `seen`, after the step that takes its file away. False, and no step is done, when
+    /// the row is another one by now.
+    pub(in crate::store) async fn drop_blob(
+        &self,
+        digest: &Digest,
+        seen: BlobRow,
+        and: FileStep,
+    ) -> Result<bool, Error> {
+        const DROP: &str = "DELETE FROM blob WHERE digest = ?1";
+        let digest = *digest;
+        let change = move |tx: &mut Tx<'_>| {
+            let current = is(tx, &digest, seen)?;
+            if current {
+                tx.run(and)?;
+                tx.touch(Shard::of_digest(&digest));
+                tx.execute(DROP, [sql::text(&digest)])?;
+            }
+            Ok(current)
+        };
+        self.0.writer.write(Fact::Blob(digest), change).await
+    }
+
+    /// Keeps the new modification time of a blob that was proven again. False when the row is no longer `seen`.
+    pub(in crate::store) async fn reprove_blob(
+        &self,
+        digest: &Digest,
+        seen: BlobRow,
+        modified_ns: i64,
+    ) -> Result<bool, Error> {
+        let digest = *digest;
+        let change = move |tx: &mut Tx<'_>| {
+            let current = is(tx, &digest, seen)?;
+            if current {
+                put_blob(
+                    tx,
+                    &digest,
+                    BlobRow {
+                        modified_ns,
+                        ..seen
+                    },
+                )?;
+            }
+            Ok(current)
+        };
+        self.0.writer.write(Fact::Blob(digest), change).await
+    }
+}
+
+fn put_blob(tx: &mut Tx<'_>, digest: &Digest, blob: BlobRow) -> rusqlite::Result<()> {
+    const PUT: &str = "
+        INSERT INTO blob (digest, size, modified) VALUES (?1, ?2, ?3)
+        ON CONFLICT (digest) DO UPDATE SET size = excluded.size, modified = excluded.modified";
+    tx.touch(Shard::of_digest(digest));
+    tx.execute(
+        PUT,
+        (sql::text(digest), sql::size(blob.size), blob.modified_ns),
+    )?;
+    Ok(())
+}
+
+/// Whether the row of the blob is `seen`.
+fn is(tx: &Tx<'_>, digest: &Digest, seen: BlobRow) -> rusqlite::Result<bool> {
+    const IS: &str =
+        "SELECT EXISTS (SELECT 1 FROM blob WHERE digest = ?1 AND size = ?2 AND modified = ?3)";
+    tx.one(
+        IS,
+        (sql::text(digest), sql::size(seen.size), seen.modified_ns),
+        |row| row.get(0),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+use super::*;
+use crate::store::index::Sight;
+use crate::store::index::tests::{beside, digest, fresh, image, put, repo};
+
+#[tokio::test]
+async fn a_manifest_is_kept_whole_or_not_at_all() {
+    let (dir, index) = fresh();
+    let (name, layer) = ("docker.io/a", digest("layer"));
+    let manifest = image([(layer, 5)]);
+    let beside = beside(&dir);
+    beside
+        .execute_batch(
+            "CREATE TRIGGER t BEFORE INSERT ON tag BEGIN SELECT RAISE (ABORT, 'no'); END",
+        )
+        .unwrap();
+    let refused = index
+        .put_manifest(put(name, &manifest, Some("latest")))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&refused, Error::Write { fact, .. } if **fact == Fact::Manifest(manifest.digest())),
+        "{refused}"
+    );
+    for asked in [layer, manifest.digest()] {
+        let seen = index.sight(&repo(name), &asked).await.unwrap();
+        assert_eq!(
+            seen,
+            Sight {
+                link: None,
+                blob: None,
+                manifest: false,
+                entered_here: false
+            }
+        );
+    }
+    assert_eq!(index.manifest(&manifest.digest()).await.unwrap(), None);
+
+    beside.execute_batch("DROP TRIGGER t").unwrap();
+    index
+        .put_manifest(put(name, &manifest, Some("latest")))
+        .await
+        .unwrap();
+    assert!(
+        index
+            .sight(&repo(name), &layer)
+            .await
+            .unwrap()
+            .link
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn ten_thousand_names_in_a_manifest_are_one_quick_write() {
+    let (_dir, index) = fresh();
+    let layers = (0..9_990).map(|n| (digest(&n), n));
+    let manifest = image(layers);
+    let start = std::time::Instant::now();
+    index
+        .put_manifest(put("docker.io/a", &manifest, Some("latest")))
+        .await
+        .unwrap();
+    assert!(
+        start.elapsed() < std::time::Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    let last = index
+        .sight(&repo("docker.io/a"), &digest(&9_989))
+        .await
+        .unwrap();
+    assert_eq!(
+        last.link,
+        Some(Link {
+            proven: false,
+            size: Some(9_989)
+        })
+    );
+}

@@ -1,0 +1,209 @@
+//! The shape of the index on disk: its tables, how they came about, and how a connection to them is set up.
+//!
+//! Owns the SQL that creates tables. Promises that opening looks at a few pages whatever the number of rows; that steps
+//! only lead forward, each in its own transaction; that a file of a newer wharf or of another program is refused
+//! before it is touched. Never changes a step that has been released: a new one is added at the end.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::store::Error;
+
+/// Marks the file as ours (`file(1)`, `PRAGMA application_id`): "whrf".
+const APPLICATION_ID: i64 = 0x7768_7266;
+
+const MIB: i64 = 1024 * 1024;
+
+/// How long to wait for an operator who writes with `sqlite3` beside us.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Step n leads from schema n to schema n + 1.
+const STEPS: &[&str] = &[V1];
+
+/// Digests are text, so that an operator can read the index with `sqlite3`; the comments are stored with the tables.
+const V1: &str = "
+CREATE TABLE meta (
+    key     TEXT NOT NULL PRIMARY KEY, -- 'format': of the files beside the index; 'store': the store's identity
+    value   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO meta (key, value) VALUES ('format', '1');
+
+CREATE TABLE repository (
+    id      INTEGER PRIMARY KEY,
+    key     TEXT NOT NULL UNIQUE,      -- '<mirror key>/<remote name>', or the name of a hosted repository
+    mirror  TEXT                       -- the mirror's key; NULL: hosted
+) STRICT;
+
+CREATE TABLE blob (
+    digest   TEXT NOT NULL PRIMARY KEY,
+    size     INTEGER NOT NULL,         -- bytes
+    modified INTEGER NOT NULL          -- of the file when it was proven, nanoseconds since 1970
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE origin (
+    digest  TEXT NOT NULL,
+    mirror  TEXT NOT NULL,             -- a mirror through which this content has come in, now or earlier
+    PRIMARY KEY (digest, mirror)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE link (
+    repository INTEGER NOT NULL REFERENCES repository (id),
+    digest     TEXT NOT NULL,
+    proven     INTEGER NOT NULL,       -- 1: pushed there, or its upstream answered for it; 0: named by a manifest
+    size       INTEGER,                -- bytes: as counted, else as claimed first; NULL: nobody said
+    PRIMARY KEY (repository, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE manifest (
+    digest     TEXT NOT NULL PRIMARY KEY,
+    media_type TEXT NOT NULL,
+    bytes      BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE tag (
+    repository INTEGER NOT NULL REFERENCES repository (id),
+    name       TEXT NOT NULL,
+    digest     TEXT NOT NULL,
+    media_type TEXT,
+    size       INTEGER,                -- of the manifest, bytes
+    checked_at INTEGER NOT NULL,       -- microseconds since 1970
+    PRIMARY KEY (repository, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE staged (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT, -- names the file, so it is never given again
+    mirror  TEXT NOT NULL,
+    remote  TEXT NOT NULL,
+    digest  TEXT NOT NULL,
+    length  INTEGER,                   -- bytes; NULL: not known
+    pieces  BLOB NOT NULL,
+    UNIQUE (mirror, digest)
+) STRICT;
+";
+
+/// Opens the connection that writes, creating the file and bringing it to the newest schema.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(cannot_open(path))?;
+    connection.busy_timeout(BUSY).map_err(cannot_open(path))?;
+    if is_foreign(&connection).map_err(cannot_open(path))? {
+        return Err(Error::Foreign {
+            path: path.to_path_buf(),
+        });
+    }
+    migrate(&connection, path, STEPS)?;
+    set_up_writer(&connection).map_err(cannot_open(path))?;
+    Ok(connection)
+}
+
+/// Opens a connection that only reads; the one that writes must be open.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    set_up_memory(&connection, 4)?;
+    Ok(connection)
+}
+
+/// How durable the next commits of the writing connection are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// On disk before the commit returns.
+    Synced,
+    /// Whole after a crash, but perhaps not there.
+    Lazy,
+}
+
+/// Takes effect with the next transaction; must not be called within one.
+pub(super) fn set_durability(
+    connection: &Connection,
+    durability: Durability,
+) -> rusqlite::Result<()> {
+    let level = match durability {
+        Durability::Synced => "FULL",
+        Durability::Lazy => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", level)
+}
+
+/// Whether somebody else made this file. A new one has neither a mark nor tables.
+fn is_foreign(connection: &Connection) -> rusqlite::Result<bool> {
+    let mark: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(mark != APPLICATION_ID && (mark != 0 || tables != 0))
+}
+
+fn migrate(connection: &Connection, path: &Path, steps: &[&str]) -> Result<(), Error> {
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    let found: i64 = version.map_err(cannot_open(path))?;
+    let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
+    let Some(ahead) = usize::try_from(found)
+        .ok()
+        .and_then(|found| steps.get(found..))
+    else {
+        return Err(Error::Newer {
+            path: path.to_path_buf(),
+            found,
+            known,
+        });
+    };
+    for (to, step) in (found + 1..).zip(ahead) {
+        advance(connection, to, step).map_err(|source| Error::Migrate {
+            path: path.to_path_buf(),
+            to,
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+fn advance(connection: &Connection, to: i64, step: &str) -> rusqlite::Result<()> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    transaction.execute_batch(step)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", to)?;
+    transaction.commit()
+}
+
+/// Foreign keys are checked: a link costs one more look at a cached page, and a delete that forgets one fails loudly.
+fn set_up_writer(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update_and_check(None, "journal_size_limit", MIB * 64, |_| Ok(()))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    set_durability(connection, Durability::Synced)?;
+    set_up_memory(connection, 8)
+}
+
+/// The store's identity; made up at the first call.
+pub(super) fn store_id(connection: &Connection) -> rusqlite::Result<String> {
+    let made_up = uuid::Uuid::new_v4().to_string();
+    connection.execute(
+        "INSERT INTO meta (key, value) VALUES ('store', ?1) ON CONFLICT DO NOTHING",
+        [made_up],
+    )?;
+    connection.query_row("SELECT value FROM meta WHERE key = 'store'", [], |row| {
+        row.get(0)
+    })
+}
+
+/// Nothing is mapped into memory: a bad sector is an error then, not a SIGBUS. The kernel caches the file anyway.
+fn set_up_memory(connection: &Connection, mib: i64) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "mmap_size", 0, |_| Ok(()))?;
+    connection.pragma_update(None, "cache_size", -1024 * mib) // negative: KiB
+}
+
+fn cannot_open(path: &Path) -> impl FnOnce(rusqlite::Error) -> Error {
+    let path = path.to_path_buf();
+    move |source| Error::Open { path, source }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! Where tags point.
+//!
+//! Owns the rows `tag`. Promises that a tag is moved whole: digest, type, size and time belong together. Never asks
+//! whether the manifest is stored: a HEAD upstream may have told more than has been fetched.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::oci::{RepoKey, Tag};
+use crate::store::Error;
+use crate::store::index::Index;
+use crate::store::index::batch::Tx;
+use crate::store::index::facts::{Fact, TagRow};
+use crate::store::index::generation::Shard;
+use crate::store::index::sql;
+
+impl Index {
+    /// Where the tag points; a warm answer costs neither a read nor a thread.
+    pub(in crate::store) async fn tag(
+        &self,
+        repo: &RepoKey,
+        tag: &Tag,
+    ) -> Result<Option<TagRow>, Error> {
+        let (key, asked) = ((repo.clone(), tag.clone()), (repo.clone(), tag.clone()));
+        let fact = Fact::Tag(repo.clone(), tag.clone());
+        let read = self
+            .0
+            .readers
+            .read(fact, move |connection| read(connection, &asked.0, &asked.1));
+        self.0.tags.get(key, Shard::of_tag(repo, tag), read).await
+    }
+
+    /// Points the tag to `row`, making the repository's row when it is missing. `mirror` is the key of the mirror that
+    /// the repository belongs to.
+    pub(in crate::store) async fn put_tag(
+        &self,
+        repo: &RepoKey,
+        mirror: Option<&str>,
+        tag: &Tag,
+        row: TagRow,
+    ) -> Result<(), Error> {
+        let (key, mirror, name) = (repo.clone(), mirror.map(str::to_owned), tag.clone());
+        let change = move |tx: &mut Tx<'_>| {
+            let repository = tx.repository(&key, mirror.as_deref())?;
+            Ok(put(tx, repository, &key, &name, &row)?)
+        };
+        self.0
+            .writer
+            .write(Fact::Tag(repo.clone(), tag.clone()), change)
+            .await
+    }
+}
+
+pub(super) fn put(
+    tx: &mut Tx<'_>,
+    repository: i64,
+    repo: &RepoKey,
+    tag: &Tag,
+    row: &TagRow,
+) -> rusqlite::Result<()> {
+    const PUT: &str = "
+        INSERT INTO tag (repository, name, digest, media_type, size, checked_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT (repository, name) DO UPDATE SET digest = excluded.digest, media_type = excluded.media_type,
+               size = excluded.size, checked_at = excluded.checked_at";
+    let media_type = row.media_type.as_ref().map(sql::text);
+    let (size, checked_at) = (
+        row.size.and_then(sql::size),
+        row.checked_at.as_microsecond(),
+    );
+    tx.touch(Shard::of_tag(repo, tag));
+    tx.execute(
+        PUT,
+        (
+            repository,
+            tag.as_str(),
+            sql::text(&row.digest),
+            media_type,
+            size,
+            checked_at,
+        ),
+    )?;
+    Ok(())
+}
+
+fn read(connection: &Connection, repo: &RepoKey, tag: &Tag) -> rusqlite::Result<Option<TagRow>> {
+    const READ: &str = "
+        SELECT tag.digest, tag.media_type, tag.size, tag.checked_at
+        FROM tag JOIN repository ON repository.id = tag.repository
+        WHERE repository.key = ?1 AND tag.name = ?2";
+    let mut statement = connection.prepare_cached(READ)?;
+    let row = statement.query_row((repo.as_str(), tag.as_str()), |row| {
+        Ok(TagRow {
+            digest: sql::parsed(row, 0)?,
+            media_type: sql::parsed_or_null(row, 1)?,
+            size: sql::unsigned_or_null(row, 2)?,
+            checked_at: sql::time(row, 3)?,
+        })
+    });
+    row.optional()
+}

@@ -1,0 +1,39 @@
+# What the tests need beyond Rust and Go: installs what is missing, and only that. Sourced; wants root and Debian.
+# Every function here says by its exit code whether it succeeded, also where `set -e` is off.
+
+PATH="$(go env GOPATH)/bin:$PATH"
+
+components() {
+  packages gcc:build-essential curl jq openssl ip:iproute2 skopeo podman ctr:containerd docker-registry &&
+    go_tool registry github.com/distribution/distribution/v3 cmd/registry v3.0.0 &&
+    go_tool crane github.com/google/go-containerregistry cmd/crane v0.20.6 &&
+    go_tool regctl github.com/regclient/regclient cmd/regctl v0.9.2
+}
+
+# packages COMMAND[:PACKAGE]…
+packages() {
+  local wanted missing=()
+  for wanted in "$@"; do
+    command -v "${wanted%%:*}" >/dev/null || missing+=("${wanted##*:}")
+  done
+  ((${#missing[@]})) || return 0
+  export DEBIAN_FRONTEND=noninteractive
+  local policy=/usr/sbin/policy-rc.d made=
+  if [[ ! -e $policy ]]; then # a package's service must not start: the tests start their own
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    made=yes
+  fi
+  local rc=0
+  { apt-get update -q && apt-get install -qy --no-install-recommends "${missing[@]}"; } || rc=$?
+  [[ -z $made ]] || rm -f "$policy"
+  return "$rc"
+}
+
+# go_tool COMMAND MODULE PACKAGE VERSION
+go_tool() {
+  local command=$1 module=$2 package=$3 version=$4 found
+  found=$(command -v "$command" || true)
+  [[ -n $found ]] && go version -m "$found" | grep -qP "^\tmod\t\Q$module\E\t\Q$version\E\t" && return
+  go install "$module/$package@$version"
+}

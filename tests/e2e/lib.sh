@@ -1,0 +1,193 @@
+# Services, cases and assertions of the end-to-end tests. Sourced by `run` and by benches/compare.
+# A case runs in a subshell of its own; what it launches ends with it.
+
+declare -A PID=() # of what the present shell has launched, by name
+
+fail() {
+  echo "assertion failed: $*" >&2
+  exit 1
+}
+
+equal() { # WHAT GOT WANTED
+  [[ $2 == "$3" ]] || fail "$1 is '$2', expected '$3'"
+}
+
+# A loopback port that nobody listens on, below those that the kernel hands out by itself.
+free_port() {
+  local port
+  while :; do
+    port=$((20000 + RANDOM % 12000))
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+  done
+  echo "$port"
+}
+
+# Waits until COMMAND succeeds; at most 60 seconds.
+until_true() {
+  local deadline=$((SECONDS + 60))
+  until "$@"; do
+    ((SECONDS < deadline)) || fail "still false after 60 s: $*"
+    sleep 0.05
+  done
+}
+
+# launch NAME COMMAND…: in the background, its output in $WORK/NAME.log
+launch() {
+  local name=$1
+  shift
+  "$@" >>"$WORK/$name.log" 2>&1 &
+  PID[$name]=$!
+}
+
+# Waits until NAME's log has a line with PATTERN, and fails at once when the process is gone.
+await() {
+  local name=$1 pattern=$2
+  said_or_gone() { grep -q "$pattern" "$WORK/$name.log" || ! kill -0 "${PID[$name]}" 2>/dev/null; }
+  until_true said_or_gone
+  grep -q "$pattern" "$WORK/$name.log" || fail "$name ended: $(tail -n 5 "$WORK/$name.log")"
+}
+
+# stop NAME [SIGNAL]: ends it, waits, and returns its exit code.
+stop() {
+  local name=$1 pid=${PID[$1]}
+  unset "PID[$name]"
+  kill "-${2:-TERM}" "$pid" 2>/dev/null || true
+  wait "$pid"
+}
+
+stop_all() {
+  local deadline=$((SECONDS + 15))
+  ((${#PID[@]})) || return 0
+  kill "${PID[@]}" 2>/dev/null || true
+  while kill -0 "${PID[@]}" 2>/dev/null && ((SECONDS < deadline)); do sleep 0.05; done
+  kill -KILL "${PID[@]}" 2>/dev/null || true
+  wait "${PID[@]}" 2>/dev/null || true
+  PID=()
+}
+
+# Runs each case that is named as an argument, or every `case_…` function.
+run_cases() {
+  local name started names=("$@")
+  passed=0 failed=0
+  (($#)) || mapfile -t names < <(declare -F | sed -n 's/^declare -f case_//p')
+  for name in "${names[@]}"; do
+    WORK=$ROOT/$name
+    mkdir -p "$WORK"
+    started=$SECONDS
+    # In the background and waited for: in an `if` or after `||`, bash would switch `set -e` off inside.
+    (
+      set -euo pipefail
+      trap stop_all EXIT
+      trap 'exit 143' TERM
+      "case_$name"
+    ) >"$WORK/case.log" 2>&1 &
+    CASE=$!
+    if wait "$CASE"; then
+      echo "ok $name ($((SECONDS - started)) s)"
+      passed=$((passed + 1))
+      rm -rf "$WORK"
+    else
+      echo "FAILED $name"
+      failed=$((failed + 1))
+      tail -n 30 "$WORK"/{case,wharf}.log 2>/dev/null | cut -c1-240 | sed 's/^/    /' || true
+    fi
+  done
+}
+
+# --- upstreams -------------------------------------------------------------------------------------------------------
+
+# registry_up NAME COMMAND PORT STORAGE: distribution 3 (`registry`) or Debian's 2.8 (`docker-registry`)
+registry_up() {
+  local name=$1 command=$2 port=$3 storage=$4
+  cat >"$WORK/$name.yaml" <<-EOF
+	version: 0.1
+	log: {level: info}
+	storage: {filesystem: {rootdirectory: $storage}, delete: {enabled: true}}
+	http: {addr: "127.0.0.1:$port", secret: e2e}
+	EOF
+  OTEL_TRACES_EXPORTER=none launch "$name" "$command" serve "$WORK/$name.yaml"
+  await "$name" "listening on 127.0.0.1:$port"
+}
+
+# Both real upstreams over the fixtures: `new` holds library/app:1, `old` holds org/tools:1.
+upstreams_up() {
+  NEW=127.0.0.1:$(free_port) OLD=127.0.0.1:$(free_port)
+  registry_up new registry "${NEW#*:}" "$FIXTURES/new"
+  registry_up old docker-registry "${OLD#*:}" "$FIXTURES/old"
+}
+
+upstreams_down() {
+  stop new || true
+  stop old || true
+}
+
+# How many answers with (a part of) this blob the upstream NAME gave, and how many bytes they had in all.
+blob_gets() { grep -cP "\] \"GET /v2/\S+/blobs/$2[ ?].*\" 20[06] " "$WORK/$1.log" || true; }
+blob_bytes() { sed -nE "s@.*\] \"GET /v2/[^ ]+/blobs/$2[ ?].*\" 20[06] ([0-9]+) .*@\1@p" "$WORK/$1.log" | awk '{ sum += $1 } END { print sum + 0 }'; }
+
+# Each blob of LIST left the upstream NAME once and whole; nothing of OTHERS did.
+fetched_once() {
+  local name=$1 list=$2 others=$3 digest size
+  while read -r digest size; do
+    equal "number of GETs of $digest" "$(blob_gets "$name" "$digest")" 1
+    equal "bytes sent of $digest" "$(blob_bytes "$name" "$digest")" "$size"
+  done <"$list"
+  while read -r digest size; do
+    equal "number of GETs of $digest, for another platform" "$(blob_gets "$name" "$digest")" 0
+  done <"$others"
+}
+
+# --- wharf -----------------------------------------------------------------------------------------------------------
+
+# Writes $WORK/wharf.toml: docker.io is the new upstream, quay.io the old one, unless others are given.
+wharf_config() {
+  cat >"$WORK/wharf.toml" <<-EOF
+	[server]
+	listen = "127.0.0.1:0"
+	[store]
+	path = "$WORK/store"
+	[mirror."docker.io"]
+	endpoints = ["http://${1:-$NEW}"]
+	hosts = ["hub.site.example"]
+	fresh_for = "1ms"
+	[mirror."quay.io"]
+	endpoints = ["http://${2:-$OLD}"]
+	hosts = ["quay.site.example"]
+	fresh_for = "1ms"
+	EOF
+}
+
+# Starts wharf and sets WHARF to its address, the same one after a restart.
+wharf_up() {
+  [[ -e $WORK/wharf.toml ]] || wharf_config
+  : >"$WORK/wharf.log"
+  [[ -z ${WHARF:-} ]] || export WHARF_SERVER__LISTEN=$WHARF
+  launch wharf "$WHARF_BINARY" serve --config "$WORK/wharf.toml"
+  await wharf 'listening on 127.0.0.1:'
+  WHARF=$(grep -oP 'listening on \K127\.0\.0\.1:\d+' "$WORK/wharf.log" | head -n 1)
+  equal "status of the ping" "$(status "http://$WHARF/v2/")" 200
+}
+
+status() { curl -sS -o /dev/null -w '%{http_code}' "$@"; }
+
+# --- content ---------------------------------------------------------------------------------------------------------
+
+# Among the files below DIR is each blob of LIST, byte for byte.
+holds() {
+  local dir=$1 list=$2 digest size
+  find "$dir" -type f -print0 | xargs -0 sha256sum | sed 's/^\\\?/sha256:/; s/ .*//' | sort -u >"$WORK/held"
+  while read -r digest size; do
+    grep -qx "$digest" "$WORK/held" || fail "$dir lacks $digest ($size bytes)"
+  done <"$list"
+}
+
+# The tree DIR is as DESCRIBED: names, types, modes, owners, links and bytes.
+same_tree() { # DIR DESCRIBED
+  diff <(describe_tree "$1") "$2" || fail "the tree $1 is not as in $2"
+}
+
+describe_tree() (
+  cd "$1"
+  find . -mindepth 1 -printf '%p %y %m %U:%G %l\n' | sort
+  find . -type f -print0 | sort -z | xargs -0 sha256sum
+)

@@ -1,0 +1,362 @@
+//! P5 and P6: cached means available whatever the upstream does, and what is not cached is answered with the truth.
+
+use std::time::{Duration, Instant};
+
+use crate::support::client::Ended;
+use crate::support::image::{Content, Image, KIB};
+use crate::support::registry::Door;
+use crate::support::script::{Act, Gate, On};
+use crate::support::upstream::Upstream;
+use crate::support::wharf::{Mirror, Setup, Wharf};
+use crate::support::{blob_path, manifest_path};
+
+/// A way for an upstream to fail, and what a client hears who asks for something that is not cached.
+struct Failure {
+    name: &'static str,
+    acts: Vec<Act>,
+    status: &'static [u16],
+    code: &'static str,
+}
+
+fn failures() -> Vec<Failure> {
+    let failure = |name, acts, status, code| Failure {
+        name,
+        acts,
+        status,
+        code,
+    };
+    let retry = Act::Header("retry-after", "7".to_owned());
+    vec![
+        failure(
+            "black hole",
+            vec![Act::HoldHead(Gate::shut())],
+            &[504],
+            "UNAVAILABLE",
+        ),
+        failure("500", vec![Act::Status(500)], &[502, 503], "UNAVAILABLE"),
+        failure("502", vec![Act::Status(502)], &[502, 503], "UNAVAILABLE"),
+        failure("503", vec![Act::Status(503)], &[502, 503], "UNAVAILABLE"),
+        failure("429", vec![Act::Status(429)], &[429], "TOOMANYREQUESTS"),
+        failure(
+            "429 for 7 s",
+            vec![Act::Status(429), retry],
+            &[429],
+            "TOOMANYREQUESTS",
+        ),
+        failure("401", vec![Act::Status(401)], &[403], "DENIED"),
+        failure("403", vec![Act::Status(403)], &[403], "DENIED"),
+        failure("html", vec![Act::Html], &[502], "UNAVAILABLE"),
+        failure("418", vec![Act::Status(418)], &[502], "UNAVAILABLE"),
+    ]
+}
+
+struct Harbour {
+    upstream: Upstream,
+    wharf: Wharf,
+    cached: Image,
+    fresh: Image,
+}
+
+/// `cached` is in the cache, tag and all, and its tag must be asked for again; `fresh` is not.
+async fn harbour() -> Harbour {
+    let (upstream, cached, fresh) = (
+        Upstream::start(),
+        Image::oci(1, &[100 * KIB]),
+        Image::oci(2, &[100 * KIB]),
+    );
+    upstream.put_image("a/b", "cached", &cached);
+    upstream.put_image("a/b", "fresh", &fresh);
+    let mirror = Mirror::of("hub", &upstream);
+    let mirror = mirror
+        .set("fresh_for", "\"1ms\"")
+        .set("first_byte", "\"400ms\"")
+        .set("revalidate", "\"200ms\"");
+    let wharf = Setup::new().mirror(mirror).start().await;
+    assert_eq!(
+        wharf.get(&manifest_path("hub/a/b", "cached")).await.status,
+        200
+    );
+    for blob in &cached.blobs {
+        assert_eq!(wharf.get(&blob_path("hub/a/b", blob)).await.status, 200);
+        wharf.landed(&blob_path("hub/a/b", blob)).await;
+    }
+    Harbour {
+        upstream,
+        wharf,
+        cached,
+        fresh,
+    }
+}
+
+impl Harbour {
+    async fn assert_cached_answers(&self, name: &str) {
+        let asked = self.upstream.count(&On::any());
+        for blob in &self.cached.blobs {
+            let answer = self.wharf.get(&blob_path("hub/a/b", blob)).await;
+            assert_eq!(
+                (answer.status, answer.body == blob.all()),
+                (200, true),
+                "{name}"
+            );
+        }
+        let answer = self
+            .wharf
+            .get(&manifest_path("hub/a/b", self.cached.digest()))
+            .await;
+        assert_eq!(
+            (answer.status, answer.header("cache-status")),
+            (200, Some("wharf; hit")),
+            "{name}"
+        );
+        assert_eq!(
+            self.upstream.count(&On::any()),
+            asked,
+            "{name}: a digest asks nobody"
+        );
+
+        for method in ["GET", "HEAD"] {
+            let began = Instant::now();
+            let target = manifest_path("hub/a/b", "cached");
+            let answer = self.wharf.send(method, &target, &[]).await.whole().await;
+            assert!(began.elapsed() < Duration::from_secs(2), "{name}");
+            assert_eq!(answer.status, 200, "{name} {method} {}", answer.text());
+            assert_eq!(
+                answer.header("docker-content-digest"),
+                Some(self.cached.digest()),
+                "{name}"
+            );
+            let status = answer.header("cache-status").unwrap_or_default();
+            assert!(
+                status.starts_with("wharf; hit; ttl=-") && status.contains("detail="),
+                "{name}: {status}"
+            );
+        }
+    }
+
+    async fn assert_uncached_is_told(&self, failure: &Failure) {
+        for target in [
+            manifest_path("hub/a/b", "fresh"),
+            manifest_path("hub/a/b", self.fresh.digest()),
+            blob_path("hub/a/b", self.fresh.layer(0)),
+        ] {
+            let answer = self.wharf.get(&target).await;
+            let what = format!(
+                "{} {target}: {} {}",
+                failure.name,
+                answer.status,
+                answer.text()
+            );
+            assert!(failure.status.contains(&answer.status), "{what}");
+            assert_eq!(answer.code(), failure.code, "{what}");
+            assert_eq!(
+                answer.header("content-type"),
+                Some("application/json"),
+                "{what}"
+            );
+            assert!(
+                answer.text().contains(&self.upstream.address().to_string()),
+                "{what}"
+            );
+            assert_eq!(answer.header("www-authenticate"), None, "{what}");
+            if answer.status == 429 {
+                let most = if failure.name == "429" { 5 } else { 7 };
+                let told: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+                assert!((1..=most).contains(&told), "{what}: {told}");
+            }
+            let head = self.wharf.head(&target).await;
+            assert!(
+                failure.status.contains(&head.status),
+                "HEAD {what}: {}",
+                head.status
+            );
+            assert_eq!((head.body.len(), head.ended), (0, Ended::Clean));
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_the_upstream_does_cached_content_answers_and_the_rest_hears_the_truth() {
+    for failure in failures() {
+        let harbour = harbour().await;
+        harbour.upstream.script(On::any(), failure.acts.clone());
+        harbour.assert_cached_answers(failure.name).await;
+        harbour.assert_uncached_is_told(&failure).await;
+        harbour.upstream.heal();
+        harbour.assert_cached_digests_still_whole().await;
+    }
+}
+
+impl Harbour {
+    async fn assert_cached_digests_still_whole(&self) {
+        for blob in &self.cached.blobs {
+            assert!(self.wharf.get(&blob_path("hub/a/b", blob)).await.body == blob.all());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_gone_is_a_5xx_for_what_is_not_cached() {
+    let harbour = harbour().await;
+    harbour.upstream.stop().await;
+    harbour.assert_cached_answers("refused").await;
+    let refused = Failure {
+        name: "refused",
+        acts: vec![],
+        status: &[502, 503],
+        code: "UNAVAILABLE",
+    };
+    harbour.assert_uncached_is_told(&refused).await;
+}
+
+#[tokio::test]
+async fn a_tag_that_the_upstream_has_deleted_still_answers() {
+    let harbour = harbour().await;
+    harbour.upstream.holds(|registry| {
+        registry.forget("a/b", "cached");
+        registry.forget("a/b", harbour.cached.digest());
+    });
+    harbour.assert_cached_answers("deleted").await;
+    let unknown = harbour.wharf.get(&manifest_path("hub/a/b", "never")).await;
+    assert_eq!(
+        (unknown.status, unknown.code().as_str()),
+        (404, "MANIFEST_UNKNOWN")
+    );
+}
+
+#[tokio::test]
+async fn wharf_starts_and_serves_without_a_network() {
+    let mut harbour = harbour().await;
+    harbour.upstream.stop().await;
+    harbour.wharf.kill();
+    let began = Instant::now();
+    harbour.wharf.restart().await;
+    assert_eq!(harbour.wharf.get("/v2/").await.status, 200);
+    assert!(began.elapsed() < Duration::from_secs(2));
+    harbour.assert_cached_answers("no network").await;
+}
+
+#[tokio::test]
+async fn a_restart_asks_the_upstream_nothing() {
+    let mut harbour = harbour().await;
+    let connections = harbour.upstream.connections();
+    harbour.wharf.kill();
+    harbour.wharf.restart().await;
+    assert_eq!(harbour.wharf.get("/v2/").await.status, 200);
+    assert_eq!(harbour.upstream.connections(), connections);
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_resolve_is_a_5xx_that_names_it() {
+    let mirror = Mirror::at("hub", "http://registry.invalid:5001").set("connect", "\"2s\"");
+    let wharf = Setup::new().mirror(mirror).start().await;
+    let answer = wharf.get(&manifest_path("hub/a/b", "v1")).await;
+    assert!(matches!(answer.status, 502..=504), "{}", answer.text());
+    assert_eq!(answer.code(), "UNAVAILABLE");
+    assert!(
+        answer.text().contains("registry.invalid:5001"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[tokio::test]
+async fn what_the_upstream_does_not_have_is_a_404_in_every_dialect() {
+    for door in [Door::Open, Door::Bearer, Door::Hub, Door::Ghcr] {
+        let (upstream, image) = (Upstream::with_door(door), Image::oci(1, &[10]));
+        upstream.put_image("a/b", "v1", &image);
+        let wharf = Wharf::of(&upstream).await;
+        assert_eq!(
+            wharf.get(&manifest_path("hub/a/b", "v1")).await.status,
+            200,
+            "{door:?}"
+        );
+        let stranger = Content::of("a stranger");
+        for (target, codes) in [
+            (manifest_path("hub/a/b", "never"), vec!["MANIFEST_UNKNOWN"]),
+            (
+                manifest_path("hub/no/body", "v1"),
+                vec!["MANIFEST_UNKNOWN", "NAME_UNKNOWN"],
+            ),
+            (blob_path("hub/a/b", &stranger), vec!["BLOB_UNKNOWN"]),
+            (
+                blob_path("hub/no/body", &stranger),
+                vec!["BLOB_UNKNOWN", "NAME_UNKNOWN"],
+            ),
+        ] {
+            let answer = wharf.get(&target).await;
+            assert_eq!(answer.status, 404, "{door:?} {target}: {}", answer.text());
+            assert!(
+                codes.contains(&answer.code().as_str()),
+                "{door:?} {target}: {}",
+                answer.text()
+            );
+            assert_eq!(wharf.head(&target).await.status, 404, "{door:?} {target}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_endpoint_that_fails_is_no_404() {
+    for (acts, allowed) in [
+        (vec![Act::Status(500)], vec![502, 503]),
+        (vec![Act::Status(429)], vec![429]),
+        (vec![Act::HoldHead(Gate::shut())], vec![504]),
+        (vec![Act::Html], vec![502]),
+    ] {
+        let (upstream, image) = (Upstream::with_door(Door::Bearer), Image::oci(1, &[10]));
+        upstream.put_image("a/b", "v1", &image);
+        upstream.script(On::tokens(), acts.clone());
+        let mirror = Mirror::of("hub", &upstream).set("first_byte", "\"400ms\"");
+        let wharf = Setup::new().mirror(mirror).start().await;
+        for target in [
+            manifest_path("hub/a/b", "v1"),
+            blob_path("hub/a/b", image.layer(0)),
+        ] {
+            let answer = wharf.get(&target).await;
+            assert!(
+                allowed.contains(&answer.status),
+                "{acts:?}: {} {}",
+                answer.status,
+                answer.text()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_429_is_respected_until_its_time_has_come() {
+    let harbour = harbour().await;
+    let acts = [
+        Act::Status(429),
+        Act::Header("retry-after", "60".to_owned()),
+    ];
+    harbour.upstream.script(On::any(), acts);
+    let target = manifest_path("hub/a/b", "fresh");
+    assert_eq!(harbour.wharf.get(&target).await.status, 429);
+    let asked = harbour.upstream.count(&On::any());
+    for _ in 0..3 {
+        assert_eq!(harbour.wharf.get(&target).await.status, 429);
+    }
+    assert_eq!(
+        harbour.upstream.count(&On::any()),
+        asked,
+        "{}",
+        harbour.upstream.story()
+    );
+}
+
+#[tokio::test]
+async fn an_upstream_that_comes_back_is_used_again() {
+    let harbour = harbour().await;
+    harbour.upstream.stop().await;
+    let target = manifest_path("hub/a/b", "fresh");
+    assert!(harbour.wharf.get(&target).await.status >= 500);
+    harbour.upstream.resume();
+    let mut steps = tokio::time::interval(Duration::from_millis(100));
+    let back = async {
+        while harbour.wharf.get(&target).await.status != 200 {
+            steps.tick().await;
+        }
+    };
+    crate::support::soon("the upstream to be used again", back).await;
+}

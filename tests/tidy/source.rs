@@ -1,0 +1,251 @@
+//! What one file may say: its header, length, imports, attributes and `unsafe`.
+
+use super::scan::{
+    attributes, blank_literals, blank_tests, is_word, leading_word, module_folder, roots,
+    test_items,
+};
+
+/// Who may import what inside the crate: whole layers, or single items of one. Everything else is refused.
+pub(crate) const MAY_IMPORT: &[(&str, &str)] = &[
+    ("main", "cli"),
+    ("cli", "config app"),
+    ("app", "*"),
+    (
+        "config",
+        "server::Config store::Config namespaces::HostedConfig upstream::MirrorConfig upstream::builtin",
+    ),
+    ("admin", "pull store oci metrics"),
+    ("server", "http metrics clock tasks"),
+    (
+        "http",
+        "access namespaces pull push store::Blob store::Extent oci metrics clock",
+    ),
+    (
+        "pull",
+        "access namespaces upstream store oci metrics clock tasks",
+    ),
+    ("push", "access namespaces store oci metrics clock tasks"),
+    ("namespaces", "upstream::Mirror oci"),
+    ("access", "oci"),
+    ("upstream", "oci metrics clock tasks"),
+    ("store", "oci metrics clock tasks"),
+    ("oci", ""),
+    ("metrics", ""),
+    ("telemetry", ""),
+    ("clock", ""),
+    ("tasks", ""),
+];
+/// The layers that may speak HTTP: the edge towards clients and the edge towards upstreams.
+const SPEAK_HTTP: &[&str] = &["server", "http", "upstream"];
+const HTTP_CRATES: &[&str] = &[
+    "http",
+    "http_body",
+    "http_body_util",
+    "hyper",
+    "hyper_util",
+    "reqwest",
+];
+/// The one file that may hold `unsafe`, each with its `#[expect(unsafe_code, reason)]`.
+pub(crate) const MAY_BE_UNSAFE: &str = "src/store/content/disk.rs";
+const LONGEST_FILE: usize = 400;
+const LONGEST_HEADER: usize = 12;
+
+pub(crate) struct Source<'a> {
+    path: &'a str,
+    raw: &'a str,
+    /// As `raw`, line for line, with comments and literals blanked.
+    code: String,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn new(path: &'a str, raw: &'a str) -> Self {
+        Self {
+            path,
+            raw,
+            code: blank_literals(raw),
+        }
+    }
+
+    pub(crate) fn check_attributes(&self, found: &mut Vec<String>) {
+        for (at, attribute) in attributes(&self.code) {
+            let mut words = attribute.split(|c: char| !is_word(c));
+            if words.clone().any(|word| word == "allow") {
+                self.say(found, at, "`allow`: say `#[expect(…, reason = \"…\")]`");
+            }
+            if words.find(|word| !word.is_empty()) == Some("path") {
+                self.say(found, at, "`path`: a module lives where its name says");
+            }
+        }
+    }
+
+    pub(crate) fn check_product(&self, found: &mut Vec<String>) {
+        let code = blank_tests(&self.code);
+        self.check_header(found);
+        self.check_length(found);
+        self.check_imports(&code, found);
+        self.check_http(&code, found);
+        self.check_unsafe(&code, found);
+    }
+
+    fn check_header(&self, found: &mut Vec<String>) {
+        let lines = self
+            .raw
+            .lines()
+            .take_while(|line| line.starts_with("//!"))
+            .count();
+        if lines == 0 {
+            found.push(format!("{}: begins with a `//!` header", self.path));
+        } else if lines > LONGEST_HEADER && self.path != "src/lib.rs" {
+            found.push(format!(
+                "{}: a header of {lines} lines, {LONGEST_HEADER} at most",
+                self.path
+            ));
+        }
+    }
+
+    fn check_length(&self, found: &mut Vec<String>) {
+        let tests = test_items(&self.code).into_iter();
+        let tests: usize = tests
+            .map(|item| self.code[item].matches('\n').count())
+            .sum();
+        let lines = self.raw.lines().count() - tests;
+        if lines > LONGEST_FILE {
+            found.push(format!(
+                "{}: {lines} lines without its tests, {LONGEST_FILE} at most",
+                self.path
+            ));
+        }
+    }
+
+    fn check_imports(&self, code: &str, found: &mut Vec<String>) {
+        let layer = self.layer();
+        if layer == "lib" {
+            return;
+        }
+        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == layer) else {
+            found.push(format!(
+                "{}: `{layer}` is not in the import table",
+                self.path
+            ));
+            return;
+        };
+        for at in roots(code, if layer == "main" { "wharf" } else { "crate" }) {
+            for complaint in refused(layer, allowed, &code[at..]) {
+                self.say(found, at, &complaint);
+            }
+        }
+        for at in roots(code, "super").filter(|at| self.climbs_out(&code[*at..])) {
+            self.say(
+                found,
+                at,
+                "`super` reaches the crate's root: say `crate::…`",
+            );
+        }
+    }
+
+    fn check_http(&self, code: &str, found: &mut Vec<String>) {
+        if SPEAK_HTTP.contains(&self.layer()) {
+            return;
+        }
+        for name in HTTP_CRATES {
+            let used = |at: &usize| {
+                code[at + name.len()..].starts_with("::") || code[..*at].ends_with("use ")
+            };
+            for at in roots(code, name).filter(used) {
+                self.say(
+                    found,
+                    at,
+                    &format!("`{name}` is spoken only in {}", SPEAK_HTTP.join(", ")),
+                );
+            }
+        }
+    }
+
+    fn check_unsafe(&self, code: &str, found: &mut Vec<String>) {
+        let expected = attributes(code)
+            .any(|(_, text)| text.contains("expect") && text.contains("unsafe_code"));
+        for at in roots(code, "unsafe") {
+            if self.path != MAY_BE_UNSAFE {
+                self.say(
+                    found,
+                    at,
+                    &format!("`unsafe` belongs in {MAY_BE_UNSAFE}, if anywhere"),
+                );
+            } else if !expected {
+                self.say(
+                    found,
+                    at,
+                    "`unsafe` without its `#[expect(unsafe_code, reason = \"…\")]`",
+                );
+            }
+        }
+    }
+
+    fn layer(&self) -> &str {
+        let inside = self.path.trim_start_matches("src/");
+        inside
+            .split('/')
+            .next()
+            .unwrap_or(inside)
+            .trim_end_matches(".rs")
+    }
+
+    /// Whether this path's leading `super`s leave the layer; inside an inline module one fewer would.
+    fn climbs_out(&self, path: &str) -> bool {
+        let climbed = path.split("::").take_while(|part| *part == "super").count();
+        let folder = module_folder(self.path);
+        climbed >= folder.trim_start_matches("src").matches('/').count()
+    }
+
+    fn say(&self, found: &mut Vec<String>, at: usize, complaint: &str) {
+        let line = 1 + self.code[..at].matches('\n').count();
+        found.push(format!("{}:{line}: {complaint}", self.path));
+    }
+}
+
+/// What the import table says against `path`, which begins with the crate's root: `crate::store::{Blob, Store}`.
+fn refused(layer: &str, allowed: &str, path: &str) -> Vec<String> {
+    let allowed: Vec<&str> = allowed.split_whitespace().collect();
+    let Some((_, path)) = path.split_once("::") else {
+        return Vec::new();
+    };
+    let target = leading_word(path);
+    if target.is_empty() {
+        return vec!["one `use` for each module of the crate".to_owned()];
+    }
+    if target == layer || allowed.contains(&"*") || allowed.contains(&target) {
+        return Vec::new();
+    }
+    if !allowed
+        .iter()
+        .any(|item| item.split("::").next() == Some(target))
+    {
+        return vec![format!("`{layer}` may not import `{target}`")];
+    }
+    let Some(rest) = path[target.len()..].strip_prefix("::") else {
+        return vec![format!("`{layer}` may not import the whole of `{target}`")];
+    };
+    let items: Vec<&str> = match rest.strip_prefix('{') {
+        Some(group) => group
+            .split('}')
+            .next()
+            .unwrap_or(group)
+            .split(',')
+            .map(str::trim)
+            .collect(),
+        None => vec![rest],
+    };
+    let named = items.into_iter().filter(|item| !item.is_empty());
+    let named = named.map(|item| {
+        if item.starts_with('*') {
+            "*"
+        } else {
+            leading_word(item)
+        }
+    });
+    let named = named.map(|item| format!("{target}::{item}"));
+    named
+        .filter(|item| !allowed.contains(&item.as_str()))
+        .map(|item| format!("`{layer}` may not import `{item}`"))
+        .collect()
+}
