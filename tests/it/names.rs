@@ -98,7 +98,6 @@ async fn an_unknown_ns_is_a_404_so_that_the_client_goes_to_the_origin() {
         "unknown.example",
         &address.to_string(),
         "169.254.169.254",
-        "",
         "docker.io.evil.example",
         "a%00b",
         "docker.io%2Fx",
