@@ -27,9 +27,10 @@ use content::layout::Layout;
 use index::Index;
 use lock::Lock;
 
-pub use config::Config;
-pub use content::arriving::{Arriving, Cut, Ending, Reader};
+pub use config::{Config, InvalidConfig};
+pub use content::arriving::{Arriving, Ending};
 pub use content::blob::{Attempt, Blob, Extent};
+pub use content::reader::{Cut, Reader};
 pub use content::staging::{Staged, Unproven, Verified};
 pub use error::Error;
 pub use index::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow};

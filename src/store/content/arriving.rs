@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -20,7 +20,8 @@ use crate::store::content::blob::Extent;
 use crate::store::content::disk::OpenFile;
 use crate::store::content::frontier::Frontier;
 use crate::store::content::pieces::Pieces;
-use crate::store::content::readers::{Demand, Wait, Waiting};
+use crate::store::content::reader::Reader;
+use crate::store::content::readers::{Demand, Waiting};
 use crate::tasks::Tasks;
 
 /// Write-back is started whenever so many bytes are new, so that the sync before the commit is short.
@@ -43,15 +44,15 @@ pub struct Arriving {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    pieces: Pieces,
-    length: Option<u64>,
-    ending: Option<Ending>,
+pub(super) struct State {
+    pub(super) pieces: Pieces,
+    pub(super) length: Option<u64>,
+    pub(super) ending: Option<Ending>,
     /// Spans that side streams are fetching.
     claims: Vec<Range<u64>>,
     /// Where the main stream is.
-    main_at: u64,
-    waiting: Waiting,
+    pub(super) main_at: u64,
+    pub(super) waiting: Waiting,
 }
 
 /// How an arrival ended.
@@ -259,24 +260,24 @@ impl Arriving {
 
     /// A new reader.
     pub fn reader(self: &Arc<Self>) -> Reader {
-        let id = self.next_reader.fetch_add(1, Ordering::Relaxed);
-        Reader { arriving: Arc::clone(self), id, waits: 0 }
+        Reader::new(Arc::clone(self), self.next_reader.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Bytes of the file, whether present or not.
+    pub(super) fn extent(&self, span: Range<u64>) -> Extent {
+        Extent::staging(&self.file, span, &self.tasks)
     }
 
     fn run_end(&self, from: u64) -> u64 {
         self.state().pieces.run_end(from)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    fn wait(&self, span: Option<Range<u64>>, streak: u32, cx: &Context<'_>) -> Wait {
-        Wait { waker: cx.waker().clone(), span, since: Instant::now(), main_was_at: self.main_at, streak }
-    }
-
     fn past_claims(&self, mut at: u64) -> u64 {
         loop {
             let run_end = self.pieces.run_end(at);
@@ -318,70 +319,6 @@ impl Drop for Claim {
         self.arriving.moved.notify_one();
     }
 }
-
-/// One reader of an arriving blob. Dropping it costs nobody anything.
-#[derive(Debug)]
-pub struct Reader {
-    arriving: Arc<Arriving>,
-    id: u64,
-    waits: u32,
-}
-
-impl Reader {
-    /// The arrival that is read.
-    pub fn arriving(&self) -> &Arc<Arriving> {
-        &self.arriving
-    }
-
-    /// The bytes of `span` that are present from its start on; waits for the first of them. An error says that the
-    /// arrival was cut. While the length is unknown the last present byte is held back.
-    pub fn poll_run(&mut self, cx: &mut Context<'_>, span: Range<u64>) -> Poll<Result<Extent, Cut>> {
-        let arriving = &self.arriving;
-        let mut state = arriving.state();
-        let run_end = state.pieces.run_end(span.start);
-        let open_end = state.length.is_none() && state.ending.is_none();
-        let end = run_end.saturating_sub(u64::from(open_end)).min(span.end);
-        match state.ending {
-            Some(Ending::Cut) => Poll::Ready(Err(Cut)),
-            Some(Ending::Proven) | None if end > span.start => {
-                Poll::Ready(Ok(Extent::staging(&arriving.file, span.start..end, &arriving.tasks)))
-            }
-            Some(Ending::Proven) => Poll::Ready(Err(Cut)),
-            None => {
-                // With the length unknown the byte at the frontier is there but held: the next one frees it.
-                let awaited = if open_end { run_end..span.end } else { span };
-                let wait = state.wait(Some(awaited), self.waits, cx);
-                if state.waiting.wait(self.id, wait) {
-                    self.waits += 1;
-                    arriving.demand.notify_one();
-                }
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Waits until the arrival has ended.
-    pub fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        let mut state = self.arriving.state();
-        if let Some(ending) = state.ending {
-            return Poll::Ready(ending);
-        }
-        let wait = state.wait(None, self.waits, cx);
-        state.waiting.wait(self.id, wait);
-        Poll::Pending
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.arriving.state().waiting.leave(self.id);
-    }
-}
-
-/// The arrival ended before the bytes came, or they are wrong: the response must be cut, never ended cleanly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the blob stopped arriving")]
-pub struct Cut;
 
 fn wake(wakers: Vec<Waker>) {
     wakers.into_iter().for_each(Waker::wake);

@@ -6,6 +6,7 @@ pub(crate) mod disk;
 mod frontier;
 pub(crate) mod layout;
 mod pieces;
+pub(crate) mod reader;
 pub(crate) mod readers;
 pub(crate) mod staging;
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::oci::{Algorithm, Digest};
+use crate::store::content::reader::Cut;
 
 const MIB: u64 = 1024 * 1024;
 
