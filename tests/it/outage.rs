@@ -233,6 +233,11 @@ async fn what_the_upstream_does_not_have_is_a_404_in_every_dialect() {
             ),
         ] {
             let answer = wharf.get(&target).await;
+            // GHCR grants no token for what is absent or private: then nobody has said that it is absent.
+            if door == Door::Ghcr && target.contains("no/body") {
+                assert_eq!((answer.status, answer.code().as_str()), (403, "DENIED"), "{target}");
+                continue;
+            }
             assert_eq!(answer.status, 404, "{door:?} {target}: {}", answer.text());
             assert!(
                 codes.contains(&answer.code().as_str()),
@@ -267,25 +272,6 @@ async fn a_token_endpoint_that_fails_is_no_404() {
             );
         }
     }
-}
-
-#[tokio::test]
-async fn a_429_is_respected_until_its_time_has_come() {
-    let harbour = harbour().await;
-    let acts = [Act::Status(429), Act::Header("retry-after", "60".to_owned())];
-    harbour.upstream.script(On::any(), acts);
-    let target = manifest_path("hub/a/b", "fresh");
-    assert_eq!(harbour.wharf.get(&target).await.status, 429);
-    let asked = harbour.upstream.count(&On::any());
-    for _ in 0..3 {
-        assert_eq!(harbour.wharf.get(&target).await.status, 429);
-    }
-    assert_eq!(
-        harbour.upstream.count(&On::any()),
-        asked,
-        "{}",
-        harbour.upstream.story()
-    );
 }
 
 #[tokio::test]
