@@ -31,7 +31,7 @@ pub use manifest::{ManifestAnswer, ManifestStat};
 pub use tail::Tail;
 
 pub use crate::store::Cut;
-pub use crate::upstream::Tally;
+pub use crate::upstream::{Tally, Verdict};
 
 use blame::Blame;
 use flight::Flights;

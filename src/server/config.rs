@@ -40,7 +40,9 @@ impl Default for Config {
 fn longer_than_nothing<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let duration = friendly::deserialize(from)?;
     if duration.is_zero() {
-        return Err(D::Error::custom("a duration longer than nothing is needed, such as \"60s\""));
+        return Err(D::Error::custom(
+            "a duration longer than nothing is needed, such as \"60s\"",
+        ));
     }
     Ok(duration)
 }
@@ -68,7 +70,12 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for bad in ["listen = 'everywhere'", "client_silence = '0s'", "drain = '-1s'", "port = 5000"] {
+        for bad in [
+            "listen = 'everywhere'",
+            "client_silence = '0s'",
+            "drain = '-1s'",
+            "port = 5000",
+        ] {
             assert!(toml::from_str::<Config>(bad).is_err(), "{bad}");
         }
     }

@@ -17,7 +17,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &str)] = &[
     ("server", "http metrics clock tasks"),
     (
         "http",
-        "access namespaces pull push store::Blob store::Extent oci metrics clock",
+        "access namespaces pull push store::Attempt store::Blob store::Error store::Extent oci metrics clock",
     ),
     ("pull", "access namespaces upstream store oci metrics clock tasks"),
     ("push", "access namespaces store oci metrics clock tasks"),

@@ -53,9 +53,6 @@ mod tests {
             assert!(!notes.note(7, progress(n)), "the writer is woken once");
         }
         assert_eq!(notes.take(), HashMap::from([(7, progress(100))]));
-        assert!(
-            notes.note(7, progress(0)),
-            "and again after it took the notes"
-        );
+        assert!(notes.note(7, progress(0)), "and again after it took the notes");
     }
 }

@@ -47,10 +47,7 @@ pub(super) fn beside(dir: &TempDir) -> rusqlite::Connection {
 
 pub(super) fn landing(id: u64, digest: Digest, size: u64, repos: &[&str]) -> Landing {
     let repos = repos.iter().copied().map(repo).collect();
-    let blob = BlobRow {
-        size,
-        modified_ns: 7,
-    };
+    let blob = BlobRow { size, modified_ns: 7 };
     Landing {
         id,
         digest,
@@ -98,13 +95,13 @@ async fn every_fact_survives_a_reopen() {
     let landing = landing(1, layer, 5, &[name.as_str()]);
     let stored = landing.blob;
     index.land(landing).await.unwrap();
-    let store_id = index.store_id().to_owned();
+    let store_id = index.0.store_id.clone();
     index.close().await.unwrap();
     let log = dir.path().join("index/index.sqlite3-wal");
     assert!(!log.exists(), "the log is emptied");
 
     let index = open(&dir);
-    assert_eq!(index.store_id(), store_id);
+    assert_eq!(index.0.store_id, store_id);
     let seen = index.sight(&name, &layer).await.unwrap();
     let link = seen.link.unwrap();
     assert_eq!((link.proven, link.size), (true, Some(5)));
@@ -138,10 +135,7 @@ async fn a_warm_answer_needs_neither_a_connection_nor_a_thread() {
     let (_dir, index) = fresh();
     let (name, layer) = ("docker.io/a", digest("layer"));
     let manifest = image([(layer, 5)]);
-    index
-        .put_manifest(put(name, &manifest, Some("latest")))
-        .await
-        .unwrap();
+    index.put_manifest(put(name, &manifest, Some("latest"))).await.unwrap();
     let ask = async || {
         let seen = index.sight(&repo(name), &layer).await?;
         let pointed = index.tag(&repo(name), &tag("latest")).await?;

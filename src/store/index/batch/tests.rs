@@ -25,11 +25,7 @@ async fn hold(index: &Index) -> mpsc::Sender<()> {
     release
 }
 
-fn land(
-    index: &Index,
-    of: &str,
-    rename: FileStep,
-) -> impl Future<Output = Result<(), Error>> + use<> {
+fn land(index: &Index, of: &str, rename: FileStep) -> impl Future<Output = Result<(), Error>> + use<> {
     let (index, landing) = (
         index.clone(),
         Landing {
@@ -59,10 +55,7 @@ async fn stored(index: &Index, digest: Digest) -> bool {
 async fn a_file_step_that_fails_harms_nobody_else_in_its_batch() {
     let (_dir, index) = fresh();
     let held = hold(&index).await;
-    let before = index
-        .0
-        .tasks
-        .spawn(land(&index, "before", FileStep::none()));
+    let before = index.0.tasks.spawn(land(&index, "before", FileStep::none()));
     let failing = index.0.tasks.spawn(land(&index, "failing", failing_step()));
     let after = index.0.tasks.spawn(land(&index, "after", FileStep::none()));
     tokio::task::yield_now().await;
@@ -91,10 +84,7 @@ async fn a_row_change_that_fails_half_way_is_undone_alone() {
     let (dir, index) = fresh();
     let trigger = "CREATE TRIGGER t BEFORE DELETE ON staged BEGIN SELECT RAISE (ABORT, 'no'); END";
     let remote = "library/a".parse().unwrap();
-    let partial = index
-        .stage("docker.io", &remote, &digest("failing"))
-        .await
-        .unwrap();
+    let partial = index.stage("docker.io", &remote, &digest("failing")).await.unwrap();
     beside(&dir).execute_batch(trigger).unwrap();
     let held = hold(&index).await;
     let refused = Landing {
@@ -124,10 +114,7 @@ async fn a_directory_that_cannot_be_made_durable_fails_the_whole_batch_and_the_n
     let held = hold(&index).await;
     let missing = FileStep::new([dir.path().join("missing")], || Ok(()));
     let unsynced = index.0.tasks.spawn(land(&index, "unsynced", missing));
-    let beside = index
-        .0
-        .tasks
-        .spawn(land(&index, "beside", FileStep::none()));
+    let beside = index.0.tasks.spawn(land(&index, "beside", FileStep::none()));
     tokio::task::yield_now().await;
     drop(held);
 
@@ -155,15 +142,11 @@ async fn a_directory_that_cannot_be_made_durable_fails_the_whole_batch_and_the_n
 #[tokio::test]
 async fn when_sqlite_gives_up_the_transaction_everybody_hears_it_and_later_steps_are_not_begun() {
     let (dir, index) = fresh();
-    let trigger =
-        "CREATE TRIGGER t BEFORE INSERT ON tag BEGIN SELECT RAISE (ROLLBACK, 'full'); END";
+    let trigger = "CREATE TRIGGER t BEFORE INSERT ON tag BEGIN SELECT RAISE (ROLLBACK, 'full'); END";
     let other = beside(&dir);
     other.execute_batch(trigger).unwrap();
     let held = hold(&index).await;
-    let before = index
-        .0
-        .tasks
-        .spawn(land(&index, "before", FileStep::none()));
+    let before = index.0.tasks.spawn(land(&index, "before", FileStep::none()));
     let fatal = index.0.tasks.spawn({
         let index = index.clone();
         async move { index.put_tag(&repo("a"), None, &tag("t"), row(1)).await }
@@ -177,24 +160,15 @@ async fn when_sqlite_gives_up_the_transaction_everybody_hears_it_and_later_steps
         let Err(Error::Batch { source, .. }) = failed.await.unwrap() else {
             panic!()
         };
-        assert!(
-            matches!(*source, Error::Write { .. }),
-            "the cause: {source}"
-        );
+        assert!(matches!(*source, Error::Write { .. }), "the cause: {source}");
     }
     assert!(!stored(&index, digest("before")).await);
     other.execute_batch("DROP TRIGGER t").unwrap();
-    index
-        .put_tag(&repo("a"), None, &tag("t"), row(1))
-        .await
-        .unwrap();
+    index.put_tag(&repo("a"), None, &tag("t"), row(1)).await.unwrap();
 }
 
 #[tokio::test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test looks at the files from outside"
-)]
+#[expect(clippy::disallowed_methods, reason = "a test looks at the files from outside")]
 async fn a_step_is_done_before_its_row_and_its_directory_is_there() {
     let (dir, index) = fresh();
     let (blobs, staging) = (dir.path().join("blobs"), dir.path().join("staged"));
@@ -203,10 +177,7 @@ async fn a_step_is_done_before_its_row_and_its_directory_is_there() {
     let target = blobs.join("hello");
     let rename = FileStep::new([blobs], move || disk::rename(&staging, &target));
     land(&index, "hello", rename).await.unwrap();
-    assert_eq!(
-        std::fs::read(dir.path().join("blobs/hello")).unwrap(),
-        b"hello"
-    );
+    assert_eq!(std::fs::read(dir.path().join("blobs/hello")).unwrap(), b"hello");
     assert_eq!(
         index.blob(&digest("hello")).await.unwrap(),
         Some(BlobRow {
