@@ -61,12 +61,7 @@ impl Access {
     }
 
     /// Lets the caller pass, or says who was denied what.
-    pub fn admit(
-        &self,
-        caller: &Caller,
-        action: Action,
-        repository: &RepoKey,
-    ) -> Result<(), Denied> {
+    pub fn admit(&self, caller: &Caller, action: Action, repository: &RepoKey) -> Result<(), Denied> {
         let granted = match &caller.principal {
             Principal::Anonymous => &self.anonymous,
         };
@@ -117,10 +112,7 @@ mod tests {
         assert_eq!(access.admit(&caller, Action::Pull, &key), Ok(()));
         for action in [Action::Push, Action::Delete] {
             let denied = access.admit(&caller, action, &key).unwrap_err();
-            assert_eq!(
-                denied.to_string(),
-                format!("anonymous may not {action} team/app")
-            );
+            assert_eq!(denied.to_string(), format!("anonymous may not {action} team/app"));
         }
     }
 }

@@ -1,4 +1,65 @@
-//! wharf: a pull-through caching OCI registry. (The map is written last.)
+//! wharf: an OCI registry that stands in front of other registries.
+//!
+//! Clients pull anything through it. Every byte from an upstream is fetched once, streamed to whoever waits while it
+//! arrives, proven against its digest, kept, and served when the upstream is slow, throttled or gone.
+//!
+//! The usual way to build this is a proxy beside a store: the fetch, the client's stream and the stored blob are three
+//! things that are glued together afterwards. Here **the fill is the only way bytes enter from an upstream, and a tail
+//! of that fill is the only way they leave while it runs.**
+//!
+//! # The tree is the request's path
+//!
+//! Reading the modules in this order is reading one `GET` from the socket to the disk.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`cli`], [`config`], [`app`] | a command line and a file become a running process |
+//! | [`server`] | accepts, limits and drains connections |
+//! | [`http`] | turns a request line into a route of domain types, an outcome into a response; the only place that knows status codes, and where body bytes leave |
+//! | [`access`] | may this caller do this |
+//! | [`namespaces`] | where a repository lives: on a mirror, or here |
+//! | [`pull`] | flight, fill, tail: one fetch, followed by everybody who waits |
+//! | [`upstream`] | asks a registry: tokens, redirects, deadlines, guards |
+//! | [`store`] | bytes in files (`content`), facts in rows (`index`) |
+//! | [`oci`] | digests, names, references, media types, manifests |
+//! | [`clock`], [`tasks`], [`telemetry`] | the one wall clock, the one spawner, the log |
+//!
+//! Imports point down this table; `tests/tidy.rs` holds the exact rule and checks it.
+//!
+//! # One blob that is not here yet
+//!
+//! 1. [`pull::Pull::blob`] looks at what the repository may *see* of the digest: stored, and linked?
+//! 2. It takes a seat in the flight for (mirror, digest). The first to board holds the permit and starts the fill, a
+//!    task of its own; everybody rides, the first one too.
+//! 3. The fill asks the upstream before it writes anything, so a 404 leaves no trace. With the head of the answer
+//!    the length is known, or known to be unknown, and all passengers get a [`store::Arriving`].
+//! 4. Bytes are written to a named sparse file, entered in the set of present spans, and only then told: each reader is
+//!    woken for its own next byte. The hash follows at the frontier, on the blocking pool, each byte once.
+//! 5. A reader far ahead of the main stream gets a side stream into the same file, four at a time, in windows that
+//!    double while it reads on; but only if the main stream, at the pace seen while the reader waited, would not be
+//!    there within a quarter of a second.
+//! 6. A response that could complete the blob has its last byte held back until `Staged::verify`, the only way to a
+//!    [`store::Verified`]. On a mismatch everybody is cut, the bytes go, and the upstream is left alone for a while.
+//! 7. The commit syncs the file, and on the index's writer thread renames it beside its row change: one directory sync
+//!    and one transaction for all that wait.
+//!
+//! # What holds everywhere
+//!
+//! * A broken body is resumed where it broke. A partial outlives its clients, its flight and the process; it is never
+//!   trusted: the digest decides, and wrong bytes after a resume are fetched once more from zero before anybody is
+//!   blamed.
+//! * A tag's row moves only to a manifest that is stored. What the upstream said in between is in memory, so a cached
+//!   tag never stops answering.
+//! * Shared work runs in tasks of its own. Dropping any future here, a client's included, changes nothing for others.
+//! * No lock is held across I/O or an await.
+//!
+//! # Where this differs from the first design, and why
+//!
+//! * Presence is a set of spans exact to the byte, not a bitmap of 1 MiB pieces: a resume then asks for nothing that
+//!   is there, also for small blobs, and the set is as small as the number of streams that ever wrote.
+//! * The main stream reads through what is present only when that is less than 1 MiB, not 16: side streams are started
+//!   only where the main stream is slow, and a slow upstream has little under way when a body is dropped.
+//! * All single flights outside `upstream` are one mechanism, `pull::flight`, also the small ones.
 
 pub mod access;
 pub mod app;

@@ -1,3 +1,7 @@
 //! The binary: hands the command line to `wharf::cli`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wharf::cli::run()
+}

@@ -88,10 +88,8 @@ impl Drop for PanicWatch {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::Arc;
-    use std::sync::Mutex;
-    use std::sync::atomic::AtomicBool;
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use tokio::sync::oneshot;
     use tracing::subscriber;
@@ -142,28 +140,18 @@ mod tests {
     fn a_panic_is_logged_with_the_place_that_spawned_it() {
         let log = Log::default();
         let sink = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || sink.clone())
-            .finish();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || sink.clone()).finish();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         subscriber::with_default(subscriber, || {
             runtime.block_on(async {
                 let tasks = Tasks::new();
                 assert!(tasks.spawn(async { panic!("on purpose") }).await.is_err());
                 assert_eq!(tasks.blocking(|| 1).await, Ok(1));
-                assert_eq!(
-                    tasks.blocking(|| panic!("on purpose")).await,
-                    Err::<(), _>(Lost)
-                );
+                assert_eq!(tasks.blocking(|| panic!("on purpose")).await, Err::<(), _>(Lost));
             });
         });
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        assert!(
-            text.contains("a task panicked") && text.contains(file!()),
-            "{text}"
-        );
+        assert!(text.contains("a task panicked") && text.contains(file!()), "{text}");
     }
 
     #[derive(Clone, Default)]

@@ -22,9 +22,7 @@ mod tidy {
 
 #[test]
 fn the_crate_is_tidy() {
-    let violations = Tree::read(Path::new(env!("CARGO_MANIFEST_DIR")))
-        .unwrap()
-        .violations();
+    let violations = Tree::read(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap().violations();
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 
@@ -82,9 +80,14 @@ fn an_upward_import_is_found() {
         "`http` may not import the whole of `store`",
     );
     finds(
+        "src/oci/mod.rs",
+        "//! x\nuse crate::{oci, pull::{self, Pull}};\n",
+        "`oci` may not import `pull`",
+    );
+    finds(
         "src/http/mod.rs",
-        "//! x\nuse crate::{oci, pull};\n",
-        "one `use` for each module of the crate",
+        "//! x\nuse crate::{oci, store::{index::Index, Blob}};\n",
+        "`http` may not import `store::index::Index`",
     );
     finds(
         "src/oci/mod.rs",
@@ -96,11 +99,7 @@ fn an_upward_import_is_found() {
         "//! x\nuse super::super::pull::Pull;\n",
         "`super` reaches the crate's root",
     );
-    finds(
-        "src/novelty.rs",
-        "//! x\n",
-        "`novelty` is not in the import table",
-    );
+    finds("src/novelty.rs", "//! x\n", "`novelty` is not in the import table");
     finds(
         "src/main.rs",
         "//! x\nuse wharf::store::Store;\n",
@@ -125,6 +124,10 @@ fn what_is_allowed_is_not_found() {
     clean(
         "src/oci/mod.rs",
         "//! x\nfn f<'a>(x: &'a str) -> &'a str { r#\"crate::pull \" \"# }\n",
+    );
+    clean(
+        "src/store/mod.rs",
+        "//! x\npub(crate) fn f() {}\npub(in crate::store) struct S;\n",
     );
     clean(
         "src/store/mod.rs",
@@ -168,16 +171,8 @@ fn a_long_file_is_found_but_its_tests_do_not_count() {
 
 #[test]
 fn a_module_without_a_short_header_is_found() {
-    finds(
-        "src/oci/mod.rs",
-        "use std::fmt;\n//! x\n",
-        "begins with a `//!` header",
-    );
-    finds(
-        "src/oci/mod.rs",
-        &"//! x\n".repeat(13),
-        "a header of 13 lines",
-    );
+    finds("src/oci/mod.rs", "use std::fmt;\n//! x\n", "begins with a `//!` header");
+    finds("src/oci/mod.rs", &"//! x\n".repeat(13), "a header of 13 lines");
 }
 
 #[test]
@@ -267,8 +262,8 @@ fn clean(path: &str, text: &str) {
     let extra: Vec<String> = extra
         .map(|line| format!("{folder}{}.rs", line[4..].trim_end_matches(';')))
         .collect();
-    let tree = extra.iter().fold(tidy().with(path, text), |tree, path| {
-        tree.with(path, "//! x\n")
-    });
+    let tree = extra
+        .iter()
+        .fold(tidy().with(path, text), |tree, path| tree.with(path, "//! x\n"));
     assert_eq!(tree.violations(), [""; 0]);
 }

@@ -1,1 +1,103 @@
-//! cli
+//! The command line: one file for each subcommand.
+//!
+//! Promises that what went wrong is said in one line on standard error, with what to do about it, and an exit code that
+//! scripts can tell apart: 2 for the configuration (and the command line itself), 1 for anything else.
+//! Never does the work: `config` reads, `app` serves.
+
+mod config;
+mod serve;
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app;
+
+/// A pull-through caching OCI registry: every byte is fetched once, streamed while it arrives, proven, and kept.
+#[derive(Debug, Parser)]
+#[command(name = "wharf", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT.
+    Serve(ConfigFile),
+    /// Look at the configuration without serving.
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file; without one, wharf goes by its defaults and the environment.
+    #[arg(long = "config", value_name = "FILE", env = "WHARF_CONFIG")]
+    path: Option<PathBuf>,
+}
+
+/// Why a subcommand failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Config(#[from] crate::config::Error),
+    #[error("{}{source}", named(file.as_ref()))]
+    Invalid {
+        file: Option<PathBuf>,
+        source: app::Invalid,
+    },
+    #[error(transparent)]
+    Serve(app::Error),
+    #[error("cannot start the runtime: {0}")]
+    Runtime(io::Error),
+    #[error("cannot print the configuration: {0}")]
+    Print(#[from] io::Error),
+    #[error("cannot print the configuration: {0}")]
+    Toml(#[from] toml::ser::Error),
+}
+
+/// Does what the command line says, and says what the process should end with.
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(file) => serve::run(file),
+        Command::Config(command) => config::run(command),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("wharf: {}", chain(&failure));
+            failure.code()
+        }
+    }
+}
+
+impl Failure {
+    fn code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) | Self::Invalid { .. } => ExitCode::from(2),
+            Self::Serve(_) | Self::Runtime(_) | Self::Print(_) | Self::Toml(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+fn named(file: Option<&PathBuf>) -> String {
+    file.map_or_else(String::new, |file| format!("{}: ", file.display()))
+}
+
+/// An error and its causes in one line, each cause once: some errors repeat theirs.
+fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_line = cause.to_string();
+        if !line.contains(&cause_line) {
+            line = format!("{line}: {cause_line}");
+        }
+        next = cause.source();
+    }
+    line
+}

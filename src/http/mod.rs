@@ -1,4 +1,211 @@
-//! http
+//! The registry's HTTP: from a request's head to an answer, and back to a log line.
+//!
+//! Owns headers, statuses and bodies. Promises an OCI error for everything that is not answered, one log line for each
+//! request, and that nothing a client sends makes a 5xx by itself. Never reads a request's body: nothing here takes one
+//! yet. Dropping [`Http::answer`] is the client leaving: what it started below goes on without it.
 
+mod blobs;
+mod body;
+mod cache_status;
+mod conditions;
+mod content;
+mod error;
+pub mod limits;
+mod manifests;
+mod multipart;
+mod ping;
 pub mod range;
+mod record;
+mod request;
 pub mod route;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::HeaderName;
+use http::HeaderValue;
+use http::Request;
+use http::Response;
+use http::header::CONNECTION;
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use crate::access::Access;
+use crate::access::Action;
+use crate::access::Caller;
+use crate::access::Principal;
+use crate::namespaces::Namespaces;
+use crate::namespaces::Repo;
+use crate::oci::RepoName;
+use crate::pull::Pull;
+
+use body::Streams;
+use cache_status::CacheStatus;
+use content::Answer;
+use content::Asked;
+use error::Refusal;
+use record::Record;
+use request::Head;
+use route::Route;
+use route::Target;
+
+pub use body::Body;
+
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
+
+/// Answers requests. Clones are one and the same.
+#[derive(Debug, Clone)]
+pub struct Http(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    access: Access,
+    namespaces: Namespaces,
+    pull: Pull,
+    streams: Streams,
+}
+
+/// One request on its way.
+#[derive(Debug)]
+struct Exchange {
+    head: Head,
+    caller: Caller,
+    record: Record,
+    /// `?ns=`, where it decided what the name means.
+    ns: Option<HeaderValue>,
+}
+
+impl Http {
+    /// Over what decides and what delivers.
+    pub fn new(access: Access, namespaces: Namespaces, pull: Pull) -> Self {
+        Self(Arc::new(Shared {
+            access,
+            namespaces,
+            pull,
+            streams: Streams::default(),
+        }))
+    }
+
+    /// The answer to one request of the client at `address`. Its body writes the log line when it is done with.
+    pub async fn answer(self, request: Request<Incoming>, address: IpAddr) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let head = Head::new(parts, !body.is_end_stream());
+        drop(body);
+        let record = Record::new(address, &head.method, head.uri.path(), &head.headers);
+        let caller = Caller {
+            principal: Principal::Anonymous,
+            address,
+        };
+        let mut exchange = Exchange {
+            head,
+            caller,
+            record,
+            ns: None,
+        };
+        let answered = self.0.answer(&mut exchange).await;
+        exchange.finish(answered)
+    }
+}
+
+impl Shared {
+    async fn answer(&self, exchange: &mut Exchange) -> Result<Response<Body>, Refusal> {
+        exchange.head.check()?;
+        let (method, uri) = (&exchange.head.method, &exchange.head.uri);
+        let Target { route, ns } = route::parse(method, uri.path(), uri.query())?;
+        let ns = ns.as_deref();
+        let answer = match route {
+            Route::Ping => return Ok(ping::answer()),
+            Route::Manifest { name, reference } => {
+                let repo = self.readable(exchange, &name, ns)?;
+                manifests::answer(&self.pull, exchange.asks(&repo), &reference).await?
+            }
+            Route::Blob { name, digest } => {
+                let repo = self.readable(exchange, &name, ns)?;
+                blobs::answer(&self.pull, &self.streams, exchange.asks(&repo), &digest).await?
+            }
+            Route::Tags { name } | Route::Referrers { name, .. } => {
+                return Err(self.readable(exchange, &name, ns)?.not_listed());
+            }
+            Route::Write { name, .. } => return Err(self.home(exchange, &name, None)?.read_only()),
+        };
+        Ok(exchange.pulled(answer))
+    }
+
+    /// Where `name` lives, if the caller may read there.
+    fn readable(&self, exchange: &mut Exchange, name: &RepoName, ns: Option<&str>) -> Result<Repo, Refusal> {
+        let repo = self.home(exchange, name, ns)?;
+        self.access.admit(&exchange.caller, Action::Pull, &repo.key())?;
+        Ok(repo)
+    }
+
+    fn home(&self, exchange: &mut Exchange, name: &RepoName, ns: Option<&str>) -> Result<Repo, Refusal> {
+        let resolved = self.namespaces.resolve(name, ns, exchange.head.host())?;
+        exchange.record.asks(resolved.repo.mirror());
+        if resolved.echo_ns {
+            exchange.ns = ns.and_then(|ns| HeaderValue::try_from(ns).ok());
+        }
+        Ok(resolved.repo)
+    }
+}
+
+impl Exchange {
+    fn asks<'a>(&'a self, repo: &'a Repo) -> Asked<'a> {
+        Asked {
+            head: &self.head,
+            caller: &self.caller,
+            repo,
+            tally: self.record.tally(),
+        }
+    }
+
+    fn pulled(&mut self, mut answer: Answer) -> Response<Body> {
+        let status = CacheStatus(&answer.via).to_string();
+        self.record.came(&status);
+        answer.set(CACHE_STATUS, status);
+        answer.response
+    }
+
+    fn finish(mut self, answered: Result<Response<Body>, Refusal>) -> Response<Body> {
+        let mut response = answered.unwrap_or_else(|refusal| {
+            self.record.failed(refusal.for_the_log());
+            refusal.respond(&self.record, self.head.is_head())
+        });
+        let headers = response.headers_mut();
+        headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        if let Ok(id) = HeaderValue::try_from(self.record.id()) {
+            headers.insert(record::REQUEST_ID, id);
+        }
+        headers.extend(self.ns.map(|ns| (NAMESPACE, ns)));
+        if self.head.has_body {
+            // What was not read cannot be told from the next request.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.record.answered(response.status());
+        response.map(|body| body.recorded(self.record))
+    }
+}
+
+impl Repo {
+    fn mirror(&self) -> Option<&str> {
+        match self {
+            Self::Mirrored { mirror, .. } => Some(mirror.key()),
+            Self::Hosted(_) => None,
+        }
+    }
+
+    fn not_listed(&self) -> Refusal {
+        match self {
+            Self::Mirrored { mirror, .. } => Refusal::not_listed(mirror.key()),
+            Self::Hosted(hosted) => Refusal::no_such_repository(hosted.name()),
+        }
+    }
+
+    fn read_only(&self) -> Refusal {
+        match self {
+            Self::Mirrored { mirror, .. } => Refusal::read_only(&format!("the mirror {}", mirror.key())),
+            Self::Hosted(hosted) => Refusal::read_only(&format!("{}", hosted.name())),
+        }
+    }
+}

@@ -33,10 +33,7 @@ pub fn parse(header: Option<&str>, length: u64) -> Outcome {
     let Some(specs) = header.and_then(specs) else {
         return Outcome::Whole;
     };
-    let wanted = specs
-        .iter()
-        .filter_map(|spec| spec.within(length))
-        .collect();
+    let wanted = specs.iter().filter_map(|spec| spec.within(length)).collect();
     let ranges = coalesce(wanted);
     let everything = ranges.first() == Some(&(0..length));
     let open_ended = specs.iter().any(|spec| matches!(spec, Spec::From(_)));
@@ -141,10 +138,7 @@ mod tests {
             ("bytes=500-", partial([(500, 2000)], true)),
             ("bytes=-500", partial([(1500, 2000)], false)),
             ("bytes=1500-9999", partial([(1500, 2000)], false)),
-            (
-                "bytes=1999-99999999999999999999999",
-                partial([(1999, 2000)], false),
-            ),
+            ("bytes=1999-99999999999999999999999", partial([(1999, 2000)], false)),
             ("bytes=0-0", partial([(0, 1)], false)),
             ("bytes=000-09", partial([(0, 10)], false)),
             ("bytes=0-", partial([(0, 2000)], true)),
@@ -168,11 +162,7 @@ mod tests {
             "bytes=5-2,-0,2000-",
             "bytes=18446744073709551616-",
         ] {
-            assert_eq!(
-                parse(Some(header), 2000),
-                Outcome::Unsatisfiable,
-                "{header}"
-            );
+            assert_eq!(parse(Some(header), 2000), Outcome::Unsatisfiable, "{header}");
         }
         for header in ["bytes=0-", "bytes=0-0", "bytes=-1", "bytes=-0"] {
             assert_eq!(parse(Some(header), 0), Outcome::Unsatisfiable, "{header}");
@@ -228,18 +218,10 @@ mod tests {
         };
         assert!(matches!(many(1024), Outcome::Partial { ranges, .. } if ranges.len() == 1024));
         assert_eq!(many(1025), Outcome::Whole);
-        let padded = |length: usize| {
-            parse(
-                Some(&format!("bytes=0-{:>width$}", 1, width = length - 8)),
-                10,
-            )
-        };
+        let padded = |length: usize| parse(Some(&format!("bytes=0-{:>width$}", 1, width = length - 8)), 10);
         assert_eq!(padded(MAX_HEADER + 1), Outcome::Whole);
         assert_eq!(
-            parse(
-                Some(&format!("bytes=0-1{}", " ".repeat(MAX_HEADER - 9))),
-                10
-            ),
+            parse(Some(&format!("bytes=0-1{}", " ".repeat(MAX_HEADER - 9))), 10),
             partial([(0, 2)], false)
         );
     }

@@ -9,9 +9,7 @@ use std::sync::Arc;
 use crate::oci::RepoName;
 use crate::upstream::Mirror;
 
-use super::host::canonical;
-use super::host::is_registry;
-use super::host::without_port;
+use super::host::{canonical, is_registry, without_port};
 use super::pattern::Pattern;
 
 /// The tables. Hosts in lower case, `docker.io` for all of Docker Hub's names.
@@ -73,9 +71,7 @@ pub enum Error {
         second: String,
     },
     /// No name could match the pattern.
-    #[error(
-        "{key}: \"{pattern}\" is no pattern: expected name components, each of which may end in `*`"
-    )]
+    #[error("{key}: \"{pattern}\" is no pattern: expected name components, each of which may end in `*`")]
     MalformedPattern {
         /// Where it stands.
         key: String,
@@ -83,9 +79,7 @@ pub enum Error {
         pattern: String,
     },
     /// The pattern is about names that always mean another registry.
-    #[error(
-        "{key}: \"{pattern}\" can never match: names that start so mean the registry of that name"
-    )]
+    #[error("{key}: \"{pattern}\" can never match: names that start so mean the registry of that name")]
     IdlePattern {
         /// Where it stands.
         key: String,
@@ -95,15 +89,9 @@ pub enum Error {
 }
 
 impl Claims {
-    pub(super) fn new(
-        server_names: &[String],
-        hosted: &[String],
-        mirrors: &[Arc<Mirror>],
-    ) -> Result<Self, Error> {
+    pub(super) fn new(server_names: &[String], hosted: &[String], mirrors: &[Arc<Mirror>]) -> Result<Self, Error> {
         let mut claims = Self::default();
-        let ours = server_names
-            .iter()
-            .map(|name| (canonical(name), Registry::Ours));
+        let ours = server_names.iter().map(|name| (canonical(name), Registry::Ours));
         claims.by_ns.extend(ours);
         for mirror in mirrors {
             claims.registries(mirror)?;
@@ -166,8 +154,7 @@ impl Claims {
                     second: table(mirror),
                 });
             }
-            self.by_ns
-                .insert(host, Registry::Mirror(Arc::clone(mirror)));
+            self.by_ns.insert(host, Registry::Mirror(Arc::clone(mirror)));
         }
         Ok(())
     }
@@ -178,11 +165,7 @@ impl Claims {
             let first = self.by_host.insert(host.clone(), Arc::clone(mirror));
             if let Some(first) = first.filter(|first| !Arc::ptr_eq(first, mirror)) {
                 let (first, second) = (table(&first) + ".hosts", table(mirror) + ".hosts");
-                return Err(Error::SameHost {
-                    host,
-                    first,
-                    second,
-                });
+                return Err(Error::SameHost { host, first, second });
             }
         }
         Ok(())
@@ -193,8 +176,7 @@ impl Claims {
         let Ok(parsed) = text.parse::<Pattern>() else {
             return Err(Error::MalformedPattern { key, pattern });
         };
-        let elsewhere =
-            |first: &RepoName| is_registry(first.as_str()) || self.by_prefix(first).is_some();
+        let elsewhere = |first: &RepoName| is_registry(first.as_str()) || self.by_prefix(first).is_some();
         if parsed.first_name().as_ref().is_some_and(elsewhere) {
             return Err(Error::IdlePattern { key, pattern });
         }

@@ -10,16 +10,12 @@ mod pattern;
 
 use std::sync::Arc;
 
-use crate::oci::RemoteName;
-use crate::oci::RepoKey;
-use crate::oci::RepoName;
+use crate::oci::{RemoteName, RepoKey, RepoName};
 use crate::upstream::Mirror;
 
 pub use claims::Error;
 
-use claims::Claims;
-use claims::Home;
-use claims::Registry;
+use claims::{Claims, Home, Registry};
 
 /// The configured names and where they lead.
 #[derive(Debug)]
@@ -85,22 +81,13 @@ pub enum NotServed {
 
 impl Namespaces {
     /// Puts the configuration's names together: `server.names`, `hosted.namespaces`, and all that mirrors claim.
-    pub fn new(
-        server_names: &[String],
-        hosted: &[String],
-        mirrors: &[Arc<Mirror>],
-    ) -> Result<Self, Error> {
+    pub fn new(server_names: &[String], hosted: &[String], mirrors: &[Arc<Mirror>]) -> Result<Self, Error> {
         Claims::new(server_names, hosted, mirrors).map(|claims| Self { claims })
     }
 
     /// Decides where `name` lives. `ns` is the value of `?ns=` (`None` for a write, where it means nothing), `host` the
     /// `Host` header, with its port or without.
-    pub fn resolve(
-        &self,
-        name: &RepoName,
-        ns: Option<&str>,
-        host: Option<&str>,
-    ) -> Result<Resolved, NotServed> {
+    pub fn resolve(&self, name: &RepoName, ns: Option<&str>, host: Option<&str>) -> Result<Resolved, NotServed> {
         let ns = ns.filter(|ns| !ns.is_empty());
         match ns.map(|ns| self.registry(ns)).transpose()? {
             Some(Registry::Mirror(mirror)) => Ok(Resolved {
@@ -171,11 +158,7 @@ impl HostedRepo {
 
 fn mirrored(mirror: &Arc<Mirror>, name: RepoName) -> Repo {
     let remote = RemoteName::from(name);
-    let remote = if mirror.has_library() {
-        remote.library()
-    } else {
-        remote
-    };
+    let remote = if mirror.has_library() { remote.library() } else { remote };
     Repo::Mirrored {
         mirror: Arc::clone(mirror),
         remote,

@@ -4,8 +4,7 @@
 
 use std::str::FromStr;
 
-use crate::oci::RepoName;
-use crate::oci::is_component;
+use crate::oci::{RepoName, is_component};
 
 /// Name components, each of which may end in `*`. A last component `*` stands for one or more components, every other
 /// component for exactly one.
@@ -69,10 +68,7 @@ impl FromStr for Pattern {
     type Err = InvalidPattern;
 
     fn from_str(text: &str) -> Result<Self, InvalidPattern> {
-        text.split('/')
-            .map(str::parse)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        text.split('/').map(str::parse).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -98,10 +94,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, name: &str) -> bool {
-        pattern
-            .parse::<Pattern>()
-            .unwrap()
-            .matches(&name.parse().unwrap())
+        pattern.parse::<Pattern>().unwrap().matches(&name.parse().unwrap())
     }
 
     #[test]

@@ -44,20 +44,12 @@ fn site() -> Namespaces {
     .unwrap()
 }
 
-fn resolve(
-    namespaces: &Namespaces,
-    name: &str,
-    ns: Option<&str>,
-    host: Option<&str>,
-) -> Result<String, NotServed> {
+fn resolve(namespaces: &Namespaces, name: &str, ns: Option<&str>, host: Option<&str>) -> Result<String, NotServed> {
     let resolved = namespaces.resolve(&name.parse().unwrap(), ns, host)?;
     let mark = if resolved.echo_ns { "+" } else { "" };
     Ok(match &resolved.repo {
         Repo::Mirrored { mirror, remote } => {
-            assert_eq!(
-                resolved.repo.key().as_str(),
-                format!("{}/{remote}", mirror.key())
-            );
+            assert_eq!(resolved.repo.key().as_str(), format!("{}/{remote}", mirror.key()));
             format!("{}: {remote}{mark}", mirror.key())
         }
         Repo::Hosted(hosted) => {
@@ -73,24 +65,12 @@ fn rule_1_ns_names_the_registry() {
     for (name, ns, expected) in [
         ("library/nginx", "docker.io", "docker.io: library/nginx+"),
         ("nginx", "docker.io", "docker.io: library/nginx+"),
-        (
-            "grafana/grafana",
-            "Registry-1.Docker.IO",
-            "docker.io: grafana/grafana+",
-        ),
+        ("grafana/grafana", "Registry-1.Docker.IO", "docker.io: grafana/grafana+"),
         ("nginx", "index.docker.io", "docker.io: library/nginx+"),
         ("docker.io/nginx", "docker.io", "docker.io: library/nginx+"),
-        (
-            "index.docker.io/nginx",
-            "docker.io",
-            "docker.io: library/nginx+",
-        ),
+        ("index.docker.io/nginx", "docker.io", "docker.io: library/nginx+"),
         ("docker.io", "docker.io", "docker.io: library/docker.io+"),
-        (
-            "quay.io/org/app",
-            "docker.io",
-            "docker.io: quay.io/org/app+",
-        ),
+        ("quay.io/org/app", "docker.io", "docker.io: quay.io/org/app+"),
         ("org/app", "QUAY.example:8443", "quay.io: org/app+"),
         ("app", "quay.io", "quay.io: app+"),
         ("lab/app", "lab.example", "lab: app+"),
@@ -98,11 +78,7 @@ fn rule_1_ns_names_the_registry() {
         ("labhost/app", "lab", "lab: labhost/app+"),
         // One of our own names, and nothing at all: as if absent.
         ("team/app", "wharf.site.EXAMPLE:5000", "hosted: team/app"),
-        (
-            "quay.io/org/app",
-            "wharf.site.example:5000",
-            "quay.io: org/app",
-        ),
+        ("quay.io/org/app", "wharf.site.example:5000", "quay.io: org/app"),
         ("team/app", "", "hosted: team/app"),
     ] {
         assert_eq!(
@@ -141,25 +117,15 @@ fn rule_2_the_first_component_names_the_mirror() {
         ("lab/app", "lab: app"),
         ("lab.example/app", "lab: app"),
     ] {
-        assert_eq!(
-            resolve(&site, name, None, None).as_deref(),
-            Ok(expected),
-            "{name}"
-        );
+        assert_eq!(resolve(&site, name, None, None).as_deref(), Ok(expected), "{name}");
         assert_eq!(
             resolve(&site, name, None, Some("hub.site.example")).as_deref(),
             Ok(expected),
             "{name}"
         );
     }
-    for (name, key) in [
-        ("lab", "lab"),
-        ("quay.io", "quay.io"),
-        ("index.docker.io", "docker.io"),
-    ] {
-        let error = NotServed::NoRepository {
-            mirror: key.to_owned(),
-        };
+    for (name, key) in [("lab", "lab"), ("quay.io", "quay.io"), ("index.docker.io", "docker.io")] {
+        let error = NotServed::NoRepository { mirror: key.to_owned() };
         assert_eq!(resolve(&site, name, None, None), Err(error));
     }
 }

@@ -3,8 +3,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::digest::Digest;
-use super::digest::InvalidDigest;
+use super::digest::{Digest, InvalidDigest};
 use super::media_type::MediaType;
 
 /// What a manifest says about one thing that it names (image-spec, descriptor.md).

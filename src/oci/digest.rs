@@ -5,9 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sha2::Digest as _;
-use sha2::Sha256;
-use sha2::Sha512;
+use sha2::{Digest as _, Sha256, Sha512};
 
 /// The longest digest that is understood, in bytes (sha512).
 const MAX_BYTES: usize = 64;
@@ -43,9 +41,7 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDigest {
     /// Not `algorithm:encoded`, or the encoded part does not belong to the algorithm (upper-case hex included).
-    #[error(
-        "malformed digest: expected sha256: with 64, or sha512: with 128 lower-case hexadecimal digits"
-    )]
+    #[error("malformed digest: expected sha256: with 64, or sha512: with 128 lower-case hexadecimal digits")]
     Malformed,
     /// Well formed, but by an algorithm that wharf cannot compute.
     #[error("unsupported digest algorithm: sha256 and sha512 are supported")]
@@ -202,8 +198,7 @@ mod tests {
 
     use super::*;
 
-    const EMPTY_256: &str =
-        "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    const EMPTY_256: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     const ABC_512: &str = "sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
 
     #[test]

@@ -6,11 +6,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::Deserialize;
-use serde::Deserializer;
-use serde::de::MapAccess;
-use serde::de::Visitor;
 use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// How many arrays and objects may stand inside each other, in known and unknown fields alike. Manifests need six.
 const MAX_DEPTH: usize = 100;
@@ -115,10 +113,7 @@ mod tests {
             r#"{"x":-1}"#,
             "\u{feff}{\"x\":1}",
         ] {
-            assert!(
-                matches!(read(text), Err(InvalidJson::Unreadable(_))),
-                "{text}"
-            );
+            assert!(matches!(read(text), Err(InvalidJson::Unreadable(_))), "{text}");
         }
     }
 
@@ -134,10 +129,7 @@ mod tests {
                 assert!(matches!(read(&deep), Err(InvalidJson::TooDeep)));
             }
         }
-        assert!(matches!(
-            read(&"[".repeat(4 << 20)),
-            Err(InvalidJson::TooDeep)
-        ));
+        assert!(matches!(read(&"[".repeat(4 << 20)), Err(InvalidJson::TooDeep)));
     }
 
     #[test]

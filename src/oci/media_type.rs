@@ -22,11 +22,9 @@ impl MediaType {
     /// An OCI image index.
     pub const OCI_INDEX: Self = Self::known("application/vnd.oci.image.index.v1+json");
     /// A Docker image manifest, version 2 schema 2.
-    pub const DOCKER_MANIFEST: Self =
-        Self::known("application/vnd.docker.distribution.manifest.v2+json");
+    pub const DOCKER_MANIFEST: Self = Self::known("application/vnd.docker.distribution.manifest.v2+json");
     /// A Docker manifest list.
-    pub const DOCKER_LIST: Self =
-        Self::known("application/vnd.docker.distribution.manifest.list.v2+json");
+    pub const DOCKER_LIST: Self = Self::known("application/vnd.docker.distribution.manifest.list.v2+json");
     /// Bytes of which nothing is known (RFC 2046 4.5.1).
     pub const OCTET_STREAM: Self = Self::known("application/octet-stream");
 
@@ -47,11 +45,8 @@ impl MediaType {
 
     /// A layer that registries need not hold (image-spec, layer.md, "Non-Distributable Layers"; Docker's foreign layers).
     pub fn is_nondistributable(&self) -> bool {
-        self.0
-            .starts_with("application/vnd.oci.image.layer.nondistributable.")
-            || self
-                .0
-                .starts_with("application/vnd.docker.image.rootfs.foreign.")
+        self.0.starts_with("application/vnd.oci.image.layer.nondistributable.")
+            || self.0.starts_with("application/vnd.docker.image.rootfs.foreign.")
     }
 
     const fn known(text: &'static str) -> Self {
@@ -68,9 +63,7 @@ impl FromStr for MediaType {
             .map_or(text, |(essence, _parameters)| essence)
             .trim_ascii();
         match essence.split_once('/') {
-            Some((kind, subtype))
-                if essence.len() <= MAX_CHARS && is_token(kind) && is_token(subtype) =>
-            {
+            Some((kind, subtype)) if essence.len() <= MAX_CHARS && is_token(kind) && is_token(subtype) => {
                 Ok(Self(Cow::Owned(essence.to_ascii_lowercase())))
             }
             _ => Err(InvalidMediaType),

@@ -43,9 +43,7 @@ impl RepoName {
 
     /// The name without its first component; `None` when nothing is left.
     pub fn rest(&self) -> Option<RepoName> {
-        self.0
-            .split_once('/')
-            .map(|(_, rest)| RepoName(rest.to_owned()))
+        self.0.split_once('/').map(|(_, rest)| RepoName(rest.to_owned()))
     }
 
     /// The components from left to right; at least one.
@@ -113,9 +111,9 @@ impl fmt::Display for RemoteName {
 pub fn is_component(text: &str) -> bool {
     text.starts_with(is_alphanumeric)
         && text.ends_with(is_alphanumeric)
-        && text.split(is_alphanumeric).all(|separator| {
-            matches!(separator, "." | "_" | "__") || separator.bytes().all(|byte| byte == b'-')
-        })
+        && text
+            .split(is_alphanumeric)
+            .all(|separator| matches!(separator, "." | "_" | "__") || separator.bytes().all(|byte| byte == b'-'))
 }
 
 /// The name in `text`, however long.
@@ -152,34 +150,24 @@ mod tests {
             "tags/list",
             "docker.io/library/nginx",
         ] {
-            assert_eq!(
-                name.parse::<RepoName>().map(|it| it.to_string()),
-                Ok(name.to_owned())
-            );
+            assert_eq!(name.parse::<RepoName>().map(|it| it.to_string()), Ok(name.to_owned()));
         }
     }
 
     #[test]
     fn refuses_what_the_grammar_refuses() {
         for name in [
-            "", "A", "-a", "a-", "a..b", "a___b", "a._b", "a-_b", "a//b", "/a", "a/", "/", ".",
-            "..", "a/../b", "_catalog", "a:b", "a b", "a\0b", "é", "aé", "a\n",
+            "", "A", "-a", "a-", "a..b", "a___b", "a._b", "a-_b", "a//b", "/a", "a/", "/", ".", "..", "a/../b",
+            "_catalog", "a:b", "a b", "a\0b", "é", "aé", "a\n",
         ] {
-            assert_eq!(
-                name.parse::<RepoName>(),
-                Err(InvalidName::Malformed),
-                "{name:?}"
-            );
+            assert_eq!(name.parse::<RepoName>(), Err(InvalidName::Malformed), "{name:?}");
         }
     }
 
     #[test]
     fn ends_at_255_characters() {
         assert!("a".repeat(255).parse::<RepoName>().is_ok());
-        assert_eq!(
-            "a".repeat(256).parse::<RepoName>(),
-            Err(InvalidName::TooLong)
-        );
+        assert_eq!("a".repeat(256).parse::<RepoName>(), Err(InvalidName::TooLong));
     }
 
     #[test]
@@ -187,10 +175,7 @@ mod tests {
         let name: RepoName = "quay.io/org/app".parse().unwrap();
         assert_eq!(name.first(), "quay.io");
         assert_eq!(name.rest(), Some("org/app".parse().unwrap()));
-        assert_eq!(
-            name.components().collect::<Vec<_>>(),
-            ["quay.io", "org", "app"]
-        );
+        assert_eq!(name.components().collect::<Vec<_>>(), ["quay.io", "org", "app"]);
         let bare: RepoName = "app".parse().unwrap();
         assert_eq!((bare.first(), bare.rest()), ("app", None));
     }

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::digest::Digest;
-use super::digest::InvalidDigest;
+use super::digest::{Digest, InvalidDigest};
 
 /// A tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (distribution-spec, "Pulling manifests").
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,9 +20,7 @@ pub enum Reference {
 
 /// The text is no tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "malformed tag: expected 1 to 128 letters, digits, `_`, `.` or `-`, not beginning with `.` or `-`"
-)]
+#[error("malformed tag: expected 1 to 128 letters, digits, `_`, `.` or `-`, not beginning with `.` or `-`")]
 pub struct InvalidTag;
 
 /// Why a text is no reference.
@@ -108,10 +105,7 @@ mod tests {
             &sig,
             &"x".repeat(128),
         ] {
-            assert_eq!(
-                tag.parse::<Tag>().map(|it| it.to_string()),
-                Ok(tag.to_owned())
-            );
+            assert_eq!(tag.parse::<Tag>().map(|it| it.to_string()), Ok(tag.to_owned()));
         }
     }
 
@@ -141,16 +135,9 @@ mod tests {
             ("a:b", InvalidDigest::UnsupportedAlgorithm),
             (":", InvalidDigest::Malformed),
         ] {
-            assert_eq!(
-                text.parse::<Reference>(),
-                Err(InvalidReference::Digest(why)),
-                "{text}"
-            );
+            assert_eq!(text.parse::<Reference>(), Err(InvalidReference::Digest(why)), "{text}");
         }
-        assert_eq!(
-            "-x".parse::<Reference>(),
-            Err(InvalidReference::Tag(InvalidTag))
-        );
+        assert_eq!("-x".parse::<Reference>(), Err(InvalidReference::Tag(InvalidTag)));
     }
 
     proptest! {

@@ -7,9 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::name;
-use super::name::InvalidName;
-use super::name::RemoteName;
-use super::name::RepoName;
+use super::name::{InvalidName, RemoteName, RepoName};
 
 /// What the store knows a repository by: `<mirror key>/<remote name>`, or a hosted repository's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,27 +1,123 @@
-//! The `[store]` section of the configuration.
+//! The `[store]` table of the configuration file: its shape, its defaults, and what can be said against it at once.
+//!
+//! Promises nothing about the disk but that neither directory is something else. Never makes or opens anything.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// Where things are kept.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
+/// The `[store]` table. Relative paths are relative to where the process was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The store's directory.
+    /// The directory of the content; made when it is missing. May be on a network file system.
     pub path: PathBuf,
-    /// The index's directory, on a local file system; inside `path` when absent.
+    /// The directory of the index, on a local file system; `index` inside `path` when not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<PathBuf>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { path: PathBuf::from("wharf-data"), index: None }
+        Self {
+            path: PathBuf::from("./wharf-data"),
+            index: None,
+        }
     }
 }
 
 impl Config {
-    pub(crate) fn index_path(&self) -> PathBuf {
+    /// Where the index is.
+    pub fn index_path(&self) -> PathBuf {
         self.index.clone().unwrap_or_else(|| self.path.join("index"))
+    }
+
+    /// Refuses paths that can never be the directories they should be. Looks at the disk, and blocks for it.
+    pub fn check(&self) -> Result<(), InvalidConfig> {
+        directory("path", &self.path)?;
+        self.index.as_deref().map_or(Ok(()), |index| directory("index", index))
+    }
+}
+
+fn directory(field: &'static str, path: &Path) -> Result<(), InvalidConfig> {
+    if path.as_os_str().is_empty() {
+        return Err(InvalidConfig::Empty { field });
+    }
+    // One that cannot be looked at may yet be made; if not, opening the store says why.
+    match path.metadata() {
+        Ok(found) if !found.is_dir() => Err(InvalidConfig::NoDirectory {
+            field,
+            path: path.to_owned(),
+        }),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// A `[store]` table that cannot be meant. Each variant names the key, the value, and what is accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidConfig {
+    /// Nothing at all.
+    #[error("store.{field} = \"\": expected a directory, such as \"/var/lib/wharf\"")]
+    Empty {
+        /// `path` or `index`.
+        field: &'static str,
+    },
+    /// Something else is there.
+    #[error("store.{field} = {path:?}: expected a directory; what is there is none")]
+    NoDirectory {
+        /// `path` or `index`.
+        field: &'static str,
+        /// As written.
+        path: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_is_inside_the_store_unless_said_otherwise() {
+        let said = Config {
+            path: "/a".into(),
+            index: Some("/b".into()),
+        };
+        assert_eq!(said.index_path(), Path::new("/b"));
+        assert_eq!(
+            Config {
+                path: "/a".into(),
+                index: None
+            }
+            .index_path(),
+            Path::new("/a/index")
+        );
+    }
+
+    #[test]
+    fn a_file_is_no_directory() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let config = Config {
+            path: file.path().into(),
+            index: None,
+        };
+        let said = config.check().unwrap_err().to_string();
+        assert!(said.starts_with("store.path = \"/"), "{said}");
+        let config = Config {
+            path: std::env::temp_dir(),
+            index: Some("".into()),
+        };
+        assert!(
+            config
+                .check()
+                .unwrap_err()
+                .to_string()
+                .starts_with("store.index = \"\"")
+        );
+        Config {
+            path: "/no/such/place/yet".into(),
+            index: None,
+        }
+        .check()
+        .unwrap();
     }
 }

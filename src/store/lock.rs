@@ -93,10 +93,7 @@ mod tests {
         left.rewind().unwrap();
         let mut now = String::new();
         left.read_to_string(&mut now).unwrap();
-        assert!(
-            now.starts_with(&format!("pid {} on ", std::process::id())),
-            "{now}"
-        );
+        assert!(now.starts_with(&format!("pid {} on ", std::process::id())), "{now}");
         assert_eq!(now.lines().count(), 1);
     }
 }

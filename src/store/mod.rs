@@ -27,7 +27,7 @@ use content::layout::Layout;
 use index::Index;
 use lock::Lock;
 
-pub use config::Config;
+pub use config::{Config, InvalidConfig};
 pub use content::arriving::{Arriving, Ending};
 pub use content::blob::{Attempt, Blob, Extent};
 pub use content::reader::{Cut, Reader};

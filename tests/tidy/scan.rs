@@ -4,26 +4,58 @@ use std::ops::Range;
 
 /// Where `name` stands as a word that begins a path (or stands alone): not within `a::name`.
 pub(crate) fn roots<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
-    code.match_indices(name)
-        .map(|(at, _)| at)
-        .filter(move |at| {
-            let (before, after) = (&code[..*at], &code[at + name.len()..]);
-            let qualified = before
-                .strip_suffix("::")
-                .is_some_and(|owner| owner.ends_with(|c| is_word(c) || c == '>'));
-            !qualified && !before.ends_with(is_word) && !after.starts_with(is_word)
+    code.match_indices(name).map(|(at, _)| at).filter(move |at| {
+        let (before, after) = (&code[..*at], &code[at + name.len()..]);
+        let qualified = before
+            .strip_suffix("::")
+            .is_some_and(|owner| owner.ends_with(|c| is_word(c) || c == '>'));
+        !qualified && !before.ends_with(is_word) && !after.starts_with(is_word)
+    })
+}
+
+/// What a path names, its groups spelt out: `store::{self, index::Index}` is `store` and `store::index::Index`.
+pub(crate) fn imports(path: &str) -> Vec<String> {
+    if let Some(group) = path.strip_prefix('{') {
+        let group = &group[..closing(group, '{', '}').unwrap_or(group.len())];
+        return items(group).into_iter().flat_map(imports).collect();
+    }
+    let word = if path.starts_with('*') { "*" } else { leading_word(path) };
+    let Some(rest) = path[word.len()..].strip_prefix("::") else {
+        return vec![word.to_owned()];
+    };
+    let below = imports(rest).into_iter();
+    below
+        .map(|below| {
+            if below == "self" {
+                word.to_owned()
+            } else {
+                format!("{word}::{below}")
+            }
         })
+        .collect()
+}
+
+/// The items of a group, which commas part where no group inside is open.
+fn items(group: &str) -> Vec<&str> {
+    let mut depth = 0_usize;
+    let parted = group.split(|c: char| {
+        depth = if c == '{' {
+            depth + 1
+        } else if c == '}' {
+            depth - 1
+        } else {
+            depth
+        };
+        c == ',' && depth == 0
+    });
+    parted.map(str::trim).filter(|item| !item.is_empty()).collect()
 }
 
 /// Names of the modules that live in files of their own: `mod name;`.
 pub(crate) fn declared(code: &str) -> impl Iterator<Item = &str> {
     let names = roots(code, "mod").map(|at| code[at + 3..].trim_start());
     names
-        .filter(|rest| {
-            rest[leading_word(rest).len()..]
-                .trim_start()
-                .starts_with(';')
-        })
+        .filter(|rest| rest[leading_word(rest).len()..].trim_start().starts_with(';'))
         .map(leading_word)
 }
 
@@ -31,9 +63,7 @@ pub(crate) fn declared(code: &str) -> impl Iterator<Item = &str> {
 pub(crate) fn attributes(code: &str) -> impl Iterator<Item = (usize, &str)> {
     code.match_indices('#').filter_map(|(at, _)| {
         let text = &code[at..];
-        let opened = text
-            .strip_prefix("#[")
-            .or_else(|| text.strip_prefix("#!["))?;
+        let opened = text.strip_prefix("#[").or_else(|| text.strip_prefix("#!["))?;
         Some((at, &opened[..closing(opened, '[', ']')?]))
     })
 }
@@ -90,12 +120,8 @@ pub(crate) fn test_items(code: &str) -> Vec<Range<usize>> {
         }
         let head = at + mark.len();
         let head = head + code[head..].find(['{', ';']).unwrap_or(code.len() - head);
-        let body = code
-            .get(head + 1..)
-            .filter(|_| code[head..].starts_with('{'));
-        let end = body.map_or(head, |body| {
-            head + 1 + closing(body, '{', '}').unwrap_or(body.len())
-        });
+        let body = code.get(head + 1..).filter(|_| code[head..].starts_with('{'));
+        let end = body.map_or(head, |body| head + 1 + closing(body, '{', '}').unwrap_or(body.len()));
         items.push(at..code.len().min(end + 1));
     }
     items

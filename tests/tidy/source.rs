@@ -1,8 +1,7 @@
 //! What one file may say: its header, length, imports, attributes and `unsafe`.
 
 use super::scan::{
-    attributes, blank_literals, blank_tests, is_word, leading_word, module_folder, roots,
-    test_items,
+    attributes, blank_literals, blank_tests, imports, is_word, leading_word, module_folder, roots, test_items,
 };
 
 /// Who may import what inside the crate: whole layers, or single items of one. Everything else is refused.
@@ -18,12 +17,9 @@ pub(crate) const MAY_IMPORT: &[(&str, &str)] = &[
     ("server", "http metrics clock tasks"),
     (
         "http",
-        "access namespaces pull push store::Blob store::Extent oci metrics clock",
+        "access namespaces pull push store::Attempt store::Blob store::Error store::Extent oci metrics clock",
     ),
-    (
-        "pull",
-        "access namespaces upstream store oci metrics clock tasks",
-    ),
+    ("pull", "access namespaces upstream store oci metrics clock tasks"),
     ("push", "access namespaces store oci metrics clock tasks"),
     ("namespaces", "upstream::Mirror oci"),
     ("access", "oci"),
@@ -37,14 +33,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &str)] = &[
 ];
 /// The layers that may speak HTTP: the edge towards clients and the edge towards upstreams.
 const SPEAK_HTTP: &[&str] = &["server", "http", "upstream"];
-const HTTP_CRATES: &[&str] = &[
-    "http",
-    "http_body",
-    "http_body_util",
-    "hyper",
-    "hyper_util",
-    "reqwest",
-];
+const HTTP_CRATES: &[&str] = &["http", "http_body", "http_body_util", "hyper", "hyper_util", "reqwest"];
 /// The one file that may hold `unsafe`, each with its `#[expect(unsafe_code, reason)]`.
 pub(crate) const MAY_BE_UNSAFE: &str = "src/store/content/disk.rs";
 const LONGEST_FILE: usize = 400;
@@ -88,11 +77,7 @@ impl<'a> Source<'a> {
     }
 
     fn check_header(&self, found: &mut Vec<String>) {
-        let lines = self
-            .raw
-            .lines()
-            .take_while(|line| line.starts_with("//!"))
-            .count();
+        let lines = self.raw.lines().take_while(|line| line.starts_with("//!")).count();
         if lines == 0 {
             found.push(format!("{}: begins with a `//!` header", self.path));
         } else if lines > LONGEST_HEADER && self.path != "src/lib.rs" {
@@ -105,9 +90,7 @@ impl<'a> Source<'a> {
 
     fn check_length(&self, found: &mut Vec<String>) {
         let tests = test_items(&self.code).into_iter();
-        let tests: usize = tests
-            .map(|item| self.code[item].matches('\n').count())
-            .sum();
+        let tests: usize = tests.map(|item| self.code[item].matches('\n').count()).sum();
         let lines = self.raw.lines().count() - tests;
         if lines > LONGEST_FILE {
             found.push(format!(
@@ -123,23 +106,19 @@ impl<'a> Source<'a> {
             return;
         }
         let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == layer) else {
-            found.push(format!(
-                "{}: `{layer}` is not in the import table",
-                self.path
-            ));
+            found.push(format!("{}: `{layer}` is not in the import table", self.path));
             return;
         };
-        for at in roots(code, if layer == "main" { "wharf" } else { "crate" }) {
-            for complaint in refused(layer, allowed, &code[at..]) {
+        let root = if layer == "main" { "wharf" } else { "crate" };
+        for at in roots(code, root) {
+            let path = code[at + root.len()..].strip_prefix("::");
+            let imports = path.into_iter().flat_map(imports);
+            for complaint in imports.filter_map(|import| refusal(layer, allowed, &import)) {
                 self.say(found, at, &complaint);
             }
         }
         for at in roots(code, "super").filter(|at| self.climbs_out(&code[*at..])) {
-            self.say(
-                found,
-                at,
-                "`super` reaches the crate's root: say `crate::…`",
-            );
+            self.say(found, at, "`super` reaches the crate's root: say `crate::…`");
         }
     }
 
@@ -148,9 +127,7 @@ impl<'a> Source<'a> {
             return;
         }
         for name in HTTP_CRATES {
-            let used = |at: &usize| {
-                code[at + name.len()..].starts_with("::") || code[..*at].ends_with("use ")
-            };
+            let used = |at: &usize| code[at + name.len()..].starts_with("::") || code[..*at].ends_with("use ");
             for at in roots(code, name).filter(used) {
                 self.say(
                     found,
@@ -162,15 +139,10 @@ impl<'a> Source<'a> {
     }
 
     fn check_unsafe(&self, code: &str, found: &mut Vec<String>) {
-        let expected = attributes(code)
-            .any(|(_, text)| text.contains("expect") && text.contains("unsafe_code"));
+        let expected = attributes(code).any(|(_, text)| text.contains("expect") && text.contains("unsafe_code"));
         for at in roots(code, "unsafe") {
             if self.path != MAY_BE_UNSAFE {
-                self.say(
-                    found,
-                    at,
-                    &format!("`unsafe` belongs in {MAY_BE_UNSAFE}, if anywhere"),
-                );
+                self.say(found, at, &format!("`unsafe` belongs in {MAY_BE_UNSAFE}, if anywhere"));
             } else if !expected {
                 self.say(
                     found,
@@ -183,11 +155,7 @@ impl<'a> Source<'a> {
 
     fn layer(&self) -> &str {
         let inside = self.path.trim_start_matches("src/");
-        inside
-            .split('/')
-            .next()
-            .unwrap_or(inside)
-            .trim_end_matches(".rs")
+        inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs")
     }
 
     /// Whether this path's leading `super`s leave the layer; inside an inline module one fewer would.
@@ -203,49 +171,26 @@ impl<'a> Source<'a> {
     }
 }
 
-/// What the import table says against `path`, which begins with the crate's root: `crate::store::{Blob, Store}`.
-fn refused(layer: &str, allowed: &str, path: &str) -> Vec<String> {
-    let allowed: Vec<&str> = allowed.split_whitespace().collect();
-    let Some((_, path)) = path.split_once("::") else {
-        return Vec::new();
+/// What the import table says against one import, such as `store::Blob`.
+fn refusal(layer: &str, allowed: &str, import: &str) -> Option<String> {
+    let target = leading_word(import);
+    let mut allowed = allowed.split(' ');
+    let fits = |item: &str| {
+        item == "*"
+            || item == target
+            || import
+                .strip_prefix(item)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
     };
-    let target = leading_word(path);
-    if target.is_empty() {
-        return vec!["one `use` for each module of the crate".to_owned()];
+    if target == layer || allowed.clone().any(fits) {
+        return None;
     }
-    if target == layer || allowed.contains(&"*") || allowed.contains(&target) {
-        return Vec::new();
-    }
-    if !allowed
-        .iter()
-        .any(|item| item.split("::").next() == Some(target))
-    {
-        return vec![format!("`{layer}` may not import `{target}`")];
-    }
-    let Some(rest) = path[target.len()..].strip_prefix("::") else {
-        return vec![format!("`{layer}` may not import the whole of `{target}`")];
+    let in_part = allowed.any(|item| leading_word(item) == target);
+    let whole = if in_part && target == import {
+        "the whole of "
+    } else {
+        ""
     };
-    let items: Vec<&str> = match rest.strip_prefix('{') {
-        Some(group) => group
-            .split('}')
-            .next()
-            .unwrap_or(group)
-            .split(',')
-            .map(str::trim)
-            .collect(),
-        None => vec![rest],
-    };
-    let named = items.into_iter().filter(|item| !item.is_empty());
-    let named = named.map(|item| {
-        if item.starts_with('*') {
-            "*"
-        } else {
-            leading_word(item)
-        }
-    });
-    let named = named.map(|item| format!("{target}::{item}"));
-    named
-        .filter(|item| !allowed.contains(&item.as_str()))
-        .map(|item| format!("`{layer}` may not import `{item}`"))
-        .collect()
+    let refused = if in_part { import } else { target };
+    Some(format!("`{layer}` may not import {whole}`{refused}`"))
 }

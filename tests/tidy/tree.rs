@@ -8,8 +8,7 @@ use std::path::Path;
 use super::scan::{blank_literals, blank_tests, declared, module_folder};
 use super::source::Source;
 
-const TOP_LEVEL: &str =
-    "Cargo.toml Cargo.lock src config tests benches Dockerfile README.md LICENSE rustfmt.toml";
+const TOP_LEVEL: &str = "Cargo.toml Cargo.lock src config tests benches Dockerfile README.md LICENSE rustfmt.toml";
 /// Made by building and by running; git ignores them.
 const MADE: &str = "target wharf-data";
 
@@ -66,9 +65,7 @@ impl Tree {
         let mut found = Vec::new();
         for entry in self.entries.iter().filter(|entry| !entry.starts_with('.')) {
             if !listed(TOP_LEVEL, entry) && !listed(MADE, entry) {
-                found.push(format!(
-                    "{entry}: does not belong at the top, which holds {TOP_LEVEL}"
-                ));
+                found.push(format!("{entry}: does not belong at the top, which holds {TOP_LEVEL}"));
             }
         }
         let (product, tests) = self.reachable();
@@ -99,10 +96,7 @@ impl Tree {
             let folder = module_folder(&path);
             let shipped: BTreeSet<&str> = declared(&stripped).collect();
             for name in declared(&whole) {
-                let candidates = [
-                    format!("{folder}/{name}.rs"),
-                    format!("{folder}/{name}/mod.rs"),
-                ];
+                let candidates = [format!("{folder}/{name}.rs"), format!("{folder}/{name}/mod.rs")];
                 let testing = testing || !shipped.contains(name);
                 next.extend(candidates.into_iter().map(|candidate| (candidate, testing)));
             }
@@ -121,7 +115,5 @@ fn listed(list: &str, name: &str) -> bool {
 }
 
 fn is_rust(path: &str) -> bool {
-    Path::new(path)
-        .extension()
-        .is_some_and(|extension| extension == "rs")
+    Path::new(path).extension().is_some_and(|extension| extension == "rs")
 }

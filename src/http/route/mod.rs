@@ -10,13 +10,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 
 use crate::access::Action;
-use crate::oci::Digest;
-use crate::oci::InvalidDigest;
-use crate::oci::InvalidName;
-use crate::oci::InvalidReference;
-use crate::oci::InvalidTag;
-use crate::oci::Reference;
-use crate::oci::RepoName;
+use crate::oci::{Digest, InvalidDigest, InvalidName, InvalidReference, InvalidTag, Reference, RepoName};
 
 /// What a request line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,12 +134,11 @@ impl<'a> Endpoint<'a> {
     fn find<'p>(pieces: &'p [&'a str]) -> Option<(&'p [&'a str], Self)> {
         match pieces {
             ["", "v2"] | ["", "v2", ""] => Some((&[], Self::Ping)),
-            ["", "v2", name @ .., "blobs", "uploads"]
-            | ["", "v2", name @ .., "blobs", "uploads", ""] => Some((name, Self::Uploads)),
-            ["", "v2", name @ .., "blobs", "uploads", _session] => Some((name, Self::Upload)),
-            ["", "v2", name @ .., "manifests", reference] => {
-                Some((name, Self::Manifest(reference)))
+            ["", "v2", name @ .., "blobs", "uploads"] | ["", "v2", name @ .., "blobs", "uploads", ""] => {
+                Some((name, Self::Uploads))
             }
+            ["", "v2", name @ .., "blobs", "uploads", _session] => Some((name, Self::Upload)),
+            ["", "v2", name @ .., "manifests", reference] => Some((name, Self::Manifest(reference))),
             ["", "v2", name @ .., "blobs", digest] => Some((name, Self::Blob(digest))),
             ["", "v2", name @ .., "tags", "list"] => Some((name, Self::Tags)),
             ["", "v2", name @ .., "referrers", digest] => Some((name, Self::Referrers(digest))),
@@ -162,14 +155,11 @@ impl<'a> Endpoint<'a> {
             ) => Ok(Action::Pull),
             (Self::Manifest(_), &Method::PUT)
             | (Self::Uploads, &Method::POST)
-            | (
-                Self::Upload,
-                &(Method::GET | Method::HEAD | Method::PATCH | Method::PUT | Method::DELETE),
-            ) => Ok(Action::Push),
+            | (Self::Upload, &(Method::GET | Method::HEAD | Method::PATCH | Method::PUT | Method::DELETE)) => {
+                Ok(Action::Push)
+            }
             (Self::Manifest(_) | Self::Blob(_), &Method::DELETE) => Ok(Action::Delete),
-            _ => Err(Error::MethodNotAllowed {
-                allow: self.allow(),
-            }),
+            _ => Err(Error::MethodNotAllowed { allow: self.allow() }),
         }
     }
 
@@ -185,10 +175,7 @@ impl<'a> Endpoint<'a> {
 
     fn route(self, name: &str, action: Action) -> Result<Route, Error> {
         let writing = action != Action::Pull;
-        let name = || {
-            name.parse::<RepoName>()
-                .map_err(|why| Error::Name { writing, why })
-        };
+        let name = || name.parse::<RepoName>().map_err(|why| Error::Name { writing, why });
         Ok(match self {
             Self::Ping => Route::Ping,
             Self::Manifest(text) => {
@@ -212,10 +199,7 @@ impl<'a> Endpoint<'a> {
                 name: name()?,
                 digest: digest(text)?,
             },
-            Self::Uploads | Self::Upload => Route::Write {
-                name: name()?,
-                action,
-            },
+            Self::Uploads | Self::Upload => Route::Write { name: name()?, action },
         })
     }
 }

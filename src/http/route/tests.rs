@@ -50,14 +50,8 @@ fn reads_from_the_right() {
             name: name.parse().unwrap(),
         })
     };
-    assert_eq!(
-        get("/v2/a/b/c/manifests/latest"),
-        Ok(manifest("a/b/c", "latest"))
-    );
-    assert_eq!(
-        get(&format!("/v2/a/manifests/{DIGEST}")),
-        Ok(manifest("a", DIGEST))
-    );
+    assert_eq!(get("/v2/a/b/c/manifests/latest"), Ok(manifest("a/b/c", "latest")));
+    assert_eq!(get(&format!("/v2/a/manifests/{DIGEST}")), Ok(manifest("a", DIGEST)));
     assert_eq!(get("/v2/a/tags/list"), tags("a"));
     assert_eq!(get("/v2/tags/list/tags/list"), tags("tags/list"));
     assert_eq!(get("/v2/a/manifests/tags/list"), tags("a/manifests"));
@@ -65,10 +59,7 @@ fn reads_from_the_right() {
         get("/v2/a/blobs/uploads/manifests/latest"),
         Ok(manifest("a/blobs/uploads", "latest"))
     );
-    assert_eq!(
-        get("/v2/a/tags/manifests/list"),
-        Ok(manifest("a/tags", "list"))
-    );
+    assert_eq!(get("/v2/a/tags/manifests/list"), Ok(manifest("a/tags", "list")));
     assert_eq!(
         get("/v2/manifests/manifests/manifests"),
         Ok(manifest("manifests", "manifests"))
@@ -88,10 +79,7 @@ fn reads_from_the_right() {
         name: "referrers".parse().unwrap(),
         digest: DIGEST.parse().unwrap(),
     };
-    assert_eq!(
-        get(&format!("/v2/referrers/referrers/{DIGEST}")),
-        Ok(referrers)
-    );
+    assert_eq!(get(&format!("/v2/referrers/referrers/{DIGEST}")), Ok(referrers));
 }
 
 #[test]
@@ -106,10 +94,7 @@ fn writes_are_told_from_reads() {
             ns: None,
         })
     };
-    assert_eq!(
-        write(Method::PUT, "/v2/a/manifests/latest"),
-        target("a", Action::Push)
-    );
+    assert_eq!(write(Method::PUT, "/v2/a/manifests/latest"), target("a", Action::Push));
     assert_eq!(
         write(Method::DELETE, "/v2/a/manifests/latest"),
         target("a", Action::Delete)
@@ -118,25 +103,13 @@ fn writes_are_told_from_reads() {
         write(Method::DELETE, &format!("/v2/a/blobs/{DIGEST}")),
         target("a", Action::Delete)
     );
-    assert_eq!(
-        write(Method::POST, "/v2/a/blobs/uploads"),
-        target("a", Action::Push)
-    );
-    assert_eq!(
-        write(Method::POST, "/v2/a/blobs/uploads/"),
-        target("a", Action::Push)
-    );
+    assert_eq!(write(Method::POST, "/v2/a/blobs/uploads"), target("a", Action::Push));
+    assert_eq!(write(Method::POST, "/v2/a/blobs/uploads/"), target("a", Action::Push));
     assert_eq!(
         write(Method::POST, "/v2/a/blobs/uploads/blobs/uploads/"),
         target("a/blobs/uploads", Action::Push)
     );
-    for method in [
-        Method::GET,
-        Method::HEAD,
-        Method::PATCH,
-        Method::PUT,
-        Method::DELETE,
-    ] {
+    for method in [Method::GET, Method::HEAD, Method::PATCH, Method::PUT, Method::DELETE] {
         assert_eq!(
             write(method, "/v2/a/b/blobs/uploads/0-1-2"),
             target("a/b", Action::Push)
@@ -147,8 +120,7 @@ fn writes_are_told_from_reads() {
 #[test]
 fn allow_lists_what_is_allowed() {
     let methods = [
-        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW",
-        "get",
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW", "get",
     ];
     let blob = format!("/v2/a/blobs/{DIGEST}");
     let referrers = format!("/v2/a/referrers/{DIGEST}");
@@ -217,14 +189,7 @@ fn says_what_is_malformed() {
         ("/v2/a//b/manifests/x", InvalidName::Malformed),
         (&long, InvalidName::TooLong),
     ] {
-        assert_eq!(
-            get(path),
-            Err(Error::Name {
-                writing: false,
-                why
-            }),
-            "{path}"
-        );
+        assert_eq!(get(path), Err(Error::Name { writing: false, why }), "{path}");
     }
     let put = |path: &str| parse(&Method::PUT, path, None).unwrap_err();
     assert_eq!(
@@ -257,10 +222,7 @@ fn says_what_is_malformed() {
     );
     let unsupported = format!("/v2/a/blobs/md5:{}", "0".repeat(32));
     for (path, why) in [
-        (
-            "/v2/a/manifests/sha256:totallywrong",
-            InvalidDigest::Malformed,
-        ),
+        ("/v2/a/manifests/sha256:totallywrong", InvalidDigest::Malformed),
         ("/v2/a/blobs/sha256:x", InvalidDigest::Malformed),
         ("/v2/a/blobs/latest", InvalidDigest::Malformed),
         ("/v2/a/blobs/", InvalidDigest::Malformed),
@@ -273,8 +235,7 @@ fn says_what_is_malformed() {
 
 #[test]
 fn ns_is_read_once_and_the_rest_of_the_query_ignored() {
-    let ns =
-        |query: &str| parse(&Method::HEAD, "/v2/a/tags/list", Some(query)).map(|target| target.ns);
+    let ns = |query: &str| parse(&Method::HEAD, "/v2/a/tags/list", Some(query)).map(|target| target.ns);
     for (query, expected) in [
         ("", None),
         ("n=5&last=%zz&=&&ns2=x", None),

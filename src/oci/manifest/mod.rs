@@ -8,16 +8,11 @@ use std::fmt;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::oci::descriptor::Descriptor;
-use crate::oci::descriptor::RawDescriptor;
-use crate::oci::digest::Algorithm;
-use crate::oci::digest::Digest;
-use crate::oci::digest::InvalidDigest;
+use crate::oci::descriptor::{Descriptor, RawDescriptor};
+use crate::oci::digest::{Algorithm, Digest, InvalidDigest};
 use crate::oci::json;
-use crate::oci::json::InvalidJson;
-use crate::oci::json::Object;
-use crate::oci::media_type::InvalidMediaType;
-use crate::oci::media_type::MediaType;
+use crate::oci::json::{InvalidJson, Object};
+use crate::oci::media_type::{InvalidMediaType, MediaType};
 
 /// An image manifest or an index, OCI's or Docker's (schema 2).
 #[derive(Clone)]
@@ -43,10 +38,7 @@ pub enum Kind {
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidManifest {
     /// Longer than [`Manifest::MAX_BYTES`].
-    #[error(
-        "manifest of {length} bytes: at most {} are accepted",
-        Manifest::MAX_BYTES
-    )]
+    #[error("manifest of {length} bytes: at most {} are accepted", Manifest::MAX_BYTES)]
     TooLarge {
         /// Bytes given.
         length: usize,
@@ -78,10 +70,7 @@ pub enum InvalidManifest {
         field: &'static str,
     },
     /// More than [`Manifest::MAX_DESCRIPTORS`].
-    #[error(
-        "manifest names {count} things: at most {} are accepted",
-        Manifest::MAX_DESCRIPTORS
-    )]
+    #[error("manifest names {count} things: at most {} are accepted", Manifest::MAX_DESCRIPTORS)]
     TooManyDescriptors {
         /// Descriptors given.
         count: usize,
@@ -114,9 +103,7 @@ impl Manifest {
         algorithm: Algorithm,
     ) -> Result<Self, InvalidManifest> {
         if bytes.len() > Self::MAX_BYTES {
-            return Err(InvalidManifest::TooLarge {
-                length: bytes.len(),
-            });
+            return Err(InvalidManifest::TooLarge { length: bytes.len() });
         }
         let raw: RawManifest = json::parse(&bytes)?;
         if raw.schema_version != Some(2) {
@@ -128,10 +115,7 @@ impl Manifest {
         let subject = descriptors("subject", raw.subject)?.pop();
         let mut named = descriptors("config", raw.config)?;
         named.extend(descriptors("layers", raw.layers.into_iter().flatten())?);
-        named.extend(descriptors(
-            "manifests",
-            raw.manifests.into_iter().flatten(),
-        )?);
+        named.extend(descriptors("manifests", raw.manifests.into_iter().flatten())?);
         Ok(Self {
             digest: Digest::of(algorithm, &bytes),
             media_type,
@@ -252,8 +236,7 @@ impl RawManifest {
 
     fn refuse_excess(&self) -> Result<(), InvalidManifest> {
         let lists = [&self.layers, &self.manifests];
-        let count = usize::from(self.config.is_some())
-            + lists.into_iter().flatten().map(Vec::len).sum::<usize>();
+        let count = usize::from(self.config.is_some()) + lists.into_iter().flatten().map(Vec::len).sum::<usize>();
         if count > Manifest::MAX_DESCRIPTORS {
             return Err(InvalidManifest::TooManyDescriptors { count });
         }

@@ -10,11 +10,7 @@ fn parse(text: &str) -> Result<Manifest, InvalidManifest> {
 }
 
 fn parse_as(text: &str, content_type: Option<&MediaType>) -> Result<Manifest, InvalidManifest> {
-    Manifest::parse(
-        Bytes::copy_from_slice(text.as_bytes()),
-        content_type,
-        Algorithm::Sha256,
-    )
+    Manifest::parse(Bytes::copy_from_slice(text.as_bytes()), content_type, Algorithm::Sha256)
 }
 
 fn descriptor(media_type: &str, content: &str, more: &str) -> String {
@@ -27,9 +23,7 @@ fn descriptor(media_type: &str, content: &str, more: &str) -> String {
 
 fn image(layers: &str) -> String {
     let config = descriptor("application/vnd.oci.image.config.v1+json", "{}", "");
-    format!(
-        r#"{{"schemaVersion":2,"mediaType":"{OCI_MANIFEST}","config":{config},"layers":[{layers}]}}"#
-    )
+    format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_MANIFEST}","config":{config},"layers":[{layers}]}}"#)
 }
 
 #[test]
@@ -42,22 +36,12 @@ fn keeps_the_bytes_and_reads_the_view() {
     let text = format!(" {} \n", image(&layer).replace(',', " ,\t"));
     let manifest = parse(&text).unwrap();
     assert_eq!(manifest.bytes(), text.as_bytes());
-    assert_eq!(
-        manifest.digest(),
-        Digest::of(Algorithm::Sha256, text.as_bytes())
-    );
+    assert_eq!(manifest.digest(), Digest::of(Algorithm::Sha256, text.as_bytes()));
     assert_eq!(
         (manifest.kind(), manifest.media_type()),
         (Kind::Image, &MediaType::OCI_MANIFEST)
     );
-    assert_eq!(
-        manifest
-            .blobs()
-            .iter()
-            .map(|it| it.size)
-            .collect::<Vec<_>>(),
-        [2, 5]
-    );
+    assert_eq!(manifest.blobs().iter().map(|it| it.size).collect::<Vec<_>>(), [2, 5]);
     assert_eq!(manifest.blobs()[1].media_type.as_str(), "made/up");
     assert!(manifest.manifests().is_empty() && manifest.subject().is_none());
 }
@@ -77,11 +61,7 @@ fn an_index_names_manifests_and_indexes() {
     let index = parse(&text).unwrap();
     assert_eq!(index.kind(), Kind::Index);
     assert_eq!(
-        (
-            index.blobs().len(),
-            index.manifests().len(),
-            index.named().count()
-        ),
+        (index.blobs().len(), index.manifests().len(), index.named().count()),
         (0, 2, 2)
     );
     assert_eq!(index.subject().unwrap().size, 7);
@@ -112,11 +92,7 @@ fn the_body_tells_the_type_then_the_header_then_the_content() {
             Some(&MediaType::DOCKER_MANIFEST),
             MediaType::OCI_MANIFEST,
         ),
-        (
-            typed.as_str(),
-            Some(&MediaType::OCI_INDEX),
-            MediaType::OCI_MANIFEST,
-        ),
+        (typed.as_str(), Some(&MediaType::OCI_INDEX), MediaType::OCI_MANIFEST),
         (
             untyped.as_str(),
             Some(&MediaType::DOCKER_MANIFEST),
@@ -164,10 +140,7 @@ fn accepts_what_old_and_odd_tools_write() {
 #[test]
 fn a_child_by_an_unknown_algorithm_leaves_the_others_usable() {
     let blake = r#"{"mediaType":"a/b","digest":"blake3:00","size":1}"#;
-    let manifest = parse(&image(
-        &[blake.to_owned(), descriptor("a/b", "x", "")].join(","),
-    ))
-    .unwrap();
+    let manifest = parse(&image(&[blake.to_owned(), descriptor("a/b", "x", "")].join(","))).unwrap();
     assert_eq!(manifest.blobs().len(), 2);
 }
 
@@ -180,22 +153,10 @@ fn refuses_what_can_be_read_as_two_things() {
         format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","layers":[]}}"#),
         format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_MANIFEST}","manifests":[]}}"#),
     ] {
-        assert!(
-            matches!(parse(&text), Err(InvalidManifest::Ambiguous { .. })),
-            "{text}"
-        );
+        assert!(matches!(parse(&text), Err(InvalidManifest::Ambiguous { .. })), "{text}");
     }
-    let told = parse_as(
-        r#"{"schemaVersion":2,"layers":[]}"#,
-        Some(&MediaType::OCI_INDEX),
-    );
-    assert!(matches!(
-        told,
-        Err(InvalidManifest::Ambiguous {
-            field: "layers",
-            ..
-        })
-    ));
+    let told = parse_as(r#"{"schemaVersion":2,"layers":[]}"#, Some(&MediaType::OCI_INDEX));
+    assert!(matches!(told, Err(InvalidManifest::Ambiguous { field: "layers", .. })));
 }
 
 #[test]
@@ -216,10 +177,7 @@ fn refuses_what_is_not_json_of_its_shape() {
         &image(r#"{"digest":"blake3:00","size":-1}"#),
     ] {
         assert!(
-            matches!(
-                parse(text),
-                Err(InvalidManifest::Json(InvalidJson::Unreadable(_)))
-            ),
+            matches!(parse(text), Err(InvalidManifest::Json(InvalidJson::Unreadable(_)))),
             "{text}"
         );
     }
@@ -228,33 +186,22 @@ fn refuses_what_is_not_json_of_its_shape() {
 #[test]
 fn refuses_json_that_is_no_manifest() {
     let deep = format!(r#"{{"schemaVersion":2,"x":{}"#, "[".repeat(1 << 20));
-    assert!(matches!(
-        parse(&deep),
-        Err(InvalidManifest::Json(InvalidJson::TooDeep))
-    ));
+    assert!(matches!(parse(&deep), Err(InvalidManifest::Json(InvalidJson::TooDeep))));
     for text in [
         "{}",
         r#"{"schemaVersion":1,"name":"x","fsLayers":[]}"#,
         r#"{"schemaVersion":3}"#,
         r#"{"errors":[]}"#,
     ] {
-        assert!(
-            matches!(parse(text), Err(InvalidManifest::SchemaVersion)),
-            "{text}"
-        );
+        assert!(matches!(parse(text), Err(InvalidManifest::SchemaVersion)), "{text}");
     }
-    assert!(matches!(
-        parse(r#"{"schemaVersion":2}"#),
-        Err(InvalidManifest::Untyped)
-    ));
+    assert!(matches!(parse(r#"{"schemaVersion":2}"#), Err(InvalidManifest::Untyped)));
     assert!(matches!(
         parse(r#"{"schemaVersion":2,"mediaType":"x"}"#),
         Err(InvalidManifest::MalformedType(_))
     ));
     assert!(matches!(
-        parse(
-            r#"{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v1+prettyjws"}"#
-        ),
+        parse(r#"{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v1+prettyjws"}"#),
         Err(InvalidManifest::UnknownType { .. })
     ));
     let bad = image(
@@ -278,10 +225,7 @@ fn refuses_json_that_is_no_manifest() {
 fn ends_at_its_limits() {
     let layers = |count: usize| image(&vec![descriptor("a/b", "x", ""); count].join(","));
     assert_eq!(
-        parse(&layers(Manifest::MAX_DESCRIPTORS - 1))
-            .unwrap()
-            .blobs()
-            .len(),
+        parse(&layers(Manifest::MAX_DESCRIPTORS - 1)).unwrap().blobs().len(),
         Manifest::MAX_DESCRIPTORS
     );
     assert!(matches!(

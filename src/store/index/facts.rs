@@ -29,8 +29,7 @@ impl Sight {
     /// Whether what is stored under the digest may be served to the repository: a proven link is enough for anything,
     /// a named one for what entered through the same mirror.
     pub fn visible(&self) -> bool {
-        self.link
-            .is_some_and(|link| link.proven || self.entered_here)
+        self.link.is_some_and(|link| link.proven || self.entered_here)
     }
 }
 

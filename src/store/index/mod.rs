@@ -45,6 +45,7 @@ const TAGS: u64 = 16_384;
 pub(in crate::store) struct Index(Arc<Shared>);
 
 struct Shared {
+    /// Given when the index was made; the same for as long as it exists.
     store_id: String,
     sights: Remembered<(RepoKey, Digest), Sight>,
     blobs: Remembered<Digest, Option<BlobRow>>,
@@ -85,12 +86,7 @@ impl Index {
         })))
     }
 
-    /// The identity of the store, given when its index was made.
-    pub(in crate::store) fn store_id(&self) -> &str {
-        &self.0.store_id
-    }
-
-    /// Returns when all that was noted or queued before is written.
+    /// Returns when all that was noted or queued before is written. `close` does so too.
     pub(in crate::store) async fn flush(&self) -> Result<(), Error> {
         self.0.writer.write(Fact::Progress, |_| Ok(())).await
     }
@@ -99,11 +95,7 @@ impl Index {
     pub(in crate::store) async fn close(&self) -> Result<(), Error> {
         self.0.readers.close();
         let writer = Arc::clone(&self.0.writer);
-        self.0
-            .tasks
-            .blocking(move || writer.close())
-            .await
-            .map_err(Error::Lost)
+        self.0.tasks.blocking(move || writer.close()).await.map_err(Error::Lost)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Facts that need not be durable: the progress of partials, of which only the latest counts.
 //!
 //! Owns what has been noted and is not yet written: one entry per partial, however often it reports. Promises that a
-//! note is in the first batch that begins after it. A crash loses notes: bytes are then fetched again, no more.
+//! note is in the first batch that begins after it. A crash, or a batch that fails, loses notes: until the next one, what
+//! it told is forgotten, and after a restart some bytes are fetched again, no more.
 
 use std::collections::HashMap;
 use std::mem;
@@ -52,9 +53,6 @@ mod tests {
             assert!(!notes.note(7, progress(n)), "the writer is woken once");
         }
         assert_eq!(notes.take(), HashMap::from([(7, progress(100))]));
-        assert!(
-            notes.note(7, progress(0)),
-            "and again after it took the notes"
-        );
+        assert!(notes.note(7, progress(0)), "and again after it took the notes");
     }
 }

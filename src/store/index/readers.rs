@@ -44,9 +44,7 @@ impl Readers {
         query: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, Error> {
         let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else {
-            return Err(Error::Closed {
-                fact: Box::new(fact),
-            });
+            return Err(Error::Closed { fact: Box::new(fact) });
         };
         let (idle, path) = (Arc::clone(&self.idle), self.path.clone());
         let read = move || {
@@ -79,7 +77,5 @@ fn pop(idle: &Mutex<Vec<Connection>>) -> Option<Connection> {
 }
 
 fn push(idle: &Mutex<Vec<Connection>>, connection: Connection) {
-    idle.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(connection);
+    idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
 }

@@ -32,9 +32,7 @@ where
     T: FromStr<Err: StdError + Send + Sync + 'static>,
 {
     let text = row.get_ref(column)?.as_str_or_null()?;
-    text.map(str::parse)
-        .transpose()
-        .map_err(malformed(column, Type::Text))
+    text.map(str::parse).transpose().map_err(malformed(column, Type::Text))
 }
 
 /// A size as a column; one that no file can have (a manifest may claim any) is NULL, not known.
@@ -50,8 +48,7 @@ pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 /// The size in a column that may be NULL.
 pub(super) fn unsigned_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
     let number: Option<i64> = row.get(column)?;
-    let checked =
-        number.map(|n| u64::try_from(n).map_err(|_| Error::IntegralValueOutOfRange(column, n)));
+    let checked = number.map(|n| u64::try_from(n).map_err(|_| Error::IntegralValueOutOfRange(column, n)));
     checked.transpose()
 }
 
@@ -60,9 +57,6 @@ pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> 
     Timestamp::from_microsecond(row.get(column)?).map_err(malformed(column, Type::Integer))
 }
 
-fn malformed<E: StdError + Send + Sync + 'static>(
-    column: usize,
-    found: Type,
-) -> impl FnOnce(E) -> Error {
+fn malformed<E: StdError + Send + Sync + 'static>(column: usize, found: Type) -> impl FnOnce(E) -> Error {
     move |cause| Error::FromSqlConversionFailure(column, found, Box::new(cause))
 }

@@ -15,11 +15,7 @@ use crate::store::index::sql;
 
 impl Index {
     /// Where the tag points; a warm answer costs neither a read nor a thread.
-    pub(in crate::store) async fn tag(
-        &self,
-        repo: &RepoKey,
-        tag: &Tag,
-    ) -> Result<Option<TagRow>, Error> {
+    pub(in crate::store) async fn tag(&self, repo: &RepoKey, tag: &Tag) -> Result<Option<TagRow>, Error> {
         let (key, asked) = ((repo.clone(), tag.clone()), (repo.clone(), tag.clone()));
         let fact = Fact::Tag(repo.clone(), tag.clone());
         let read = self
@@ -43,29 +39,17 @@ impl Index {
             let repository = tx.repository(&key, mirror.as_deref())?;
             Ok(put(tx, repository, &key, &name, &row)?)
         };
-        self.0
-            .writer
-            .write(Fact::Tag(repo.clone(), tag.clone()), change)
-            .await
+        self.0.writer.write(Fact::Tag(repo.clone(), tag.clone()), change).await
     }
 }
 
-pub(super) fn put(
-    tx: &mut Tx<'_>,
-    repository: i64,
-    repo: &RepoKey,
-    tag: &Tag,
-    row: &TagRow,
-) -> rusqlite::Result<()> {
+pub(super) fn put(tx: &mut Tx<'_>, repository: i64, repo: &RepoKey, tag: &Tag, row: &TagRow) -> rusqlite::Result<()> {
     const PUT: &str = "
         INSERT INTO tag (repository, name, digest, media_type, size, checked_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT (repository, name) DO UPDATE SET digest = excluded.digest, media_type = excluded.media_type,
                size = excluded.size, checked_at = excluded.checked_at";
     let media_type = row.media_type.as_ref().map(sql::text);
-    let (size, checked_at) = (
-        row.size.and_then(sql::size),
-        row.checked_at.as_microsecond(),
-    );
+    let (size, checked_at) = (row.size.and_then(sql::size), row.checked_at.as_microsecond());
     tx.touch(Shard::of_tag(repo, tag));
     tx.execute(
         PUT,

@@ -19,7 +19,7 @@ use crate::store::index::facts::{Fact, FileStep};
 use crate::store::index::generation::{Generations, Shard};
 use crate::store::index::notes::Progress;
 use crate::store::index::schema::{self, Durability};
-use crate::store::index::sql;
+use crate::store::index::{sql, staged};
 
 /// What a caller wants done, and where it waits for the answer.
 pub(super) struct Op {
@@ -92,20 +92,15 @@ impl Tx<'_> {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<R>,
     ) -> rusqlite::Result<R> {
-        self.connection
-            .prepare_cached(statement)?
-            .query_row(params, read)
+        self.connection.prepare_cached(statement)?.query_row(params, read)
     }
 
     /// The row of a repository, made when it is missing.
     pub(super) fn repository(&self, key: &RepoKey, mirror: Option<&str>) -> rusqlite::Result<i64> {
         let key = sql::text(key);
-        let add =
-            "INSERT INTO repository (key, mirror) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING";
+        let add = "INSERT INTO repository (key, mirror) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING";
         self.execute(add, (&key, mirror))?;
-        self.one("SELECT id FROM repository WHERE key = ?1", [&key], |row| {
-            row.get(0)
-        })
+        self.one("SELECT id FROM repository WHERE key = ?1", [&key], |row| row.get(0))
     }
 
     /// Does a file step. Its directories count as touched even when it fails: it may have failed half-way.
@@ -169,49 +164,36 @@ impl Batches {
     }
 
     fn begin(&mut self, durability: Durability) -> Result<(), Error> {
-        let begun = || {
-            if self.durability != durability {
-                schema::set_durability(&self.connection, durability)?;
-            }
-            self.execute("BEGIN IMMEDIATE")
-        };
-        begun().map_err(failed_to("begin"))?;
-        self.durability = durability;
-        Ok(())
+        if self.durability != durability {
+            schema::set_durability(&self.connection, durability).map_err(failed_to("begin"))?;
+            self.durability = durability;
+        }
+        self.execute("BEGIN IMMEDIATE").map_err(failed_to("begin"))
     }
 
     /// Makes one change. The outer error is the transaction's: SQLite gives up all of it when a disk is full or broken.
     fn apply(&self, change: Change, effects: &mut Effects) -> Result<Result<(), Error>, Error> {
-        self.execute("SAVEPOINT op")
-            .map_err(failed_to("continue"))?;
+        self.execute("SAVEPOINT op").map_err(failed_to("continue"))?;
         let changed = change(&mut Tx {
             connection: &self.connection,
             effects,
         });
-        if self.connection.is_autocommit() {
-            return Err(changed
-                .err()
-                .unwrap_or_else(|| failed_to("continue")(rusqlite::Error::InvalidQuery)));
-        }
-        if changed.is_err() {
-            self.execute("ROLLBACK TO op")
-                .map_err(failed_to("continue"))?;
+        match changed {
+            Err(lost) if self.connection.is_autocommit() => return Err(lost),
+            Err(_) => self.execute("ROLLBACK TO op").map_err(failed_to("continue"))?,
+            Ok(()) => {}
         }
         self.execute("RELEASE op").map_err(failed_to("continue"))?;
         Ok(changed)
     }
 
     /// A note that cannot be written is no reason to refuse what stands beside it.
-    fn write_notes(
-        &self,
-        noted: HashMap<u64, Progress>,
-        effects: &mut Effects,
-    ) -> Result<(), Error> {
+    fn write_notes(&self, noted: HashMap<u64, Progress>, effects: &mut Effects) -> Result<(), Error> {
         if noted.is_empty() {
             return Ok(());
         }
         let change: Change = Box::new(move |tx| {
-            let written = super::staged::write_progress(tx, &noted);
+            let written = staged::write_progress(tx, &noted);
             written.map_err(|source| Error::Write {
                 fact: Box::new(Fact::Progress),
                 source,
@@ -240,10 +222,7 @@ impl Batches {
             tracing::error!(%error, "a batch of facts cannot be rolled back");
         }
         // Also after a failure: nobody can tell what a COMMIT that failed has left, and a raise costs only a read.
-        effects
-            .touched
-            .iter()
-            .for_each(|shard| self.generations.raise(*shard));
+        effects.touched.iter().for_each(|shard| self.generations.raise(*shard));
         for answer in answers {
             let outcome = match &failure {
                 None => Ok(()),
@@ -257,10 +236,7 @@ impl Batches {
     }
 
     fn execute(&self, statement: &str) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached(statement)?
-            .execute([])
-            .map(drop)
+        self.connection.prepare_cached(statement)?.execute([]).map(drop)
     }
 }
 

@@ -1,5 +1,8 @@
 use std::io;
 use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::oci::Digest;
@@ -22,11 +25,7 @@ async fn hold(index: &Index) -> mpsc::Sender<()> {
     release
 }
 
-fn land(
-    index: &Index,
-    of: &str,
-    rename: FileStep,
-) -> impl Future<Output = Result<(), Error>> + use<> {
+fn land(index: &Index, of: &str, rename: FileStep) -> impl Future<Output = Result<(), Error>> + use<> {
     let (index, landing) = (
         index.clone(),
         Landing {
@@ -56,10 +55,7 @@ async fn stored(index: &Index, digest: Digest) -> bool {
 async fn a_file_step_that_fails_harms_nobody_else_in_its_batch() {
     let (_dir, index) = fresh();
     let held = hold(&index).await;
-    let before = index
-        .0
-        .tasks
-        .spawn(land(&index, "before", FileStep::none()));
+    let before = index.0.tasks.spawn(land(&index, "before", FileStep::none()));
     let failing = index.0.tasks.spawn(land(&index, "failing", failing_step()));
     let after = index.0.tasks.spawn(land(&index, "after", FileStep::none()));
     tokio::task::yield_now().await;
@@ -88,10 +84,7 @@ async fn a_row_change_that_fails_half_way_is_undone_alone() {
     let (dir, index) = fresh();
     let trigger = "CREATE TRIGGER t BEFORE DELETE ON staged BEGIN SELECT RAISE (ABORT, 'no'); END";
     let remote = "library/a".parse().unwrap();
-    let partial = index
-        .stage("docker.io", &remote, &digest("failing"))
-        .await
-        .unwrap();
+    let partial = index.stage("docker.io", &remote, &digest("failing")).await.unwrap();
     beside(&dir).execute_batch(trigger).unwrap();
     let held = hold(&index).await;
     let refused = Landing {
@@ -121,10 +114,7 @@ async fn a_directory_that_cannot_be_made_durable_fails_the_whole_batch_and_the_n
     let held = hold(&index).await;
     let missing = FileStep::new([dir.path().join("missing")], || Ok(()));
     let unsynced = index.0.tasks.spawn(land(&index, "unsynced", missing));
-    let beside = index
-        .0
-        .tasks
-        .spawn(land(&index, "beside", FileStep::none()));
+    let beside = index.0.tasks.spawn(land(&index, "beside", FileStep::none()));
     tokio::task::yield_now().await;
     drop(held);
 
@@ -152,15 +142,11 @@ async fn a_directory_that_cannot_be_made_durable_fails_the_whole_batch_and_the_n
 #[tokio::test]
 async fn when_sqlite_gives_up_the_transaction_everybody_hears_it_and_later_steps_are_not_begun() {
     let (dir, index) = fresh();
-    let trigger =
-        "CREATE TRIGGER t BEFORE INSERT ON tag BEGIN SELECT RAISE (ROLLBACK, 'full'); END";
+    let trigger = "CREATE TRIGGER t BEFORE INSERT ON tag BEGIN SELECT RAISE (ROLLBACK, 'full'); END";
     let other = beside(&dir);
     other.execute_batch(trigger).unwrap();
     let held = hold(&index).await;
-    let before = index
-        .0
-        .tasks
-        .spawn(land(&index, "before", FileStep::none()));
+    let before = index.0.tasks.spawn(land(&index, "before", FileStep::none()));
     let fatal = index.0.tasks.spawn({
         let index = index.clone();
         async move { index.put_tag(&repo("a"), None, &tag("t"), row(1)).await }
@@ -171,21 +157,18 @@ async fn when_sqlite_gives_up_the_transaction_everybody_hears_it_and_later_steps
     drop(held);
 
     for failed in [before, fatal, after] {
-        assert!(matches!(failed.await.unwrap(), Err(Error::Batch { .. })));
+        let Err(Error::Batch { source, .. }) = failed.await.unwrap() else {
+            panic!()
+        };
+        assert!(matches!(*source, Error::Write { .. }), "the cause: {source}");
     }
     assert!(!stored(&index, digest("before")).await);
     other.execute_batch("DROP TRIGGER t").unwrap();
-    index
-        .put_tag(&repo("a"), None, &tag("t"), row(1))
-        .await
-        .unwrap();
+    index.put_tag(&repo("a"), None, &tag("t"), row(1)).await.unwrap();
 }
 
 #[tokio::test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test looks at the files from outside"
-)]
+#[expect(clippy::disallowed_methods, reason = "a test looks at the files from outside")]
 async fn a_step_is_done_before_its_row_and_its_directory_is_there() {
     let (dir, index) = fresh();
     let (blobs, staging) = (dir.path().join("blobs"), dir.path().join("staged"));
@@ -194,10 +177,7 @@ async fn a_step_is_done_before_its_row_and_its_directory_is_there() {
     let target = blobs.join("hello");
     let rename = FileStep::new([blobs], move || disk::rename(&staging, &target));
     land(&index, "hello", rename).await.unwrap();
-    assert_eq!(
-        std::fs::read(dir.path().join("blobs/hello")).unwrap(),
-        b"hello"
-    );
+    assert_eq!(std::fs::read(dir.path().join("blobs/hello")).unwrap(), b"hello");
     assert_eq!(
         index.blob(&digest("hello")).await.unwrap(),
         Some(BlobRow {
@@ -205,4 +185,49 @@ async fn a_step_is_done_before_its_row_and_its_directory_is_there() {
             modified_ns: 7
         })
     );
+}
+
+#[test]
+fn a_lazy_batch_that_could_not_begin_does_not_make_the_next_one_lazy() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.sqlite3");
+    let connection = schema::open_writer(&path).unwrap();
+    connection.busy_timeout(Duration::ZERO).unwrap();
+    let mut batches = Batches::new(connection, Arc::new(Generations::new()));
+    let synchronous = |batches: &Batches| -> i64 {
+        batches
+            .connection
+            .pragma_query_value(None, "synchronous", |row| row.get(0))
+            .unwrap()
+    };
+    let noted = HashMap::from([(
+        1,
+        Progress {
+            length: None,
+            pieces: vec![],
+        },
+    )]);
+
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    batches.write(vec![], noted);
+    assert_eq!(synchronous(&batches), 1, "NORMAL");
+    other.execute_batch("COMMIT").unwrap();
+
+    let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    let (to, mut answer) = oneshot::channel();
+    let answer_to = Answer {
+        fact: Box::new(Fact::Progress),
+        to,
+        _place: place,
+    };
+    batches.write(
+        vec![Op {
+            change: Box::new(|_| Ok(())),
+            answer: answer_to,
+        }],
+        HashMap::new(),
+    );
+    answer.try_recv().unwrap().unwrap();
+    assert_eq!(synchronous(&batches), 2, "FULL");
 }

@@ -31,10 +31,7 @@ impl Index {
                 .query_row([sql::text(&asked)], row)
                 .optional()
         });
-        self.0
-            .blobs
-            .get(asked, Shard::of_digest(digest), read)
-            .await
+        self.0.blobs.get(asked, Shard::of_digest(digest), read).await
     }
 
     /// Gives a proven blob its place: renames the file, keeps its row, origin and proven links, and ends its partial.
@@ -96,14 +93,7 @@ impl Index {
         let change = move |tx: &mut Tx<'_>| {
             let current = is(tx, &digest, seen)?;
             if current {
-                put_blob(
-                    tx,
-                    &digest,
-                    BlobRow {
-                        modified_ns,
-                        ..seen
-                    },
-                )?;
+                put_blob(tx, &digest, BlobRow { modified_ns, ..seen })?;
             }
             Ok(current)
         };
@@ -116,22 +106,16 @@ fn put_blob(tx: &mut Tx<'_>, digest: &Digest, blob: BlobRow) -> rusqlite::Result
         INSERT INTO blob (digest, size, modified) VALUES (?1, ?2, ?3)
         ON CONFLICT (digest) DO UPDATE SET size = excluded.size, modified = excluded.modified";
     tx.touch(Shard::of_digest(digest));
-    tx.execute(
-        PUT,
-        (sql::text(digest), sql::size(blob.size), blob.modified_ns),
-    )?;
+    tx.execute(PUT, (sql::text(digest), sql::size(blob.size), blob.modified_ns))?;
     Ok(())
 }
 
 /// Whether the row of the blob is `seen`.
 fn is(tx: &Tx<'_>, digest: &Digest, seen: BlobRow) -> rusqlite::Result<bool> {
-    const IS: &str =
-        "SELECT EXISTS (SELECT 1 FROM blob WHERE digest = ?1 AND size = ?2 AND modified = ?3)";
-    tx.one(
-        IS,
-        (sql::text(digest), sql::size(seen.size), seen.modified_ns),
-        |row| row.get(0),
-    )
+    const IS: &str = "SELECT EXISTS (SELECT 1 FROM blob WHERE digest = ?1 AND size = ?2 AND modified = ?3)";
+    tx.one(IS, (sql::text(digest), sql::size(seen.size), seen.modified_ns), |row| {
+        row.get(0)
+    })
 }
 
 #[cfg(test)]

@@ -15,22 +15,14 @@ async fn a_blob_that_was_fetched_anew_is_not_dropped_for_the_old_ones_damage() {
             modified_ns: 8,
         },
     );
-    index
-        .land(landing(1, layer, 5, &["docker.io/a"]))
-        .await
-        .unwrap();
+    index.land(landing(1, layer, 5, &["docker.io/a"])).await.unwrap();
     assert!(index.reprove_blob(&layer, old, 8).await.unwrap());
     assert!(!index.reprove_blob(&layer, old, 9).await.unwrap());
 
     let untouched = FileStep::new([], || panic!("the file of another row"));
     assert!(!index.drop_blob(&layer, old, untouched).await.unwrap());
     assert_eq!(index.blob(&layer).await.unwrap(), Some(new));
-    assert!(
-        index
-            .drop_blob(&layer, new, FileStep::none())
-            .await
-            .unwrap()
-    );
+    assert!(index.drop_blob(&layer, new, FileStep::none()).await.unwrap());
     let seen = index.sight(&repo("docker.io/a"), &layer).await.unwrap();
     assert!(
         seen.blob.is_none() && seen.visible(),

@@ -35,10 +35,7 @@ impl Shard {
     fn of(key: impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "any bits of a hash will do"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
         Self(hasher.finish() as usize % SHARDS)
     }
 }

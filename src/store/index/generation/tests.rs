@@ -14,10 +14,7 @@ async fn an_answer_read_beside_a_commit_is_read_again() {
         Ok("old")
     };
     assert_eq!(remembered.get(1, shard, overtaken).await.unwrap(), "old");
-    assert_eq!(
-        remembered.get(1, shard, async { Ok("new") }).await.unwrap(),
-        "new"
-    );
+    assert_eq!(remembered.get(1, shard, async { Ok("new") }).await.unwrap(), "new");
     let never = async { panic!("remembered, and nothing has changed") };
     assert_eq!(remembered.get(1, shard, never).await.unwrap(), "new");
 }
@@ -46,8 +43,7 @@ async fn no_reader_is_ever_told_less_than_was_acknowledged_before_it_asked() {
     let done = Arc::new(AtomicBool::new(false));
 
     let read = |seed: usize| {
-        let (index, acknowledged, done) =
-            (index.clone(), Arc::clone(&acknowledged), Arc::clone(&done));
+        let (index, acknowledged, done) = (index.clone(), Arc::clone(&acknowledged), Arc::clone(&done));
         tasks.spawn(async move {
             let mut random = seed as u64 + 1;
             let mut reads = 0_u64;
@@ -57,10 +53,7 @@ async fn no_reader_is_ever_told_less_than_was_acknowledged_before_it_asked() {
                     .wrapping_add(1_442_695_040_888_963_407);
                 let writer = (random >> 33) as usize % WRITERS;
                 let floor = acknowledged[writer].load(Ordering::SeqCst);
-                let found = index
-                    .tag(&repo("a"), &tag(&format!("t{writer}")))
-                    .await
-                    .unwrap();
+                let found = index.tag(&repo("a"), &tag(&format!("t{writer}"))).await.unwrap();
                 let found = found.and_then(|row| row.size).unwrap_or(0);
                 assert!(
                     found >= floor,

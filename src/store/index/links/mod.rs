@@ -16,16 +16,13 @@ use crate::store::index::sql;
 
 impl Index {
     /// What the repository knows of the digest; a warm answer costs neither a read nor a thread.
-    pub(in crate::store) async fn sight(
-        &self,
-        repo: &RepoKey,
-        digest: &Digest,
-    ) -> Result<Sight, Error> {
+    pub(in crate::store) async fn sight(&self, repo: &RepoKey, digest: &Digest) -> Result<Sight, Error> {
         let (key, asked) = ((repo.clone(), *digest), (repo.clone(), *digest));
         let fact = Fact::Sight(repo.clone(), *digest);
-        let read = self.0.readers.read(fact, move |connection| {
-            sight(connection, &asked.0, &asked.1)
-        });
+        let read = self
+            .0
+            .readers
+            .read(fact, move |connection| sight(connection, &asked.0, &asked.1));
         self.0.sights.get(key, Shard::of_digest(digest), read).await
     }
 
@@ -45,20 +42,12 @@ impl Index {
             let repository = tx.repository(&key, mirror.as_deref())?;
             Ok(add_link(tx, repository, &digest, link)?)
         };
-        self.0
-            .writer
-            .write(Fact::Link(repo.clone(), digest), change)
-            .await
+        self.0.writer.write(Fact::Link(repo.clone(), digest), change).await
     }
 }
 
 /// Adds to what the repository knows of the digest.
-pub(super) fn add_link(
-    tx: &mut Tx<'_>,
-    repository: i64,
-    digest: &Digest,
-    link: Link,
-) -> rusqlite::Result<()> {
+pub(super) fn add_link(tx: &mut Tx<'_>, repository: i64, digest: &Digest, link: Link) -> rusqlite::Result<()> {
     const ADD: &str = "
         INSERT INTO link (repository, digest, proven, size) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT (repository, digest) DO UPDATE
@@ -77,12 +66,7 @@ pub(super) fn add_link(
 }
 
 /// Links the repository to bytes that have been counted.
-pub(super) fn add_counted_link(
-    tx: &mut Tx<'_>,
-    repository: i64,
-    digest: &Digest,
-    size: u64,
-) -> rusqlite::Result<()> {
+pub(super) fn add_counted_link(tx: &mut Tx<'_>, repository: i64, digest: &Digest, size: u64) -> rusqlite::Result<()> {
     const ADD: &str = "
         INSERT INTO link (repository, digest, proven, size) VALUES (?1, ?2, TRUE, ?3)
         ON CONFLICT (repository, digest) DO UPDATE SET proven = TRUE, size = excluded.size";
@@ -120,10 +104,7 @@ fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) -> rusqlite::
                 }),
                 None => None,
             };
-            let link = proven.map(|proven| Link {
-                proven,
-                size: claimed,
-            });
+            let link = proven.map(|proven| Link { proven, size: claimed });
             Ok(Sight {
                 link,
                 blob,

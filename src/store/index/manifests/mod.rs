@@ -24,18 +24,13 @@ const MEMORY: u64 = 64 * 1024;
 
 /// Manifests by digest. moka weighs in `u32`, hence KiB.
 pub(super) fn memory() -> Cache<Digest, StoredManifest> {
-    let weigh = |_: &Digest, stored: &StoredManifest| {
-        u32::try_from(stored.bytes.len() / KIB + 1).unwrap_or(u32::MAX)
-    };
+    let weigh = |_: &Digest, stored: &StoredManifest| u32::try_from(stored.bytes.len() / KIB + 1).unwrap_or(u32::MAX);
     Cache::builder().max_capacity(MEMORY).weigher(weigh).build()
 }
 
 impl Index {
     /// The manifest with this digest. Whether a repository may see it is for `sight` to say.
-    pub(in crate::store) async fn manifest(
-        &self,
-        digest: &Digest,
-    ) -> Result<Option<StoredManifest>, Error> {
+    pub(in crate::store) async fn manifest(&self, digest: &Digest) -> Result<Option<StoredManifest>, Error> {
         if let Some(stored) = self.0.manifests.get(digest).await {
             return Ok(Some(stored));
         }
@@ -43,9 +38,7 @@ impl Index {
         let stored = self
             .0
             .readers
-            .read(Fact::Manifest(asked), move |connection| {
-                stored(connection, asked)
-            })
+            .read(Fact::Manifest(asked), move |connection| stored(connection, asked))
             .await?;
         if let Some(stored) = &stored {
             self.0.manifests.insert(asked, stored.clone()).await;
@@ -57,10 +50,7 @@ impl Index {
     /// itself, a named link to each thing that it names, and the tag that points to it.
     pub(in crate::store) async fn put_manifest(&self, put: PutManifest) -> Result<(), Error> {
         let fact = Fact::Manifest(put.manifest.digest());
-        self.0
-            .writer
-            .write(fact, move |tx| Ok(put_manifest(tx, &put)?))
-            .await
+        self.0.writer.write(fact, move |tx| Ok(put_manifest(tx, &put)?)).await
     }
 }
 
@@ -100,10 +90,7 @@ fn put_manifest(tx: &mut Tx<'_>, put: &PutManifest) -> rusqlite::Result<()> {
 /// The first type that came with these bytes stays: what was served once is served the same again.
 fn keep_bytes(tx: &Tx<'_>, manifest: &Arc<Manifest>) -> rusqlite::Result<()> {
     const KEEP: &str = "INSERT INTO manifest (digest, media_type, bytes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-    let (digest, media_type) = (
-        sql::text(&manifest.digest()),
-        sql::text(manifest.media_type()),
-    );
+    let (digest, media_type) = (sql::text(&manifest.digest()), sql::text(manifest.media_type()));
     tx.execute(KEEP, (digest, media_type, &manifest.bytes()[..]))?;
     Ok(())
 }

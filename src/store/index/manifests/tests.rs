@@ -9,9 +9,7 @@ async fn a_manifest_is_kept_whole_or_not_at_all() {
     let manifest = image([(layer, 5)]);
     let beside = beside(&dir);
     beside
-        .execute_batch(
-            "CREATE TRIGGER t BEFORE INSERT ON tag BEGIN SELECT RAISE (ABORT, 'no'); END",
-        )
+        .execute_batch("CREATE TRIGGER t BEFORE INSERT ON tag BEGIN SELECT RAISE (ABORT, 'no'); END")
         .unwrap();
     let refused = index
         .put_manifest(put(name, &manifest, Some("latest")))
@@ -36,18 +34,8 @@ async fn a_manifest_is_kept_whole_or_not_at_all() {
     assert_eq!(index.manifest(&manifest.digest()).await.unwrap(), None);
 
     beside.execute_batch("DROP TRIGGER t").unwrap();
-    index
-        .put_manifest(put(name, &manifest, Some("latest")))
-        .await
-        .unwrap();
-    assert!(
-        index
-            .sight(&repo(name), &layer)
-            .await
-            .unwrap()
-            .link
-            .is_some()
-    );
+    index.put_manifest(put(name, &manifest, Some("latest"))).await.unwrap();
+    assert!(index.sight(&repo(name), &layer).await.unwrap().link.is_some());
 }
 
 #[tokio::test]
@@ -65,10 +53,7 @@ async fn ten_thousand_names_in_a_manifest_are_one_quick_write() {
         "{:?}",
         start.elapsed()
     );
-    let last = index
-        .sight(&repo("docker.io/a"), &digest(&9_989))
-        .await
-        .unwrap();
+    let last = index.sight(&repo("docker.io/a"), &digest(&9_989)).await.unwrap();
     assert_eq!(
         last.link,
         Some(Link {

@@ -86,9 +86,7 @@ CREATE TABLE staged (
 
 /// Opens the connection that writes, creating the file and bringing it to the newest schema.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(cannot_open(path))?;
     connection.busy_timeout(BUSY).map_err(cannot_open(path))?;
     if is_foreign(&connection).map_err(cannot_open(path))? {
@@ -120,10 +118,7 @@ pub(super) enum Durability {
 }
 
 /// Takes effect with the next transaction; must not be called within one.
-pub(super) fn set_durability(
-    connection: &Connection,
-    durability: Durability,
-) -> rusqlite::Result<()> {
+pub(super) fn set_durability(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
     let level = match durability {
         Durability::Synced => "FULL",
         Durability::Lazy => "NORMAL",
@@ -134,8 +129,7 @@ pub(super) fn set_durability(
 /// Whether somebody else made this file. A new one has neither a mark nor tables.
 fn is_foreign(connection: &Connection) -> rusqlite::Result<bool> {
     let mark: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     Ok(mark != APPLICATION_ID && (mark != 0 || tables != 0))
 }
 
@@ -143,10 +137,7 @@ fn migrate(connection: &Connection, path: &Path, steps: &[&str]) -> Result<(), E
     let version = connection.pragma_query_value(None, "user_version", |row| row.get(0));
     let found: i64 = version.map_err(cannot_open(path))?;
     let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
-    let Some(ahead) = usize::try_from(found)
-        .ok()
-        .and_then(|found| steps.get(found..))
-    else {
+    let Some(ahead) = usize::try_from(found).ok().and_then(|found| steps.get(found..)) else {
         return Err(Error::Newer {
             path: path.to_path_buf(),
             found,
@@ -189,9 +180,7 @@ pub(super) fn store_id(connection: &Connection) -> rusqlite::Result<String> {
         "INSERT INTO meta (key, value) VALUES ('store', ?1) ON CONFLICT DO NOTHING",
         [made_up],
     )?;
-    connection.query_row("SELECT value FROM meta WHERE key = 'store'", [], |row| {
-        row.get(0)
-    })
+    connection.query_row("SELECT value FROM meta WHERE key = 'store'", [], |row| row.get(0))
 }
 
 /// Nothing is mapped into memory: a bad sector is an error then, not a SIGBUS. The kernel caches the file anyway.

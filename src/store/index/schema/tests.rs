@@ -9,9 +9,7 @@ fn fresh() -> (TempDir, std::path::PathBuf) {
 }
 
 fn number(connection: &Connection, pragma: &str) -> i64 {
-    connection
-        .pragma_query_value(None, pragma, |row| row.get(0))
-        .unwrap()
+    connection.pragma_query_value(None, pragma, |row| row.get(0)).unwrap()
 }
 
 #[test]
@@ -22,9 +20,7 @@ fn a_new_file_gets_the_newest_schema_and_our_mark() {
     assert_eq!(number(&connection, "application_id"), APPLICATION_ID);
     assert_eq!(number(&connection, "synchronous"), 2, "FULL");
     let format: String = connection
-        .query_row("SELECT value FROM meta WHERE key = 'format'", [], |row| {
-            row.get(0)
-        })
+        .query_row("SELECT value FROM meta WHERE key = 'format'", [], |row| row.get(0))
         .unwrap();
     assert_eq!(format, "1");
 }
@@ -40,10 +36,7 @@ fn steps_lead_forward_from_wherever_the_file_is_and_keep_what_is_there() {
     let connection = Connection::open(&path).unwrap();
     for known in [1, 1, 2, 3] {
         migrate(&connection, &path, &steps[..known]).unwrap();
-        assert_eq!(
-            number(&connection, "user_version"),
-            i64::try_from(known).unwrap()
-        );
+        assert_eq!(number(&connection, "user_version"), i64::try_from(known).unwrap());
     }
     let rows: (i64, i64, i64) = connection
         .query_row("SELECT count(*), x, y FROM a", [], |row| {
@@ -57,10 +50,7 @@ fn steps_lead_forward_from_wherever_the_file_is_and_keep_what_is_there() {
 fn a_step_that_fails_leaves_the_file_at_the_step_before() {
     let (_dir, path) = fresh();
     let connection = Connection::open(&path).unwrap();
-    let steps = [
-        "CREATE TABLE a (x)",
-        "CREATE TABLE b (x); CREATE TABLE a (x)",
-    ];
+    let steps = ["CREATE TABLE a (x)", "CREATE TABLE b (x); CREATE TABLE a (x)"];
     let failed = migrate(&connection, &path, &steps).unwrap_err();
     assert!(matches!(failed, Error::Migrate { to: 2, .. }), "{failed}");
     assert_eq!(number(&connection, "user_version"), 1);
@@ -75,22 +65,14 @@ fn a_newer_schema_is_refused_and_left_alone() {
     let (_dir, path) = fresh();
     let newer = newest() + 1;
     let connection = open_writer(&path).unwrap();
-    connection
-        .pragma_update(None, "user_version", newer)
-        .unwrap();
+    connection.pragma_update(None, "user_version", newer).unwrap();
     drop(connection);
     let before = file(&path);
 
     let refused = open_writer(&path).unwrap_err();
-    let expected = format!(
-        "has schema {newer}, but this wharf knows schemas up to {}",
-        STEPS.len()
-    );
+    let expected = format!("has schema {newer}, but this wharf knows schemas up to {}", STEPS.len());
     assert!(refused.to_string().contains(&expected), "{refused}");
-    assert!(
-        refused.to_string().contains("run the newer wharf"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("run the newer wharf"), "{refused}");
     assert_eq!(file(&path), before);
 }
 
@@ -108,17 +90,10 @@ fn the_database_of_another_program_is_refused_and_left_alone() {
 }
 
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test looks at the file from outside"
-)]
+#[expect(clippy::disallowed_methods, reason = "a test looks at the file from outside")]
 fn what_is_no_database_is_refused() {
     let (_dir, path) = fresh();
-    std::fs::write(
-        &path,
-        "hello, I am a text that is long enough to be looked at",
-    )
-    .unwrap();
+    std::fs::write(&path, "hello, I am a text that is long enough to be looked at").unwrap();
     assert!(matches!(open_writer(&path), Err(Error::Open { .. })));
 }
 
@@ -135,10 +110,7 @@ fn newest() -> i64 {
     STEPS.len().try_into().unwrap()
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test looks at the file from outside"
-)]
+#[expect(clippy::disallowed_methods, reason = "a test looks at the file from outside")]
 fn file(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }

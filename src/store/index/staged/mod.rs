@@ -17,15 +17,10 @@ use crate::store::index::sql;
 
 impl Index {
     /// The mirror's partial of the digest. What was noted last may not be in it yet: see `flush`.
-    pub(in crate::store) async fn staged(
-        &self,
-        mirror: &str,
-        digest: &Digest,
-    ) -> Result<Option<StagedRow>, Error> {
+    pub(in crate::store) async fn staged(&self, mirror: &str, digest: &Digest) -> Result<Option<StagedRow>, Error> {
         let (mirror, digest) = (mirror.to_owned(), *digest);
         let read = move |connection: &Connection| {
-            const READ: &str =
-                "SELECT id, length, pieces FROM staged WHERE mirror = ?1 AND digest = ?2";
+            const READ: &str = "SELECT id, length, pieces FROM staged WHERE mirror = ?1 AND digest = ?2";
             connection
                 .prepare_cached(READ)?
                 .query_row((&mirror, sql::text(&digest)), row)
@@ -46,9 +41,7 @@ impl Index {
             ON CONFLICT (mirror, digest) DO UPDATE SET remote = excluded.remote
             RETURNING id, length, pieces";
         let (mirror, remote, digest) = (mirror.to_owned(), sql::text(remote), *digest);
-        let change = move |tx: &mut Tx<'_>| {
-            Ok(tx.one(STAGE, (&mirror, &remote, sql::text(&digest)), row)?)
-        };
+        let change = move |tx: &mut Tx<'_>| Ok(tx.one(STAGE, (&mirror, &remote, sql::text(&digest)), row)?);
         self.0.writer.write(Fact::PartialOf(digest), change).await
     }
 

@@ -14,14 +14,8 @@ async fn a_mirror_has_one_partial_of_a_digest_and_its_id_never_comes_back() {
             pieces: vec![]
         }
     );
-    assert_eq!(
-        index.stage(MIRROR, &remote, &layer).await.unwrap().id,
-        first.id
-    );
-    assert_ne!(
-        index.stage("quay.io", &remote, &layer).await.unwrap().id,
-        first.id
-    );
+    assert_eq!(index.stage(MIRROR, &remote, &layer).await.unwrap().id, first.id);
+    assert_ne!(index.stage("quay.io", &remote, &layer).await.unwrap().id, first.id);
 
     index.unstage(first.id, FileStep::none()).await.unwrap();
     assert_eq!(index.staged(MIRROR, &layer).await.unwrap(), None);

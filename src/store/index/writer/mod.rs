@@ -44,10 +44,7 @@ enum Message {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(
-        connection: Connection,
-        generations: Arc<Generations>,
-    ) -> Result<Self, Error> {
+    pub(super) fn start(connection: Connection, generations: Arc<Generations>) -> Result<Self, Error> {
         let (queue, inbox) = mpsc::channel();
         let notes = Arc::<Notes>::default();
         let writing = Writing {
@@ -115,11 +112,7 @@ impl Writer {
 
     /// Writes what is queued and ends the thread; what is queued later is refused. Blocks.
     pub(super) fn close(&self) {
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return };
         let _ = self.queue.send(Message::Close);
         // The last handle may go with a file step, on the thread itself.
@@ -184,10 +177,7 @@ impl Writing {
         };
         let due = Instant::now() + PATIENCE;
         loop {
-            match self
-                .inbox
-                .recv_timeout(due.saturating_duration_since(Instant::now()))
-            {
+            match self.inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(Message::Noted) => {}
                 Ok(message) => return Some(message),
                 Err(RecvTimeoutError::Timeout) => return None,

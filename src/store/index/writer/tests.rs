@@ -23,10 +23,7 @@ async fn a_write_that_is_queued_is_made_whoever_listens() {
     let (_dir, index) = fresh();
     abandon(put(&index, 1));
     index.flush().await.unwrap();
-    assert_eq!(
-        index.tag(&repo("a"), &tag("t")).await.unwrap(),
-        Some(row(1))
-    );
+    assert_eq!(index.tag(&repo("a"), &tag("t")).await.unwrap(), Some(row(1)));
 }
 
 #[tokio::test]
@@ -37,10 +34,7 @@ async fn writes_are_made_in_the_order_they_were_queued() {
         tokio::task::yield_now().await; // tokio lets a task be polled only so often without a pause
     }
     index.flush().await.unwrap();
-    assert_eq!(
-        index.tag(&repo("a"), &tag("t")).await.unwrap(),
-        Some(row(1000))
-    );
+    assert_eq!(index.tag(&repo("a"), &tag("t")).await.unwrap(), Some(row(1000)));
 }
 
 #[tokio::test]
@@ -54,17 +48,9 @@ async fn dropping_the_index_writes_what_is_queued() {
     abandon(put(&index, 1));
     drop(index);
     let index = open(&dir);
+    assert_eq!(index.tag(&repo("a"), &tag("t")).await.unwrap(), Some(row(1)));
     assert_eq!(
-        index.tag(&repo("a"), &tag("t")).await.unwrap(),
-        Some(row(1))
-    );
-    assert_eq!(
-        index
-            .staged("docker.io", &digest("x"))
-            .await
-            .unwrap()
-            .unwrap()
-            .pieces,
+        index.staged("docker.io", &digest("x")).await.unwrap().unwrap().pieces,
         [1]
     );
 }
@@ -107,19 +93,13 @@ async fn progress_is_written_in_its_time_without_anybody_asking() {
     }
     let written = async {
         loop {
-            let row = index
-                .staged("docker.io", &digest("x"))
-                .await
-                .unwrap()
-                .unwrap();
+            let row = index.staged("docker.io", &digest("x")).await.unwrap().unwrap();
             if row.pieces == [100] {
                 return row;
             }
         }
     };
-    let row = tokio::time::timeout(Duration::from_secs(30), written)
-        .await
-        .unwrap();
+    let row = tokio::time::timeout(Duration::from_secs(30), written).await.unwrap();
     assert_eq!((row.id, row.length), (staged.id, Some(9)));
 }
 
@@ -133,12 +113,7 @@ async fn progress_goes_along_with_the_next_batch() {
     index.note_progress(staged.id, Some(9), vec![1]);
     put(&index, 1).await.unwrap();
     assert_eq!(
-        index
-            .staged("docker.io", &digest("x"))
-            .await
-            .unwrap()
-            .unwrap()
-            .pieces,
+        index.staged("docker.io", &digest("x")).await.unwrap().unwrap().pieces,
         [1]
     );
 }
@@ -149,11 +124,7 @@ async fn more_callers_than_places_are_all_served() {
     let tasks = index.0.tasks.clone();
     let write = |n| {
         let index = index.clone();
-        tasks.spawn(async move {
-            index
-                .put_tag(&repo("a"), None, &tag(&format!("t{n}")), row(n))
-                .await
-        })
+        tasks.spawn(async move { index.put_tag(&repo("a"), None, &tag(&format!("t{n}")), row(n)).await })
     };
     let writes: Vec<_> = (0..2 * PLACES as u64).map(write).collect();
     for write in writes {

@@ -1,0 +1,35 @@
+//! `wharf serve`.
+//!
+//! Owns the runtime: it ends when serving has, and waits a moment for work that blocks.
+
+use std::time::Duration;
+
+use tokio::runtime;
+
+use crate::app;
+use crate::config::Config;
+
+use super::{ConfigFile, Failure};
+
+/// Work that is still blocked on a disk or a name server when everything else has ended is not waited for longer.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
+    let config = Config::load(file.path.as_deref())?;
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?;
+    let served = runtime.block_on(app::serve(&config));
+    runtime.shutdown_timeout(LAST_WAIT);
+    served.map_err(|error| {
+        if let app::Error::Invalid(source) = error {
+            Failure::Invalid {
+                file: file.path,
+                source,
+            }
+        } else {
+            Failure::Serve(error)
+        }
+    })
+}

@@ -1,0 +1,146 @@
+//! Owns: what can be wrong with a configuration, each in one line that names the file, the key, the value and a remedy.
+//!
+//! Never shows a value whose type hides it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use figment::error::Kind;
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("{}: the configuration file cannot be read: {source}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{}: line {line}: this is not TOML: {message}", file.display())]
+    Syntax {
+        /// The file.
+        file: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What the parser said.
+        message: String,
+    },
+    /// The value of a variable is not text.
+    #[error("{name}: the value is not UTF-8; say it in the file")]
+    NotUnicode {
+        /// The variable.
+        name: String,
+    },
+    /// Nothing has this name.
+    #[error("{place}: unknown key; accepted here: {}{}", accepted.join(", "), near(place, accepted))]
+    Unknown {
+        /// The key.
+        place: Place,
+        /// What its table knows.
+        accepted: &'static [&'static str],
+    },
+    /// The value is not of the kind that the key takes.
+    #[error("{place} = {value}: expected {}", expected(place.path(), kind))]
+    Value {
+        /// The key.
+        place: Place,
+        /// As written.
+        value: String,
+        /// What the parser said.
+        kind: Box<Kind>,
+    },
+}
+
+/// A key, and who said it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The file.
+    File {
+        /// Which.
+        file: PathBuf,
+        /// The key's parts, from the top.
+        path: Vec<String>,
+    },
+    /// The environment.
+    Variable {
+        /// The variable.
+        name: String,
+        /// The key's parts, from the top.
+        path: Vec<String>,
+    },
+    /// Nobody: a default.
+    Default {
+        /// The key's parts, from the top.
+        path: Vec<String>,
+    },
+}
+
+impl Place {
+    fn path(&self) -> &[String] {
+        match self {
+            Self::File { path, .. } | Self::Variable { path, .. } | Self::Default { path } => path,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable { name, .. } => f.write_str(name),
+            Self::File { file, path } => write!(f, "{}: {}", file.display(), dotted(path)),
+            Self::Default { path } => f.write_str(&dotted(path)),
+        }
+    }
+}
+
+/// The key as TOML would have it: `mirror."docker.io".ns`.
+fn dotted(path: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let part = |part: &String| {
+        if part.chars().all(plain) {
+            part.clone()
+        } else {
+            format!("{part:?}")
+        }
+    };
+    path.iter().map(part).collect::<Vec<_>>().join(".")
+}
+
+fn near(place: &Place, accepted: &[&str]) -> String {
+    /// Of 1; a letter too few, too many or swapped is above it.
+    const ALIKE: f64 = 0.85;
+    let Some(name) = place.path().last() else {
+        return String::new();
+    };
+    let likeness = |other: &&&str| strsim::jaro_winkler(name, other);
+    let nearest = accepted.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let nearest = nearest.filter(|nearest| likeness(nearest) > ALIKE);
+    nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"))
+}
+
+/// What a key takes, in words.
+fn expected(path: &[String], kind: &Kind) -> String {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let words = match path.as_slice() {
+        [_] | ["mirror", _] => "a table",
+        [.., "listen"] => "an IP address and a port, like \"127.0.0.1:5000\"",
+        [.., "drain"] => "a duration, like \"30s\"",
+        [
+            ..,
+            "client_silence" | "connect" | "first_byte" | "silence" | "revalidate",
+        ] => "a duration longer than nothing, like \"10s\"",
+        [.., "fresh_for"] => "a duration, like \"5m\", or \"forever\"",
+        [.., "names" | "ns" | "hosts"] => "a list of hosts, like [\"registry.example:5000\"]",
+        [.., "namespaces" | "bare"] => "a list of patterns, like [\"team/*\"]",
+        [.., "endpoints"] => "a list of one URL, like [\"https://registry.example\"]",
+        [.., "token_realm"] => "a URL, like \"https://auth.example/token\"",
+        [.., "path" | "index"] => "a directory, like \"/var/lib/wharf\"",
+        [.., "enabled"] => "true or false",
+        _ => return kind.to_string(),
+    };
+    words.to_owned()
+}

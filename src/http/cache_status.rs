@@ -1,0 +1,78 @@
+//! The `Cache-Status` header (RFC 9211): how an answer came about.
+
+use std::fmt;
+
+use crate::pull::Via;
+
+/// `Display` is the header's value.
+#[derive(Debug, Clone)]
+pub(super) struct CacheStatus<'a>(pub(super) &'a Via);
+
+impl fmt::Display for CacheStatus<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("wharf; ")?;
+        match self.0 {
+            Via::Hit => f.write_str("hit"),
+            // RFC 9211 section 2.1: an answer that the upstream had to confirm is no hit.
+            Via::Revalidated => f.write_str("fwd=stale; detail=revalidated"),
+            Via::Miss => f.write_str("fwd=uri-miss; stored"),
+            Via::Collapsed => f.write_str("fwd=uri-miss; stored; collapsed"),
+            Via::Stale { ttl_secs, detail } => {
+                write!(f, "hit; ttl={ttl_secs}; detail={}", Detail(detail))
+            }
+        }
+    }
+}
+
+/// A token where it is one, else a quoted string (RFC 8941 sections 3.3.3 and 3.3.4).
+struct Detail<'a>(&'a str);
+
+impl fmt::Display for Detail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_token = self.0.starts_with(|first: char| first.is_ascii_alphabetic())
+            && self
+                .0
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._:/".contains(&byte));
+        if is_token {
+            return f.write_str(self.0);
+        }
+        f.write_str("\"")?;
+        for char in self.0.chars() {
+            match char {
+                '"' | '\\' => write!(f, "\\{char}")?,
+                ' '..='~' => write!(f, "{char}")?,
+                _ => f.write_str("?")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stale(detail: &str) -> Via {
+        Via::Stale {
+            ttl_secs: -120,
+            detail: detail.to_owned(),
+        }
+    }
+
+    #[test]
+    fn every_way_has_its_value() {
+        let cases = [
+            (Via::Hit, "wharf; hit"),
+            (Via::Miss, "wharf; fwd=uri-miss; stored"),
+            (Via::Collapsed, "wharf; fwd=uri-miss; stored; collapsed"),
+            (Via::Revalidated, "wharf; fwd=stale; detail=revalidated"),
+            (stale("upstream-503"), "wharf; hit; ttl=-120; detail=upstream-503"),
+            (stale("a \"b\"\n"), "wharf; hit; ttl=-120; detail=\"a \\\"b\\\"?\""),
+            (stale(""), "wharf; hit; ttl=-120; detail=\"\""),
+        ];
+        for (via, value) in cases {
+            assert_eq!(CacheStatus(&via).to_string(), value);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::Method;
+use http_body::Body as _;
+
+use super::*;
+use crate::access::Action;
+use crate::access::Principal;
+use crate::clock::Clock;
+use crate::oci::Algorithm;
+use crate::oci::Digest;
+use crate::oci::InvalidDigest;
+use crate::oci::InvalidManifest;
+use crate::oci::Reference;
+use crate::oci::RepoName;
+use crate::oci::Tag;
+use crate::pull::Lost;
+use crate::store;
+use crate::tasks::Tasks;
+use crate::upstream;
+
+#[test]
+fn every_malformed_request_has_its_answer() {
+    check([
+        (Malformed::TargetTooLong, "414 UNSUPPORTED"),
+        (Malformed::HeadersTooLarge, "431 UNSUPPORTED"),
+        (Malformed::Host, "400 UNSUPPORTED"),
+    ]);
+}
+
+#[test]
+fn every_wrong_request_line_has_its_answer() {
+    use route::Error;
+    let name = "A".parse::<RepoName>().unwrap_err();
+    let tag = "-".parse::<Tag>().unwrap_err();
+    let (why, writing) = (InvalidDigest::Malformed, true);
+    let cases = [
+        (Error::NotFound, "404 UNSUPPORTED"),
+        (
+            Error::MethodNotAllowed { allow: "GET, HEAD" },
+            "405 UNSUPPORTED allow: GET, HEAD",
+        ),
+        (Error::Encoding, "400 NAME_INVALID"),
+        (Error::RepeatedNs, "400 NAME_INVALID"),
+        (Error::Name { writing, why: name }, "400 NAME_INVALID"),
+        (
+            Error::Name {
+                writing: false,
+                why: name,
+            },
+            "404 NAME_INVALID",
+        ),
+        (Error::Tag { writing, why: tag }, "400 MANIFEST_INVALID"),
+        (
+            Error::Tag {
+                writing: false,
+                why: tag,
+            },
+            "404 MANIFEST_UNKNOWN",
+        ),
+        (Error::Digest { why }, "400 DIGEST_INVALID"),
+    ];
+    check(cases);
+}
+
+#[test]
+fn every_name_that_leads_nowhere_is_a_404() {
+    let (ns, host, mirror) = ("x".to_owned(), "x.y".to_owned(), "quay.io".to_owned());
+    let name = "a/b".parse().unwrap();
+    check([
+        (NotServed::UnknownNs { ns }, "404 NAME_UNKNOWN"),
+        (NotServed::UnknownRegistry { host }, "404 NAME_UNKNOWN"),
+        (NotServed::NoRepository { mirror }, "404 NAME_UNKNOWN"),
+        (NotServed::Unclaimed { name }, "404 NAME_UNKNOWN"),
+    ]);
+}
+
+#[test]
+fn a_denied_caller_gets_a_403() {
+    let repository = "a/b".parse().unwrap();
+    let denied = Denied {
+        principal: Principal::Anonymous,
+        action: Action::Pull,
+        repository,
+    };
+    check([(denied, "403 DENIED")]);
+}
+
+#[test]
+fn every_failed_pull_has_its_answer() {
+    use pull::Error;
+    let digest = Digest::of(Algorithm::Sha256, b"");
+    let reference: Reference = "v1".parse().unwrap();
+    let upstream = || "quay.io".to_owned();
+    let disk = io::Error::other("it burns");
+    let store = store::Error::Disk {
+        verb: "open",
+        path: "/srv/secret".into(),
+        source: disk,
+    };
+    check([
+        (Error::NameUnknown("a/b".parse().unwrap()), "404 NAME_UNKNOWN"),
+        (
+            Error::Mismatch {
+                upstream: upstream(),
+                digest,
+            },
+            "502 UNAVAILABLE",
+        ),
+        (
+            Error::Length {
+                upstream: upstream(),
+                digest,
+                told: 1,
+                known: 2,
+            },
+            "502 UNAVAILABLE",
+        ),
+        (
+            Error::BadManifest {
+                upstream: upstream(),
+                reference: reference.clone(),
+                source: Arc::new(InvalidManifest::SchemaVersion),
+            },
+            "502 UNAVAILABLE",
+        ),
+        (Error::Store(Arc::new(store)), "500 UNAVAILABLE"),
+        (Error::Lost(Lost), "503 UNAVAILABLE"),
+    ]);
+}
+
+#[tokio::test]
+async fn what_an_upstream_did_is_told_with_its_name() {
+    use pull::Error;
+    let source = unreachable().await;
+    let digest = Digest::of(Algorithm::Sha256, b"");
+    let reference: Reference = "v1".parse().unwrap();
+    check([
+        (Error::Upstream(source.clone()), "502 UNAVAILABLE"),
+        (
+            Error::BlobUnknown {
+                digest,
+                source: source.clone(),
+            },
+            "404 BLOB_UNKNOWN",
+        ),
+        (
+            Error::ManifestUnknown {
+                reference,
+                source: source.clone(),
+            },
+            "404 MANIFEST_UNKNOWN",
+        ),
+    ]);
+    let body = body_of(&Refusal::from(Error::Upstream(source)));
+    let error = &body["errors"][0];
+    assert!(error["message"].as_str().unwrap().starts_with("127.0.0.1:"), "{error}");
+    assert_eq!(error["detail"]["upstream"], "quay.io");
+    assert_eq!(error["detail"]["upstream_status"], Value::Null);
+}
+
+#[test]
+fn every_verdict_has_its_answer() {
+    let minute = Some(Duration::from_millis(59_001));
+    for (verdict, retry_after, expected) in [
+        (Verdict::RepositoryAbsent, None, "404 NAME_UNKNOWN"),
+        (Verdict::RepositoryRefused, None, "403 DENIED"),
+        (Verdict::Throttled, minute, "429 TOOMANYREQUESTS retry-after: 60"),
+        (Verdict::Throttled, None, "429 TOOMANYREQUESTS retry-after: 5"),
+        (Verdict::Slow, None, "504 UNAVAILABLE"),
+        (Verdict::Broken, minute, "502 UNAVAILABLE"),
+        (Verdict::Cut, None, "502 UNAVAILABLE"),
+        (Verdict::NoSuchRange, None, "502 UNAVAILABLE"),
+    ] {
+        assert_eq!(shown(&by_verdict(verdict, retry_after, String::new())), expected);
+    }
+}
+
+#[test]
+fn refusals_of_our_own() {
+    assert_eq!(shown(&Refusal::read_only("x")), "405 UNSUPPORTED allow: GET, HEAD");
+    assert_eq!(shown(&Refusal::not_listed("x")), "405 UNSUPPORTED allow: ");
+    assert_eq!(shown(&Refusal::no_such_repository(&"x")), "404 NAME_UNKNOWN");
+    assert_eq!(
+        shown(&Refusal::unsatisfiable(7)),
+        "416 SIZE_INVALID content-range: bytes */7"
+    );
+}
+
+#[test]
+fn a_body_has_the_form_of_the_specification_and_a_head_none() {
+    let record = record();
+    let denied = || Refusal::not_listed("quay.io");
+    let response = denied().respond(&record, false);
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+    let body = denied().body(&record);
+    assert_eq!(body["errors"][0]["code"], "UNSUPPORTED");
+    assert_eq!(body["errors"][0]["detail"], json!({ "request_id": record.id() }));
+    let head = denied().respond(&record, true);
+    assert_eq!(head.status(), response.status());
+    assert!(head.body().is_end_stream());
+}
+
+#[test]
+fn a_client_learns_no_path_of_this_machine_and_the_log_all() {
+    let disk = store::Error::Disk {
+        verb: "open",
+        path: "/srv/secret".into(),
+        source: io::Error::other("it burns"),
+    };
+    let refusal = Refusal::from(pull::Error::Store(Arc::new(disk)));
+    assert!(!body_of(&refusal).to_string().contains("secret"));
+    assert!(
+        refusal.for_the_log().contains("/srv/secret"),
+        "{}",
+        refusal.for_the_log()
+    );
+}
+
+fn check<E: Into<Refusal> + std::fmt::Debug>(cases: impl IntoIterator<Item = (E, &'static str)>) {
+    for (error, expected) in cases {
+        let shown_error = format!("{error:?}");
+        assert_eq!(shown(&error.into()), expected, "{shown_error}");
+    }
+}
+
+/// Status, code and the special header.
+fn shown(refusal: &Refusal) -> String {
+    let header = refusal
+        .with
+        .and_then(With::header)
+        .map_or_else(String::new, |(name, value)| {
+            format!(" {name}: {}", value.to_str().unwrap())
+        });
+    format!("{} {}{header}", refusal.status.as_u16(), refusal.code)
+}
+
+fn record() -> Record {
+    let mut record = Record::new(Ipv4Addr::LOCALHOST.into(), &Method::GET, "/v2/", &HeaderMap::new());
+    record.asks(Some("quay.io"));
+    record
+}
+
+fn body_of(refusal: &Refusal) -> Value {
+    refusal.body(&record())
+}
+
+/// A real error, as a closed port makes it.
+async fn unreachable() -> upstream::Error {
+    let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let config = upstream::MirrorConfig {
+        endpoints: vec![format!("http://127.0.0.1:{port}")],
+        ..Default::default()
+    };
+    let mirror = Arc::new(upstream::Mirror::new("quay.io", &config).unwrap());
+    let client = upstream::Client::new(Tasks::new(), Clock::system());
+    let (name, digest) = ("a/b".parse().unwrap(), Digest::of(Algorithm::Sha256, b""));
+    client
+        .head_blob(&mirror, &name, &digest, &upstream::Tally::default())
+        .await
+        .unwrap_err()
+}

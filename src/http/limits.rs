@@ -1,0 +1,36 @@
+//! All limits of what a client may send (design section 8), in one place.
+
+use std::time::Duration;
+
+const KIB: usize = 1024;
+
+/// Request target, in bytes: longer is 414.
+pub const REQUEST_TARGET: usize = 8 * KIB;
+
+/// Request line and headers together, in bytes: more is 431. Also what hyper may buffer of a response.
+/// (More than 100 headers are 431 too: hyper's own default, which costs nothing as long as it is not set.)
+pub const HEADERS: usize = 64 * KIB;
+
+/// From the moment a request could come to its last header.
+pub const HEADER_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long, after an answer that closes the connection, the client's unread bytes are swallowed.
+pub const LINGER_FOR: Duration = Duration::from_secs(1);
+
+/// How many of them, in bytes.
+pub const LINGER_BYTES: usize = 1024 * KIB;
+
+/// Ranges of one request; with more of them `Range` is ignored.
+pub const RANGES: usize = 1024;
+
+/// An `X-Request-Id` of the client that is longer is replaced, in characters.
+pub const REQUEST_ID: usize = 128;
+
+/// Body frames, in bytes, while few bodies stream: larger is faster, up to here.
+pub const LARGE_FRAME: usize = 256 * KIB;
+
+/// Body frames, in bytes, while many stream: a stalled reader holds one.
+pub const SMALL_FRAME: usize = 64 * KIB;
+
+/// Up to so many bodies get large frames.
+pub const FEW_BODIES: usize = 16;
