@@ -20,10 +20,7 @@ async fn assert_unharmed(wharf: &Wharf, requests: usize) {
     let log = wharf.log();
     assert!(!log.contains("panicked"), "{log}");
     let lines = log.lines().count();
-    assert!(
-        lines <= requests * 2 + 40,
-        "{lines} lines for {requests} requests"
-    );
+    assert!(lines <= requests * 2 + 40, "{lines} lines for {requests} requests");
 }
 
 fn malformed() -> Vec<(String, &'static str)> {
@@ -43,20 +40,12 @@ fn malformed() -> Vec<(String, &'static str)> {
         "/a",
         "hub/../etc",
         "hub/%2e%2e/etc",
-        "hub/a%2Fb",
-        "hub/a%00b",
-        "hub/a%ffb",
-        "hub/a%zzb",
-        "hub/a%",
     ];
-    let mut cases: Vec<_> = names
-        .iter()
-        .map(|bad| (format!("{bad}/manifests/v1"), name))
-        .collect();
-    cases.push((format!("hub/{long}/manifests/v1"), "400|404 NAME_INVALID"));
-    cases.extend(
-        [".invalid", &"t".repeat(129)].map(|bad| (format!("hub/a/b/manifests/{bad}"), tag)),
-    );
+    let mut cases: Vec<_> = names.iter().map(|bad| (format!("{bad}/manifests/v1"), name)).collect();
+    for bad in ["a%2Fb", "a%00b", "a%ffb", "a%zzb", "a%", &long] {
+        cases.push((format!("hub/{bad}/manifests/v1"), "400|404 NAME_INVALID"));
+    }
+    cases.extend([".invalid", &"t".repeat(129)].map(|bad| (format!("hub/a/b/manifests/{bad}"), tag)));
     let digests = [
         "sha256:short".to_owned(),
         format!("sha256:{upper}"),
@@ -92,17 +81,9 @@ async fn a_malformed_reference_is_an_oci_error_with_the_right_code_and_asks_nobo
         let told = format!("{target}: {} {}", answer.status, answer.text());
         assert!(statuses.contains(&answer.status.to_string()), "{told}");
         assert!(codes.split('|').any(|code| code == answer.code()), "{told}");
-        assert_eq!(
-            answer.header("content-type"),
-            Some("application/json"),
-            "{told}"
-        );
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{told}");
         let head = wharf.head(&target).await;
-        assert_eq!(
-            (head.status, head.body.len()),
-            (answer.status, 0),
-            "HEAD {target}"
-        );
+        assert_eq!((head.status, head.body.len()), (answer.status, 0), "HEAD {target}");
     }
     assert_eq!(upstream.count(&On::any()), 0, "{}", upstream.story());
     assert_unharmed(&wharf, cases.len() * 2).await;
@@ -124,21 +105,11 @@ async fn an_unknown_route_is_a_404_and_a_wrong_method_a_405() {
         assert_eq!(answer.status, 404, "{target}: {}", answer.text());
     }
     for method in ["TRACE", "OPTIONS", "PATCH", "BREW", "get"] {
-        let answer = wharf
-            .send(method, "/v2/hub/a/b/manifests/v1", &[])
-            .await
-            .whole()
-            .await;
-        assert!(
-            matches!(answer.status, 400 | 405 | 501),
-            "{method}: {}",
-            answer.status
-        );
+        let answer = wharf.send(method, "/v2/hub/a/b/manifests/v1", &[]).await.whole().await;
+        assert!(matches!(answer.status, 400 | 405 | 501), "{method}: {}", answer.status);
         if answer.status == 405 {
             assert!(
-                answer
-                    .header("allow")
-                    .is_some_and(|allow| allow.contains("GET")),
+                answer.header("allow").is_some_and(|allow| allow.contains("GET")),
                 "{method}"
             );
         }
@@ -157,8 +128,7 @@ async fn raw(wharf: &Wharf, bytes: &[u8]) -> Result<u16, Ended> {
 #[tokio::test]
 async fn what_is_too_large_is_refused() {
     let (_upstream, wharf) = harbour().await;
-    let get =
-        |target: &str, headers: &str| format!("GET {target} HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+    let get = |target: &str, headers: &str| format!("GET {target} HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
     let many = "X-Many: y\r\n".repeat(200);
     for request in [
         get(&format!("/v2/?{}", "x".repeat(9 * 1024)), ""),
@@ -205,23 +175,11 @@ async fn what_is_not_http_is_refused() {
 #[tokio::test]
 async fn odd_queries_bodies_and_headers_are_harmless() {
     let (_upstream, wharf) = harbour().await;
-    for query in [
-        "?",
-        "?%",
-        "?ns",
-        "?a=b&a=c&&&=",
-        "?x=%ff%00",
-        "?digest=sha256:x",
-    ] {
+    for query in ["?", "?%", "?ns", "?a=b&a=c&&&=", "?x=%ff%00", "?digest=sha256:x"] {
         let answer = wharf.get(&format!("/v2/hub/a/b/manifests/v1{query}")).await;
-        assert!(
-            matches!(answer.status, 200 | 400 | 404),
-            "{query}: {}",
-            answer.status
-        );
+        assert!(matches!(answer.status, 200 | 400 | 404), "{query}: {}", answer.status);
     }
-    let body =
-        b"GET /v2/hub/a/b/manifests/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
+    let body = b"GET /v2/hub/a/b/manifests/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
     assert_eq!(raw(&wharf, body).await, Ok(200));
     for header in [
         "Range: \u{fffd}",
@@ -231,13 +189,9 @@ async fn odd_queries_bodies_and_headers_are_harmless() {
         "Authorization: ???",
         "X-Request-Id: \u{7f}\u{7f}",
     ] {
-        let request =
-            format!("GET /v2/hub/a/b/manifests/v1 HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n");
+        let request = format!("GET /v2/hub/a/b/manifests/v1 HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n");
         let answer = raw(&wharf, request.as_bytes()).await;
-        assert!(
-            matches!(answer, Ok(200 | 400..500) | Err(_)),
-            "{header}: {answer:?}"
-        );
+        assert!(matches!(answer, Ok(200 | 400..500) | Err(_)), "{header}: {answer:?}");
     }
     assert_unharmed(&wharf, 13).await;
 }
@@ -320,10 +274,7 @@ async fn a_head_that_does_not_come_within_ten_seconds_ends_its_connection() {
     for client in slow {
         let answer = soon("the slow one to be cut", client.answer(false)).await;
         assert!(
-            matches!(
-                answer.as_ref().map(|answer| answer.status),
-                Ok(408 | 400) | Err(_)
-            ),
+            matches!(answer.as_ref().map(|answer| answer.status), Ok(408 | 400) | Err(_)),
             "{answer:?}"
         );
     }

@@ -42,26 +42,19 @@ async fn harbour() -> Harbour {
 
 fn file_of(folder: &Path, len: u64) -> Option<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().filter_map(Result::ok);
-    entries
-        .into_iter()
-        .map(|entry| entry.path())
-        .find_map(|path| {
-            let meta = std::fs::symlink_metadata(&path).ok()?;
-            if meta.is_dir() {
-                file_of(&path, len)
-            } else {
-                (meta.len() == len).then_some(path)
-            }
-        })
+    entries.into_iter().map(|entry| entry.path()).find_map(|path| {
+        let meta = std::fs::symlink_metadata(&path).ok()?;
+        if meta.is_dir() {
+            file_of(&path, len)
+        } else {
+            (meta.len() == len).then_some(path)
+        }
+    })
 }
 
 impl Harbour {
     fn open(&self) -> File {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&self.file)
-            .unwrap()
+        OpenOptions::new().read(true).write(true).open(&self.file).unwrap()
     }
 
     fn touch(&self) {
@@ -77,8 +70,7 @@ impl Harbour {
     fn flip(&self) {
         let mut file = self.open();
         file.seek(SeekFrom::Start(LEN / 2)).unwrap();
-        file.write_all(&[self.blob.bytes(LEN / 2..LEN / 2 + 1)[0] ^ 1])
-            .unwrap();
+        file.write_all(&[self.blob.bytes(LEN / 2..LEN / 2 + 1)[0] ^ 1]).unwrap();
         drop(file);
         self.touch();
     }
@@ -90,11 +82,7 @@ impl Harbour {
     /// It is fetched again, and is whole again.
     async fn assert_mended(&self, what: &str) {
         let answer = self.wharf.get(&self.target).await;
-        assert_eq!(
-            (answer.status, answer.body == self.blob.all()),
-            (200, true),
-            "{what}"
-        );
+        assert_eq!((answer.status, answer.body == self.blob.all()), (200, true), "{what}");
         assert_eq!(
             self.upstream.count(&On::blobs().get()),
             2,
@@ -103,10 +91,7 @@ impl Harbour {
         );
         self.wharf.landed(&self.target).await;
         self.upstream.stop().await;
-        assert!(
-            self.wharf.get(&self.target).await.body == self.blob.all(),
-            "{what}"
-        );
+        assert!(self.wharf.get(&self.target).await.body == self.blob.all(), "{what}");
     }
 
     /// With the upstream gone there is no whole answer, and none pretends to be.
@@ -169,17 +154,9 @@ async fn a_blob_that_was_only_touched_is_proven_again_and_costs_no_fetch() {
     harbour.touch();
     for _ in 0..3 {
         let answer = harbour.wharf.get(&harbour.target).await;
-        assert_eq!(
-            (answer.status, answer.body == harbour.blob.all()),
-            (200, true)
-        );
+        assert_eq!((answer.status, answer.body == harbour.blob.all()), (200, true));
     }
-    assert_eq!(
-        harbour.upstream.count(&On::any()),
-        1,
-        "{}",
-        harbour.upstream.story()
-    );
+    assert_eq!(harbour.upstream.count(&On::any()), 1, "{}", harbour.upstream.story());
 }
 
 #[tokio::test]
@@ -189,9 +166,6 @@ async fn a_blob_that_was_stored_survives_kill_9() {
     harbour.wharf.kill();
     harbour.wharf.restart().await;
     let answer = harbour.wharf.get(&harbour.target).await;
-    assert_eq!(
-        (answer.status, answer.body == harbour.blob.all()),
-        (200, true)
-    );
+    assert_eq!((answer.status, answer.body == harbour.blob.all()), (200, true));
     assert_eq!(answer.header("cache-status"), Some("wharf; hit"));
 }

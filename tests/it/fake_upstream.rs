@@ -92,10 +92,7 @@ async fn a_body_without_a_length_ends_with_its_connection() {
     upstream.put_blob("a/b", &blob);
     upstream.script(On::blobs(), [Act::CloseDelimited, Act::Cut(1000, How::Fin)]);
     let answer = open(&upstream, &path(&blob)).await;
-    assert_eq!(
-        (answer.version.as_str(), answer.length()),
-        ("HTTP/1.0", None)
-    );
+    assert_eq!((answer.version.as_str(), answer.length()), ("HTTP/1.0", None));
     assert_eq!(answer.whole().await.body.len(), 1000);
 }
 
@@ -116,25 +113,13 @@ async fn lies_are_told_as_scripted() {
             .count(),
         1
     );
+    assert_eq!(bent(vec![Act::Shorten(7)]).await.header("content-length"), Some("7"));
+    assert_eq!(bent(vec![Act::Lengthen(2)]).await.body.len() as u64, blob.len() + 2);
+    assert_eq!(bent(vec![Act::Html]).await.header("content-type"), Some("text/html"));
     assert_eq!(
-        bent(vec![Act::Shorten(7)]).await.header("content-length"),
-        Some("7")
-    );
-    assert_eq!(
-        bent(vec![Act::Lengthen(2)]).await.body.len() as u64,
-        blob.len() + 2
-    );
-    assert_eq!(
-        bent(vec![Act::Html]).await.header("content-type"),
-        Some("text/html")
-    );
-    assert_eq!(
-        bent(vec![
-            Act::Status(429),
-            Act::Header("retry-after", "7".into())
-        ])
-        .await
-        .header("retry-after"),
+        bent(vec![Act::Status(429), Act::Header("retry-after", "7".into())])
+            .await
+            .header("retry-after"),
         Some("7")
     );
     assert_eq!(
@@ -143,11 +128,7 @@ async fn lies_are_told_as_scripted() {
             .header("docker-content-digest"),
         None
     );
-    let redirect = bent(vec![Act::Redirect(
-        307,
-        "http://cdn/{digest}?sig={n}".into(),
-    )])
-    .await;
+    let redirect = bent(vec![Act::Redirect(307, "http://cdn/{digest}?sig={n}".into())]).await;
     assert_eq!(
         redirect.header("location"),
         Some(format!("http://cdn/{}?sig=7", blob.digest()).as_str())
@@ -168,13 +149,10 @@ async fn tokens_open_only_what_each_registry_would_open() {
                 .contains("repository:a/b:pull")
         );
         for (name, status) in [("a/b", 200), ("no/body", status)] {
-            let token = open(
-                &upstream,
-                &format!("/token?scope=repository%3A{name}%3Apull"),
-            )
-            .await
-            .whole()
-            .await;
+            let token = open(&upstream, &format!("/token?scope=repository%3A{name}%3Apull"))
+                .await
+                .whole()
+                .await;
             let refused = door == Door::Ghcr && name == "no/body";
             assert_eq!(token.status, if refused { 403 } else { 200 });
             let token: serde_json::Value = serde_json::from_slice(&token.body).unwrap();
@@ -182,10 +160,7 @@ async fn tokens_open_only_what_each_registry_would_open() {
             let client = Client::connect(upstream.address()).await;
             let target = format!("/v2/{name}/manifests/v1");
             assert_eq!(
-                client
-                    .send("GET", &target, &[("Authorization", &bearer)])
-                    .await
-                    .status,
+                client.send("GET", &target, &[("Authorization", &bearer)]).await.status,
                 status
             );
         }
@@ -215,11 +190,7 @@ async fn a_stopped_upstream_refuses_and_comes_back_on_its_port() {
     let (upstream, blob) = (Upstream::start(), blob());
     upstream.put_blob("a/b", &blob);
     upstream.stop().await;
-    assert!(
-        tokio::net::TcpStream::connect(upstream.address())
-            .await
-            .is_err()
-    );
+    assert!(tokio::net::TcpStream::connect(upstream.address()).await.is_err());
     upstream.resume();
     assert_eq!(open(&upstream, &path(&blob)).await.status, 200);
 }
@@ -230,23 +201,9 @@ async fn the_proxy_cuts_where_it_says() {
     upstream.put_blob("a/b", &blob);
     let proxy = Proxy::start(upstream.address(), How::Rst, &[1000]).await;
     let address = proxy.url().trim_start_matches("http://").parse().unwrap();
-    let (bytes, ended) = Client::connect(address)
-        .await
-        .get(&path(&blob))
-        .await
-        .rest()
-        .await;
-    assert!(
-        bytes.len() < 1000 && ended == Ended::Reset,
-        "{} {ended:?}",
-        bytes.len()
-    );
-    let whole = Client::connect(address)
-        .await
-        .get(&path(&blob))
-        .await
-        .whole()
-        .await;
+    let (bytes, ended) = Client::connect(address).await.get(&path(&blob)).await.rest().await;
+    assert!(bytes.len() < 1000 && ended == Ended::Reset, "{} {ended:?}", bytes.len());
+    let whole = Client::connect(address).await.get(&path(&blob)).await.whole().await;
     assert_eq!(whole.ended, Ended::Clean);
     assert!(proxy.passed() > blob.len());
 }

@@ -37,11 +37,7 @@ async fn authorization_is_not_sent_to_where_a_redirect_leads() {
         upstream.script(On::blobs().get(), [Act::Redirect(status, to)]);
         let wharf = Wharf::of(&upstream).await;
         let answer = wharf.get(&blob_path("hub/a/b", &blob)).await;
-        assert_eq!(
-            (answer.status, answer.body == blob.all()),
-            (200, true),
-            "{status}"
-        );
+        assert_eq!((answer.status, answer.body == blob.all()), (200, true), "{status}");
         assert_eq!(cdn.count(&On::cdn()), 1);
         assert!(
             cdn.seen(&On::any())
@@ -64,10 +60,7 @@ async fn what_a_client_presents_never_goes_upstream() {
         ("X-Forwarded-For", "10.9.8.7"),
         ("Accept", "application/secret"),
     ];
-    for target in [
-        manifest_path("hub/a/b", "v1"),
-        blob_path("hub/a/b", image.layer(0)),
-    ] {
+    for target in [manifest_path("hub/a/b", "v1"), blob_path("hub/a/b", image.layer(0))] {
         let answer = wharf.send("GET", &target, &secrets).await.whole().await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.header("www-authenticate"), None);
@@ -110,11 +103,7 @@ async fn a_body_cut_under_tls_is_resumed_too() {
         .trusting(&upstream)
         .start()
         .await;
-    let answer = wharf
-        .open(&blob_path("hub/a/b", &blob))
-        .await
-        .hashed()
-        .await;
+    let answer = wharf.open(&blob_path("hub/a/b", &blob)).await.hashed().await;
     assert_eq!(
         answer,
         (blob.len(), blob.digest().to_owned(), Ended::Clean),
@@ -149,10 +138,7 @@ async fn a_redirect_from_https_to_http_is_refused() {
     plain.put_blob("any", &blob);
     upstream.script(
         On::any(),
-        [Act::Redirect(
-            307,
-            format!("{}/cdn/{{digest}}", plain.url()),
-        )],
+        [Act::Redirect(307, format!("{}/cdn/{{digest}}", plain.url()))],
     );
     let wharf = Setup::new()
         .mirror(Mirror::of("hub", &upstream))
@@ -254,25 +240,11 @@ async fn a_host_header_or_a_path_never_becomes_a_target() {
     for (target, host) in [
         ("/v2/a/b/manifests/v1".to_owned(), address.clone()),
         (format!("/v2/{address}/a/b/manifests/v1"), "x".to_owned()),
-        (
-            format!("/v2/hub/a/b/manifests/v1?ns={address}"),
-            "x".to_owned(),
-        ),
-        (
-            format!("http://{address}/v2/a/b/manifests/v1"),
-            address.clone(),
-        ),
+        (format!("/v2/hub/a/b/manifests/v1?ns={address}"), "x".to_owned()),
+        (format!("http://{address}/v2/a/b/manifests/v1"), address.clone()),
     ] {
-        let answer = wharf
-            .send("GET", &target, &[("Host", &host)])
-            .await
-            .whole()
-            .await;
-        assert!(
-            (400..500).contains(&answer.status),
-            "{target}: {}",
-            answer.status
-        );
+        let answer = wharf.send("GET", &target, &[("Host", &host)]).await.whole().await;
+        assert!((400..500).contains(&answer.status), "{target}: {}", answer.status);
     }
     assert_eq!(stranger.connections(), 0);
 }
@@ -288,9 +260,6 @@ async fn no_token_and_no_signature_is_ever_logged_or_told() {
     let answer = wharf.get(&blob_path("hub/a/b", &blob)).await;
     assert!(answer.status >= 400);
     for text in [wharf.log(), answer.text()] {
-        assert!(
-            !text.contains("SIGNATURE") && !text.contains("token-1"),
-            "{text}"
-        );
+        assert!(!text.contains("SIGNATURE") && !text.contains("token-1"), "{text}");
     }
 }

@@ -13,11 +13,7 @@ const LEN: u64 = 10 * MIB;
 
 /// An upstream that stops at 30 % of its one blob, and a client that has read so far.
 async fn left_at_30_percent() -> (Upstream, Wharf, Content, Gate) {
-    let (upstream, blob, gate) = (
-        Upstream::start(),
-        Content::seeded(1, LEN),
-        Gate::at(3 * MIB),
-    );
+    let (upstream, blob, gate) = (Upstream::start(), Content::seeded(1, LEN), Gate::at(3 * MIB));
     upstream.put_blob("a/b", &blob);
     upstream.script(On::blobs(), [Act::Hold(gate.clone())]);
     let wharf = Wharf::of(&upstream).await;
@@ -40,16 +36,8 @@ async fn the_only_client_leaves_at_30_percent_and_the_fill_completes() {
     wharf.landed(&target).await;
     upstream.stop().await;
     let answer = wharf.get(&target).await;
-    assert_eq!(
-        (answer.body == blob.all(), answer.ended),
-        (true, Ended::Clean)
-    );
-    assert_eq!(
-        upstream.count(&On::blobs().get()),
-        1,
-        "{}",
-        upstream.story()
-    );
+    assert_eq!((answer.body == blob.all(), answer.ended), (true, Ended::Clean));
+    assert_eq!(upstream.count(&On::blobs().get()), 1, "{}", upstream.story());
 }
 
 #[tokio::test]
@@ -65,11 +53,7 @@ async fn a_client_that_comes_right_after_the_only_one_left_causes_no_second_get(
 
 #[tokio::test]
 async fn one_of_two_clients_leaves_and_the_other_notices_nothing() {
-    let (upstream, blob, gate) = (
-        Upstream::start(),
-        Content::seeded(1, LEN),
-        Gate::at(3 * MIB),
-    );
+    let (upstream, blob, gate) = (Upstream::start(), Content::seeded(1, LEN), Gate::at(3 * MIB));
     upstream.put_blob("a/b", &blob);
     upstream.script(On::blobs(), [Act::Hold(gate.clone())]);
     let wharf = Wharf::of(&upstream).await;
@@ -126,10 +110,7 @@ async fn a_stalled_reader_is_cut_after_client_silence_and_nobody_else_is() {
     soon("the stalled reader to be cut", cut).await;
     let (length, _, ended) = stalled.hashed().await;
     assert_ne!(ended, Ended::Clean);
-    assert!(
-        length < blob.len(),
-        "{length} bytes fit into the socket's buffers"
-    );
+    assert!(length < blob.len(), "{length} bytes fit into the socket's buffers");
 }
 
 #[tokio::test]

@@ -2,10 +2,7 @@
 //!
 //! One module per behaviour; a test's name is one sentence of a promise.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot be set up must fail loudly"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up must fail loudly")]
 #![expect(
     clippy::disallowed_methods,
     reason = "the fences are wharf's: tests own their files, tasks and processes"

@@ -24,15 +24,9 @@ async fn watchful(upstream: &Upstream) -> Wharf {
 
 fn assert_is(answer: &Answer, manifest: &Content, media_type: &str) {
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(
-        (answer.body == manifest.all(), answer.ended),
-        (true, Ended::Clean)
-    );
+    assert_eq!((answer.body == manifest.all(), answer.ended), (true, Ended::Clean));
     assert_eq!(answer.header("content-type"), Some(media_type));
-    assert_eq!(
-        answer.header("docker-content-digest"),
-        Some(manifest.digest())
-    );
+    assert_eq!(answer.header("docker-content-digest"), Some(manifest.digest()));
     assert_eq!(
         answer.header("content-length"),
         Some(manifest.len().to_string().as_str())
@@ -75,18 +69,8 @@ async fn a_tag_that_has_not_moved_costs_one_head_and_no_get() {
             OCI_MANIFEST,
         );
     }
-    assert_eq!(
-        upstream.count(&On::manifests().get()),
-        1,
-        "{}",
-        upstream.story()
-    );
-    assert_eq!(
-        upstream.count(&On::manifests().head()),
-        5,
-        "{}",
-        upstream.story()
-    );
+    assert_eq!(upstream.count(&On::manifests().get()), 1, "{}", upstream.story());
+    assert_eq!(upstream.count(&On::manifests().head()), 5, "{}", upstream.story());
 }
 
 #[tokio::test]
@@ -110,12 +94,7 @@ async fn a_tag_that_has_moved_is_fetched_anew_by_its_digest() {
         &old.manifest,
         OCI_MANIFEST,
     );
-    assert_eq!(
-        upstream.count(&On::manifests().get()),
-        2,
-        "{}",
-        upstream.story()
-    );
+    assert_eq!(upstream.count(&On::manifests().get()), 2, "{}", upstream.story());
     assert_eq!(
         upstream.count(&On::manifests().get().of("v1")),
         0,
@@ -141,18 +120,8 @@ async fn a_herd_for_one_tag_costs_one_head_and_one_get() {
             OCI_MANIFEST,
         );
     }
-    assert_eq!(
-        upstream.count(&On::manifests().head()),
-        1,
-        "{}",
-        upstream.story()
-    );
-    assert_eq!(
-        upstream.count(&On::manifests().get()),
-        1,
-        "{}",
-        upstream.story()
-    );
+    assert_eq!(upstream.count(&On::manifests().head()), 1, "{}", upstream.story());
+    assert_eq!(upstream.count(&On::manifests().get()), 1, "{}", upstream.story());
 }
 
 #[tokio::test]
@@ -174,31 +143,19 @@ async fn head_says_what_get_says_and_downloads_nothing() {
         let target = manifest_path("hub/a/b", reference);
         let head = wharf.head(&target).await;
         assert_eq!((head.status, head.body.len()), (200, 0));
-        assert_eq!(
-            upstream.count(&On::manifests().get()),
-            0,
-            "{}",
-            upstream.story()
-        );
+        assert_eq!(upstream.count(&On::manifests().get()), 0, "{}", upstream.story());
         for (name, value) in [
             ("content-type", OCI_MANIFEST.to_owned()),
             ("content-length", image.manifest.len().to_string()),
             ("docker-content-digest", image.digest().to_owned()),
             ("etag", format!("\"{}\"", image.digest())),
         ] {
-            assert_eq!(
-                head.header(name),
-                Some(value.as_str()),
-                "{reference} {name}"
-            );
+            assert_eq!(head.header(name), Some(value.as_str()), "{reference} {name}");
         }
     }
     let get = wharf.get(&manifest_path("hub/a/b", "v1")).await;
     assert_is(&get, &image.manifest, OCI_MANIFEST);
-    assert_eq!(
-        get.header("etag"),
-        Some(format!("\"{}\"", image.digest()).as_str())
-    );
+    assert_eq!(get.header("etag"), Some(format!("\"{}\"", image.digest()).as_str()));
     assert_eq!(
         upstream.count(&On::manifests().head().of("v1")),
         1,
@@ -208,35 +165,17 @@ async fn head_says_what_get_says_and_downloads_nothing() {
 
 #[tokio::test]
 async fn the_images_of_an_index_are_fetched_only_when_asked_for() {
-    let (upstream, amd64, arm64) = (
-        Upstream::start(),
-        Image::oci(1, &[100]),
-        Image::docker(2, &[100]),
-    );
+    let (upstream, amd64, arm64) = (Upstream::start(), Image::oci(1, &[100]), Image::docker(2, &[100]));
     let index = upstream.put_index("a/b", "multi", &[&amd64, &arm64]);
     let wharf = Wharf::of(&upstream).await;
-    assert_is(
-        &wharf.get(&manifest_path("hub/a/b", "multi")).await,
-        &index,
-        OCI_INDEX,
-    );
-    assert_eq!(
-        upstream.count(&On::manifests().get()),
-        1,
-        "{}",
-        upstream.story()
-    );
+    assert_is(&wharf.get(&manifest_path("hub/a/b", "multi")).await, &index, OCI_INDEX);
+    assert_eq!(upstream.count(&On::manifests().get()), 1, "{}", upstream.story());
     assert_is(
         &wharf.get(&manifest_path("hub/a/b", arm64.digest())).await,
         &arm64.manifest,
         DOCKER_MANIFEST,
     );
-    assert_eq!(
-        upstream.count(&On::manifests().get()),
-        2,
-        "{}",
-        upstream.story()
-    );
+    assert_eq!(upstream.count(&On::manifests().get()), 2, "{}", upstream.story());
     assert_eq!(
         upstream.count(&On::manifests().of(amd64.digest())),
         0,
@@ -278,11 +217,7 @@ async fn a_manifest_that_the_client_has_is_not_sent_again() {
                 .await
                 .whole()
                 .await;
-            assert_eq!(
-                (answer.status, answer.body.len()),
-                (304, 0),
-                "{reference} {tag}"
-            );
+            assert_eq!((answer.status, answer.body.len()), (304, 0), "{reference} {tag}");
             assert!(answer.header("etag").is_some());
         }
     }
@@ -329,10 +264,7 @@ async fn the_media_type_is_read_from_the_body_before_the_header() {
         "application/vnd.oci.image.manifest.v1+json; charset=utf-8",
     ] {
         let (upstream, wharf, image) = harbour().await;
-        upstream.script(
-            On::manifests(),
-            [Act::Header("content-type", said.to_owned())],
-        );
+        upstream.script(On::manifests(), [Act::Header("content-type", said.to_owned())]);
         assert_is(
             &wharf.get(&manifest_path("hub/a/b", "v1")).await,
             &image.manifest,

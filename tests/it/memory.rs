@@ -37,20 +37,12 @@ async fn a_stalled_reader_of_a_stored_blob_costs_at_most_128_kib() {
     let before = wharf.memory("VmRSS");
     let stalled = stall(&wharf, &target).await;
     let cost = wharf.memory("VmRSS").saturating_sub(before) / READERS;
-    assert!(
-        cost <= 128 * KIB,
-        "{cost} bytes for each of {} readers",
-        stalled.len()
-    );
+    assert!(cost <= 128 * KIB, "{cost} bytes for each of {} readers", stalled.len());
 }
 
 #[tokio::test]
 async fn two_hundred_transfers_of_ten_gigabytes_fit_into_256_mib() {
-    let (upstream, blob, gate) = (
-        Upstream::start(),
-        Content::promised(10_000 * MIB),
-        Gate::at(12 * MIB),
-    );
+    let (upstream, blob, gate) = (Upstream::start(), Content::promised(10_000 * MIB), Gate::at(12 * MIB));
     upstream.put_blob("a/b", &blob);
     upstream.script(On::blobs(), [Act::Hold(gate)]);
     let wharf = Wharf::of(&upstream).await;

@@ -38,21 +38,14 @@ async fn harbour(told: bool, acts: &[Act]) -> Harbour {
 
 impl Harbour {
     async fn ranged(&self, range: &str) -> Response {
-        self.wharf
-            .send("GET", &self.target, &[("Range", range)])
-            .await
+        self.wharf.send("GET", &self.target, &[("Range", range)]).await
     }
 
     /// The reader was cut by a reset before the last byte.
     async fn assert_cut(&self, mut answer: Response, whole: u64) {
         let (bytes, ended) = answer.rest().await;
         assert!((bytes.len() as u64) < whole, "the last byte left unproven");
-        assert_eq!(
-            ended,
-            Ended::Reset,
-            "after {} of {whole} bytes",
-            bytes.len()
-        );
+        assert_eq!(ended, Ended::Reset, "after {} of {whole} bytes", bytes.len());
     }
 
     /// Nothing wrong is visible, the upstream is left alone for a while, and the client is told the truth.
@@ -63,19 +56,11 @@ impl Harbour {
                 None => self.wharf.get(&self.target).await,
                 Some(range) => self.wharf.range(&self.target, range).await,
             };
-            assert_eq!(
-                (answer.status, answer.code().as_str()),
-                (502, "UNAVAILABLE")
-            );
+            assert_eq!((answer.status, answer.code().as_str()), (502, "UNAVAILABLE"));
             let upstream = self.upstream.address().to_string();
             assert!(answer.text().contains(&upstream), "{}", answer.text());
         }
-        assert_eq!(
-            self.upstream.count(&On::blobs()),
-            asked,
-            "{}",
-            self.upstream.story()
-        );
+        assert_eq!(self.upstream.count(&On::blobs()), asked, "{}", self.upstream.story());
     }
 }
 
@@ -91,10 +76,7 @@ async fn a_corrupt_blob_is_reset_before_its_last_byte_whatever_its_framing() {
         acts.extend(framing.clone());
         let harbour = harbour(told, &acts).await;
         let answer = harbour.wharf.open(&harbour.target).await;
-        assert_eq!(
-            (answer.status, answer.is_chunked()),
-            (200, !told && framing.is_some())
-        );
+        assert_eq!((answer.status, answer.is_chunked()), (200, !told && framing.is_some()));
         harbour.assert_cut(answer, LEN).await;
         harbour.assert_backs_off().await;
     }
@@ -114,12 +96,7 @@ async fn every_reader_of_a_corrupt_blob_is_cut() {
     for answer in answers {
         harbour.assert_cut(answer, LEN - KIB).await;
     }
-    assert_eq!(
-        harbour.upstream.count(&On::blobs()),
-        1,
-        "{}",
-        harbour.upstream.story()
-    );
+    assert_eq!(harbour.upstream.count(&On::blobs()), 1, "{}", harbour.upstream.story());
 }
 
 #[tokio::test]
@@ -137,20 +114,13 @@ async fn the_last_byte_waits_while_the_upstream_has_sent_every_byte_and_not_ende
         "the last one must wait"
     );
     gate.open();
-    assert_eq!(
-        answer.rest().await,
-        (harbour.blob.bytes(LEN - 1..LEN), Ended::Clean)
-    );
+    assert_eq!(answer.rest().await, (harbour.blob.bytes(LEN - 1..LEN), Ended::Clean));
 }
 
 #[tokio::test]
 async fn the_last_byte_never_leaves_when_all_were_sent_and_one_was_wrong() {
     let gate = Gate::at(LEN);
-    let harbour = harbour(
-        false,
-        &[Act::Chunked, Act::Corrupt(7), Act::Hold(gate.clone())],
-    )
-    .await;
+    let harbour = harbour(false, &[Act::Chunked, Act::Corrupt(7), Act::Hold(gate.clone())]).await;
     let mut answer = harbour.wharf.open(&harbour.target).await;
     answer.exactly(LEN - 1).await;
     assert!(quiet(Duration::from_millis(150), answer.some(1)).await);
@@ -194,10 +164,7 @@ async fn a_bounded_range_leaves_before_the_proof() {
         ("bytes=-1000".to_owned(), LEN - 1000..LEN),
     ] {
         let (body, ended) = harbour.ranged(&range).await.rest().await;
-        assert!(
-            body == harbour.blob.bytes(bytes) && ended == Ended::Clean,
-            "{range}"
-        );
+        assert!(body == harbour.blob.bytes(bytes) && ended == Ended::Clean, "{range}");
     }
     gate.open();
     harbour.wharf.landed(&harbour.target).await;
@@ -212,11 +179,7 @@ async fn a_truncated_body_is_resumed_and_not_believed() {
         (Some(Act::CloseDelimited), How::Fin),
     ] {
         let harbour = harbour(true, &[]).await;
-        let acts: Vec<Act> = framing
-            .iter()
-            .cloned()
-            .chain([Act::Cut(LEN / 2, how)])
-            .collect();
+        let acts: Vec<Act> = framing.iter().cloned().chain([Act::Cut(LEN / 2, how)]).collect();
         harbour.upstream.script(On::blobs().times(1), acts);
         let answer = harbour.wharf.open(&harbour.target).await.hashed().await;
         assert_eq!(
@@ -224,12 +187,7 @@ async fn a_truncated_body_is_resumed_and_not_believed() {
             (LEN, harbour.blob.digest().to_owned(), Ended::Clean),
             "{framing:?} {how:?}"
         );
-        assert_eq!(
-            harbour.upstream.sent(&On::blobs()),
-            LEN,
-            "{}",
-            harbour.upstream.story()
-        );
+        assert_eq!(harbour.upstream.sent(&On::blobs()), LEN, "{}", harbour.upstream.story());
     }
 }
 
@@ -249,19 +207,13 @@ async fn a_length_that_contradicts_the_manifest_is_refused_before_a_byte_leaves(
     for act in [Act::Shorten(LEN / 2), Act::Lengthen(1)] {
         let harbour = harbour(true, &[act]).await;
         let answer = harbour.wharf.get(&harbour.target).await;
-        assert_eq!(
-            (answer.status, answer.code().as_str()),
-            (502, "UNAVAILABLE")
-        );
+        assert_eq!((answer.status, answer.code().as_str()), (502, "UNAVAILABLE"));
     }
 }
 
 #[tokio::test]
 async fn a_wrong_length_that_nothing_contradicts_is_caught_by_the_proof() {
-    for (act, whole) in [
-        (Act::Shorten(LEN / 2), LEN / 2),
-        (Act::Lengthen(5), LEN + 5),
-    ] {
+    for (act, whole) in [(Act::Shorten(LEN / 2), LEN / 2), (Act::Lengthen(5), LEN + 5)] {
         let harbour = harbour(false, &[act]).await;
         let answer = harbour.wharf.open(&harbour.target).await;
         harbour.assert_cut(answer, whole).await;
@@ -288,9 +240,7 @@ async fn what_is_not_content_is_a_502_and_nothing_of_it_is_kept() {
                 "{acts:?}"
             );
             assert!(
-                answer
-                    .text()
-                    .contains(&harbour.upstream.address().to_string()),
+                answer.text().contains(&harbour.upstream.address().to_string()),
                 "{}",
                 answer.text()
             );

@@ -61,10 +61,7 @@ async fn a_herd_of_64_costs_the_upstream_one_get_and_one_token() {
     }
     gate.open();
     for answer in &mut herd {
-        assert_eq!(
-            answer.rest().await,
-            (blob.bytes(KIB..blob.len()), Ended::Clean)
-        );
+        assert_eq!(answer.rest().await, (blob.bytes(KIB..blob.len()), Ended::Clean));
     }
     let granted = upstream
         .seen(&On::blobs().get())
@@ -103,12 +100,7 @@ async fn two_repository_names_of_one_mirror_share_one_fetch() {
     for answer in first {
         assert_whole(answer, blob).await;
     }
-    assert_eq!(
-        upstream.count(&On::blobs().get()),
-        1,
-        "{}",
-        upstream.story()
-    );
+    assert_eq!(upstream.count(&On::blobs().get()), 1, "{}", upstream.story());
     assert_eq!(upstream.sent(&On::blobs()), blob.len());
     assert_eq!(
         upstream.count(&On::manifests().get()),
@@ -116,12 +108,7 @@ async fn two_repository_names_of_one_mirror_share_one_fetch() {
         "one GET per digest: {}",
         upstream.story()
     );
-    assert_eq!(
-        upstream.count(&On::manifests().head()),
-        2,
-        "{}",
-        upstream.story()
-    );
+    assert_eq!(upstream.count(&On::manifests().head()), 2, "{}", upstream.story());
 }
 
 #[tokio::test]
@@ -142,10 +129,7 @@ async fn a_late_joiner_gets_what_is_there_at_once_and_then_follows() {
     );
     gate.open();
     for mut answer in [first, late] {
-        assert_eq!(
-            answer.rest().await,
-            (blob.bytes(3 * MIB..blob.len()), Ended::Clean)
-        );
+        assert_eq!(answer.rest().await, (blob.bytes(3 * MIB..blob.len()), Ended::Clean));
     }
     assert_eq!(upstream.count(&On::blobs()), 1, "{}", upstream.story());
     assert_eq!(upstream.sent(&On::blobs()), blob.len());
@@ -160,10 +144,7 @@ async fn the_first_byte_leaves_before_the_upstreams_second() {
     assert_eq!(answer.length(), Some(blob.len()));
     assert_eq!(answer.exactly(1).await, blob.bytes(0..1));
     gate.open();
-    assert_eq!(
-        answer.rest().await,
-        (blob.bytes(1..blob.len()), Ended::Clean)
-    );
+    assert_eq!(answer.rest().await, (blob.bytes(1..blob.len()), Ended::Clean));
 }
 
 #[tokio::test]
@@ -172,18 +153,10 @@ async fn head_of_a_cold_blob_is_one_head_upstream_and_never_a_download() {
     let (upstream, wharf) = harbour(&blob).await;
     let answer = wharf.head(&blob_path("hub/a/b", &blob)).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(
-        answer.header("content-length"),
-        Some(blob.len().to_string().as_str())
-    );
+    assert_eq!(answer.header("content-length"), Some(blob.len().to_string().as_str()));
     assert_eq!(answer.header("docker-content-digest"), Some(blob.digest()));
     assert!(answer.body.is_empty());
-    assert_eq!(
-        upstream.count(&On::blobs().head()),
-        1,
-        "{}",
-        upstream.story()
-    );
+    assert_eq!(upstream.count(&On::blobs().head()), 1, "{}", upstream.story());
     assert_eq!(upstream.count(&On::any()), 1, "{}", upstream.story());
 }
 
@@ -194,10 +167,7 @@ async fn a_manifest_request_never_fetches_a_layer() {
     let wharf = Wharf::of(&upstream).await;
     for _ in 0..2 {
         assert_eq!(wharf.get(&manifest_path("hub/a/b", "v1")).await.status, 200);
-        assert_eq!(
-            wharf.head(&manifest_path("hub/a/b", "v1")).await.status,
-            200
-        );
+        assert_eq!(wharf.head(&manifest_path("hub/a/b", "v1")).await.status, 200);
     }
     assert_eq!(upstream.count(&On::blobs()), 0, "{}", upstream.story());
 }
@@ -208,19 +178,13 @@ async fn a_stored_blob_is_served_without_asking_anybody() {
     let (upstream, wharf) = harbour(&blob).await;
     let target = blob_path("hub/a/b", &blob);
     let miss = wharf.open(&target).await;
-    assert_eq!(
-        miss.header("cache-status"),
-        Some("wharf; fwd=uri-miss; stored")
-    );
+    assert_eq!(miss.header("cache-status"), Some("wharf; fwd=uri-miss; stored"));
     assert_whole(miss, &blob).await;
     wharf.landed(&target).await;
     let hit = wharf.open(&target).await;
     assert_eq!(hit.header("cache-status"), Some("wharf; hit"));
     assert_eq!(hit.header("content-type"), Some("application/octet-stream"));
-    assert_eq!(
-        hit.header("etag"),
-        Some(format!("\"{}\"", blob.digest()).as_str())
-    );
+    assert_eq!(hit.header("etag"), Some(format!("\"{}\"", blob.digest()).as_str()));
     assert_eq!(hit.header("accept-ranges"), Some("bytes"));
     assert_whole(hit, &blob).await;
     assert_eq!(upstream.count(&On::any()), 1, "{}", upstream.story());
@@ -236,10 +200,7 @@ async fn one_connection_serves_many_requests() {
         let mut answer = client.send(method, &target, &[]).await;
         let (bytes, ended) = answer.rest().await;
         assert_eq!(ended, Ended::Clean);
-        assert_eq!(
-            bytes.len() as u64,
-            if method == "HEAD" { 0 } else { blob.len() }
-        );
+        assert_eq!(bytes.len() as u64, if method == "HEAD" { 0 } else { blob.len() });
         client = answer.into_client();
     }
     assert_eq!(upstream.count(&On::blobs().get()), 1);
@@ -256,12 +217,7 @@ async fn an_empty_blob_and_a_blob_of_one_byte_are_blobs() {
             assert_whole(answer, &blob).await;
         }
     }
-    assert_eq!(
-        upstream.count(&On::blobs().get()),
-        2,
-        "{}",
-        upstream.story()
-    );
+    assert_eq!(upstream.count(&On::blobs().get()), 2, "{}", upstream.story());
 }
 
 #[tokio::test]
@@ -273,18 +229,10 @@ async fn a_sha512_digest_is_fetched_proven_and_answered_as_asked() {
     let target = format!("/v2/hub/a/b/blobs/{digest}");
     for _ in 0..2 {
         let answer = wharf.open(&target).await;
-        assert_eq!(
-            answer.header("docker-content-digest"),
-            Some(digest.as_str())
-        );
+        assert_eq!(answer.header("docker-content-digest"), Some(digest.as_str()));
         assert_whole(answer, &blob).await;
     }
-    assert_eq!(
-        upstream.count(&On::blobs().get()),
-        1,
-        "{}",
-        upstream.story()
-    );
+    assert_eq!(upstream.count(&On::blobs().get()), 1, "{}", upstream.story());
 }
 
 #[tokio::test]
@@ -298,10 +246,7 @@ async fn a_blob_whose_length_the_upstream_does_not_tell_is_streamed_all_the_same
         assert!(answer.is_chunked(), "{answer:?}");
         assert_eq!(answer.exactly(MIB - 1).await, blob.bytes(0..MIB - 1));
         gate.open();
-        assert_eq!(
-            answer.rest().await,
-            (blob.bytes(MIB - 1..blob.len()), Ended::Clean)
-        );
+        assert_eq!(answer.rest().await, (blob.bytes(MIB - 1..blob.len()), Ended::Clean));
         let again = wharf.open(&blob_path("hub/a/b", &blob)).await;
         assert_eq!(again.length(), Some(blob.len()), "now it is known");
         assert_whole(again, &blob).await;
@@ -321,26 +266,16 @@ async fn an_http_1_0_client_waits_for_the_proof_of_an_unknown_length() {
     );
     client.write(request.as_bytes()).await.unwrap();
     let answer = client.answer(false).await.unwrap();
-    assert_eq!(
-        answer.length(),
-        Some(blob.len()),
-        "a cut body would be invisible to it"
-    );
+    assert_eq!(answer.length(), Some(blob.len()), "a cut body would be invisible to it");
     assert_whole(answer, &blob).await;
 }
 
 #[tokio::test]
 async fn one_token_per_scope_serves_manifests_and_blobs_of_a_repository() {
-    let (upstream, image) = (
-        Upstream::with_door(Door::Hub),
-        Image::oci(1, &[MIB, MIB, MIB]),
-    );
+    let (upstream, image) = (Upstream::with_door(Door::Hub), Image::oci(1, &[MIB, MIB, MIB]));
     upstream.put_image("a/b", "v1", &image);
     upstream.put_image("c/d", "v1", &Image::oci(2, &[MIB]));
-    let wharf = Setup::new()
-        .mirror(Mirror::of("hub", &upstream))
-        .start()
-        .await;
+    let wharf = Setup::new().mirror(Mirror::of("hub", &upstream)).start().await;
     for name in ["hub/a/b", "hub/c/d"] {
         assert_eq!(wharf.get(&manifest_path(name, "v1")).await.status, 200);
     }

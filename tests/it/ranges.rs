@@ -44,10 +44,7 @@ fn shapes() -> Vec<(String, Range<u64>)> {
         ("bytes=-500".to_owned(), LEN - 500..LEN),
         (format!("bytes=-{}", LEN * 2), 0..LEN),
         (format!("bytes={}-{}", LEN - 10, LEN * 2), LEN - 10..LEN),
-        (
-            format!("bytes={}-{}", 3 * MIB - 1, 5 * MIB),
-            3 * MIB - 1..5 * MIB + 1,
-        ),
+        (format!("bytes={}-{}", 3 * MIB - 1, 5 * MIB), 3 * MIB - 1..5 * MIB + 1),
     ]
 }
 
@@ -143,10 +140,7 @@ async fn a_cold_footer_of_a_big_blob_comes_long_before_its_fill_ends() {
     let len = 96 * MIB;
     for (range, bytes) in [
         ("bytes=-4096".to_owned(), len - 4096..len),
-        (
-            format!("bytes={}-{}", len / 2, len / 2 + 99),
-            len / 2..len / 2 + 100,
-        ),
+        (format!("bytes={}-{}", len / 2, len / 2 + 99), len / 2..len / 2 + 100),
     ] {
         let (upstream, wharf, blob, target) = harbour(len).await;
         let gate = Gate::at(2 * MIB);
@@ -176,11 +170,7 @@ async fn a_footer_is_read_while_another_client_reads_from_the_front() {
     let mut front = wharf.open(&target).await;
     front.exactly(2 * MIB).await;
     for _ in 0..3 {
-        assert_part(
-            &wharf.range(&target, "bytes=-1000").await,
-            &blob,
-            len - 1000..len,
-        );
+        assert_part(&wharf.range(&target, "bytes=-1000").await, &blob, len - 1000..len);
     }
     gate.open();
     assert_eq!(front.rest().await, (blob.bytes(2 * MIB..len), Ended::Clean));
@@ -201,21 +191,13 @@ async fn several_ranges_in_one_request_are_answered_as_multipart_cold_and_stored
         assert_multipart(&answer, &blob, &parts);
         wharf.landed(&target).await;
     }
-    assert!(
-        upstream.sent(&On::blobs()) <= LEN + MIB,
-        "{}",
-        upstream.story()
-    );
+    assert!(upstream.sent(&On::blobs()) <= LEN + MIB, "{}", upstream.story());
 }
 
 #[tokio::test]
 async fn a_thousand_and_twenty_four_ranges_are_answered_and_one_more_is_not_an_error() {
     let (_upstream, wharf, blob, target) = harbour(LEN).await;
-    let ranges = |count: u64| {
-        (0..count)
-            .map(|n| n * 4000..n * 4000 + 10)
-            .collect::<Vec<_>>()
-    };
+    let ranges = |count: u64| (0..count).map(|n| n * 4000..n * 4000 + 10).collect::<Vec<_>>();
     let header = |count: u64| {
         let list: Vec<_> = ranges(count)
             .iter()
@@ -235,16 +217,8 @@ async fn ranges_that_overlap_never_cost_more_than_the_blob() {
     let (_upstream, wharf, _, target) = harbour(LEN).await;
     let everything = format!("bytes={}", vec!["0-"; 500].join(","));
     let answer = wharf.range(&target, &everything).await;
-    assert!(
-        matches!(answer.status, 200 | 206 | 416),
-        "{}",
-        answer.status
-    );
-    assert!(
-        answer.body.len() as u64 <= LEN + MIB,
-        "{} bytes",
-        answer.body.len()
-    );
+    assert!(matches!(answer.status, 200 | 206 | 416), "{}", answer.status);
+    assert!(answer.body.len() as u64 <= LEN + MIB, "{} bytes", answer.body.len());
 }
 
 #[tokio::test]
@@ -261,11 +235,7 @@ async fn a_range_that_is_none_is_ignored_or_416_and_head_ignores_all() {
         "0-5",
     ] {
         let answer = wharf.range(&target, range).await;
-        assert!(
-            matches!(answer.status, 200 | 416),
-            "{range}: {}",
-            answer.status
-        );
+        assert!(matches!(answer.status, 200 | 416), "{range}: {}", answer.status);
         assert_eq!(answer.ended, Ended::Clean);
         if answer.status == 200 {
             assert_eq!(answer.body.len() as u64, blob.len(), "{range}");
@@ -290,10 +260,7 @@ async fn a_blob_that_the_client_has_is_not_sent_again() {
             .whole()
             .await;
         assert_eq!((answer.status, answer.body.len()), (304, 0), "{tag}");
-        assert_eq!(
-            answer.header("etag"),
-            Some(format!("\"{}\"", blob.digest()).as_str())
-        );
+        assert_eq!(answer.header("etag"), Some(format!("\"{}\"", blob.digest()).as_str()));
     }
 }
 
@@ -310,31 +277,15 @@ fn assert_multipart(answer: &Answer, blob: &Content, ranges: &[Range<u64>]) {
     let mut rest = answer.body.as_slice();
     for range in ranges {
         let (head, body) = split(rest, b"\r\n\r\n");
-        let head = String::from_utf8(head.to_vec())
-            .unwrap()
-            .to_ascii_lowercase();
-        assert!(
-            head.contains(&format!("--{}", boundary.to_ascii_lowercase())),
-            "{head}"
-        );
-        let told = format!(
-            "content-range: bytes {}-{}/{}",
-            range.start,
-            range.end - 1,
-            blob.len()
-        );
+        let head = String::from_utf8(head.to_vec()).unwrap().to_ascii_lowercase();
+        assert!(head.contains(&format!("--{}", boundary.to_ascii_lowercase())), "{head}");
+        let told = format!("content-range: bytes {}-{}/{}", range.start, range.end - 1, blob.len());
         assert!(head.contains(&told), "{head} lacks {told}");
         let len = usize::try_from(range.end - range.start).unwrap();
-        assert!(
-            body[..len] == blob.bytes(range.clone()),
-            "wrong bytes in {told}"
-        );
+        assert!(body[..len] == blob.bytes(range.clone()), "wrong bytes in {told}");
         rest = &body[len..];
     }
-    assert_eq!(
-        String::from_utf8_lossy(rest).trim(),
-        format!("--{boundary}--")
-    );
+    assert_eq!(String::from_utf8_lossy(rest).trim(), format!("--{boundary}--"));
 }
 
 fn split<'a>(bytes: &'a [u8], at: &[u8]) -> (&'a [u8], &'a [u8]) {

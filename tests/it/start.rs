@@ -20,10 +20,7 @@ async fn wharf_is_ready_within_two_seconds_and_says_what_it_does() {
     assert!(began.elapsed() < Duration::from_secs(2));
     assert_eq!((answer.status, answer.text().as_str()), (200, "{}"));
     assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert_eq!(
-        answer.header("docker-distribution-api-version"),
-        Some("registry/2.0")
-    );
+    assert_eq!(answer.header("docker-distribution-api-version"), Some("registry/2.0"));
     let log = wharf.log();
     for word in [
         wharf.address().to_string(),
@@ -42,35 +39,15 @@ async fn a_second_process_on_the_same_store_is_refused_and_told_who_holds_it() {
     let (status, said) = wharf.rival().await;
     assert!(!status.success());
     assert!(said.contains(&wharf.pid().to_string()), "{said}");
-    assert_eq!(
-        wharf.get("/v2/").await.status,
-        200,
-        "the holder is not disturbed"
-    );
+    assert_eq!(wharf.get("/v2/").await.status, 200, "the holder is not disturbed");
     wharf.kill();
     wharf.restart().await;
-    assert_eq!(
-        wharf.get("/v2/").await.status,
-        200,
-        "a dead holder holds nothing"
-    );
+    assert_eq!(wharf.get("/v2/").await.status, 200, "a dead holder holds nothing");
 }
 
 /// A client in the middle of a blob whose upstream waits at a gate.
-async fn in_mid_stream(
-    drain: &str,
-) -> (
-    Upstream,
-    Wharf,
-    Content,
-    Gate,
-    crate::support::client::Response,
-) {
-    let (upstream, blob, gate) = (
-        Upstream::start(),
-        Content::seeded(1, 4 * MIB),
-        Gate::at(MIB),
-    );
+async fn in_mid_stream(drain: &str) -> (Upstream, Wharf, Content, Gate, crate::support::client::Response) {
+    let (upstream, blob, gate) = (Upstream::start(), Content::seeded(1, 4 * MIB), Gate::at(MIB));
     upstream.put_blob("a/b", &blob);
     upstream.script(On::blobs(), [Act::Hold(gate.clone())]);
     let wharf = Setup::new()
@@ -95,10 +72,7 @@ async fn sigterm_lets_a_running_stream_end_and_takes_no_new_one() {
     };
     crate::support::soon("the port to close", closed).await;
     gate.open();
-    assert_eq!(
-        answer.rest().await,
-        (blob.bytes(MIB..blob.len()), Ended::Clean)
-    );
+    assert_eq!(answer.rest().await, (blob.bytes(MIB..blob.len()), Ended::Clean));
     assert!(wharf.ends().await.success());
 }
 
@@ -134,10 +108,7 @@ async fn an_idle_wharf_ends_at_once_on_sigterm() {
 async fn a_bad_configuration_is_refused_with_file_key_and_value() {
     for (toml, words) in [
         ("[server]\nlissten = \"x\"", vec!["lissten"]),
-        (
-            "[server]\nlisten = \"nonsense\"",
-            vec!["listen", "nonsense"],
-        ),
+        ("[server]\nlisten = \"nonsense\"", vec!["listen", "nonsense"]),
         ("[server]\ndrain = \"soon\"", vec!["drain", "soon"]),
         (
             "[mirror.\"hub\"]\nendpoints = [\"nonsense\"]",

@@ -15,13 +15,7 @@ async fn harbour() -> (Upstream, Wharf, Content) {
     upstream.put_blob("team/secret", &secret);
     upstream.put_image("public/app", "v1", &Image::oci(1, &[10]));
     let wharf = Wharf::of(&upstream).await;
-    assert_eq!(
-        wharf
-            .get(&blob_path("hub/team/secret", &secret))
-            .await
-            .status,
-        200
-    );
+    assert_eq!(wharf.get(&blob_path("hub/team/secret", &secret)).await.status, 200);
     wharf.landed(&blob_path("hub/team/secret", &secret)).await;
     (upstream, wharf, secret)
 }
@@ -30,16 +24,8 @@ async fn harbour() -> (Upstream, Wharf, Content) {
 async fn a_private_digest_is_not_visible_through_another_repository() {
     let (upstream, wharf, secret) = harbour().await;
     let target = blob_path("hub/public/app", &secret);
-    for (method, range) in [
-        ("GET", None),
-        ("HEAD", None),
-        ("GET", Some(("Range", "bytes=0-9"))),
-    ] {
-        let answer = wharf
-            .send(method, &target, range.as_slice())
-            .await
-            .whole()
-            .await;
+    for (method, range) in [("GET", None), ("HEAD", None), ("GET", Some(("Range", "bytes=0-9")))] {
+        let answer = wharf.send(method, &target, range.as_slice()).await.whole().await;
         assert_eq!(answer.status, 404, "{method} {range:?}");
     }
     assert!(
@@ -49,13 +35,7 @@ async fn a_private_digest_is_not_visible_through_another_repository() {
     upstream.stop().await;
     let answer = wharf.get(&target).await;
     assert!(answer.status >= 400, "offline nothing can be proven");
-    assert_eq!(
-        wharf
-            .get(&blob_path("hub/team/secret", &secret))
-            .await
-            .status,
-        200
-    );
+    assert_eq!(wharf.get(&blob_path("hub/team/secret", &secret)).await.status, 200);
 }
 
 #[tokio::test]
@@ -63,19 +43,10 @@ async fn a_private_manifest_is_not_visible_through_another_repository() {
     let (upstream, wharf, _) = harbour().await;
     let secret = Image::oci(7, &[10]);
     upstream.put_image("team/secret", "v1", &secret);
-    assert_eq!(
-        wharf
-            .get(&manifest_path("hub/team/secret", "v1"))
-            .await
-            .status,
-        200
-    );
+    assert_eq!(wharf.get(&manifest_path("hub/team/secret", "v1")).await.status, 200);
     let target = manifest_path("hub/public/app", secret.digest());
     assert_eq!(
-        (
-            wharf.get(&target).await.status,
-            wharf.head(&target).await.status
-        ),
+        (wharf.get(&target).await.status, wharf.head(&target).await.status),
         (404, 404)
     );
     upstream.stop().await;
@@ -90,12 +61,7 @@ async fn a_repository_that_has_the_blob_too_proves_it_with_one_head_and_no_downl
         let answer = wharf.get(&blob_path("hub/public/app", &blob)).await;
         assert_eq!((answer.status, answer.body == blob.all()), (200, true));
     }
-    assert_eq!(
-        upstream.count(&On::blobs().get()),
-        1,
-        "{}",
-        upstream.story()
-    );
+    assert_eq!(upstream.count(&On::blobs().get()), 1, "{}", upstream.story());
     assert_eq!(
         upstream.count(&On::blobs().head().repo("public/app")),
         1,
@@ -121,39 +87,18 @@ async fn a_manifest_of_another_mirror_that_names_a_digest_opens_nothing() {
         .mirror(Mirror::of("home", &home))
         .mirror(Mirror::of("stranger", &stranger));
     let wharf = setup.start().await;
-    assert_eq!(
-        wharf
-            .get(&blob_path("home/team/secret", secret))
-            .await
-            .status,
-        200
-    );
+    assert_eq!(wharf.get(&blob_path("home/team/secret", secret)).await.status, 200);
     wharf.landed(&blob_path("home/team/secret", secret)).await;
-    assert_eq!(
-        wharf
-            .get(&manifest_path("stranger/evil/app", "v1"))
-            .await
-            .status,
-        200
-    );
+    assert_eq!(wharf.get(&manifest_path("stranger/evil/app", "v1")).await.status, 200);
 
     let target = blob_path("stranger/evil/app", secret);
     assert_eq!(
-        (
-            wharf.get(&target).await.status,
-            wharf.head(&target).await.status
-        ),
+        (wharf.get(&target).await.status, wharf.head(&target).await.status),
         (404, 404)
     );
 
     stranger.put_image("kind/app", "v1", &image);
-    assert_eq!(
-        wharf
-            .get(&manifest_path("stranger/kind/app", "v1"))
-            .await
-            .status,
-        200
-    );
+    assert_eq!(wharf.get(&manifest_path("stranger/kind/app", "v1")).await.status, 200);
     let proven = wharf.get(&blob_path("stranger/kind/app", secret)).await;
     assert_eq!((proven.status, proven.body == secret.all()), (200, true));
     assert_eq!(
@@ -174,25 +119,13 @@ async fn a_descriptor_with_urls_or_of_a_nondistributable_type_opens_nothing() {
         ("foreign", foreign, vec![]),
     ] {
         let image = Image::oci(3, &[10]);
-        let mut manifest: serde_json::Value =
-            serde_json::from_slice(&image.manifest.all()).unwrap();
+        let mut manifest: serde_json::Value = serde_json::from_slice(&image.manifest.all()).unwrap();
         manifest["layers"][0] = secret.descriptor(media_type);
         if !urls.is_empty() {
             manifest["layers"][0]["urls"] = serde_json::json!(urls);
         }
-        upstream.put_manifest(
-            "public/app",
-            tag,
-            OCI_MANIFEST,
-            &Content::of(manifest.to_string()),
-        );
-        assert_eq!(
-            wharf
-                .get(&manifest_path("hub/public/app", tag))
-                .await
-                .status,
-            200
-        );
+        upstream.put_manifest("public/app", tag, OCI_MANIFEST, &Content::of(manifest.to_string()));
+        assert_eq!(wharf.get(&manifest_path("hub/public/app", tag)).await.status, 200);
         let answer = wharf.get(&blob_path("hub/public/app", &secret)).await;
         assert_eq!(answer.status, 404, "{tag}");
     }
@@ -209,17 +142,13 @@ async fn a_refusal_of_one_repository_does_not_end_the_pull_of_another() {
         );
         let wharf = Wharf::of(&upstream).await;
         let (mut refused, mut served) = (wharf.connect().await, wharf.connect().await);
-        refused
-            .ask("GET", &blob_path("hub/has/not", &blob), &[])
-            .await;
+        refused.ask("GET", &blob_path("hub/has/not", &blob), &[]).await;
         upstream
             .until("the first to be asked for", |upstream| {
                 upstream.count(&On::blobs()) == 1
             })
             .await;
-        served
-            .ask("GET", &blob_path("hub/has/it", &blob), &[])
-            .await;
+        served.ask("GET", &blob_path("hub/has/it", &blob), &[]).await;
         // Time to take a seat in the first one's flight, if that is what happens.
         quiet(Duration::from_millis(100), std::future::pending::<()>()).await;
         gate.open();
@@ -243,11 +172,7 @@ async fn a_refusal_of_one_repository_does_not_end_the_pull_of_another() {
 
 #[tokio::test]
 async fn joining_a_flight_takes_the_same_proof_as_reading_the_store() {
-    let (upstream, blob, gate) = (
-        Upstream::start(),
-        Content::seeded(1, MIB),
-        Gate::at(MIB / 2),
-    );
+    let (upstream, blob, gate) = (Upstream::start(), Content::seeded(1, MIB), Gate::at(MIB / 2));
     upstream.put_blob("has/it", &blob);
     upstream.put_image("has/not", "v1", &Image::oci(1, &[10]));
     upstream.script(On::blobs().repo("has/it"), [Act::Hold(gate.clone())]);
@@ -255,9 +180,7 @@ async fn joining_a_flight_takes_the_same_proof_as_reading_the_store() {
     let mut pilot = wharf.open(&blob_path("hub/has/it", &blob)).await;
     pilot.exactly(MIB / 2).await;
     for method in ["GET", "HEAD"] {
-        let answer = wharf
-            .send(method, &blob_path("hub/has/not", &blob), &[])
-            .await;
+        let answer = wharf.send(method, &blob_path("hub/has/not", &blob), &[]).await;
         assert_eq!(answer.status, 404, "{method}");
     }
     gate.open();

@@ -33,9 +33,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = soon("a connection", TcpStream::connect(address))
-            .await
-            .unwrap();
+        let stream = soon("a connection", TcpStream::connect(address)).await.unwrap();
         Self {
             stream,
             buffer: BytesMut::new(),
@@ -60,10 +58,7 @@ impl Client {
     /// Sends a request without a body.
     pub(crate) async fn ask(&mut self, method: &str, target: &str, headers: &[(&str, &str)]) {
         let mut head = format!("{method} {target} HTTP/1.1\r\n");
-        if !headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("host"))
-        {
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             head.push_str("Host: wharf.test\r\n");
         }
         for (name, value) in headers {
@@ -77,12 +72,7 @@ impl Client {
         self.send("GET", target, &[]).await
     }
 
-    pub(crate) async fn send(
-        mut self,
-        method: &str,
-        target: &str,
-        headers: &[(&str, &str)],
-    ) -> Response {
+    pub(crate) async fn send(mut self, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {
         self.ask(method, target, headers).await;
         self.answer(method == "HEAD")
             .await
@@ -92,11 +82,7 @@ impl Client {
     /// Reads the head of the answer; the error says how the connection ended instead.
     pub(crate) async fn answer(mut self, bodiless: bool) -> Result<Response, Ended> {
         let end = loop {
-            if let Some(end) = self
-                .buffer
-                .windows(4)
-                .position(|window| window == b"\r\n\r\n")
-            {
+            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 break end;
             }
             if let Some(ended) = soon("an answer", self.fill()).await {
@@ -201,13 +187,8 @@ impl Response {
             if self.client.buffer.is_empty()
                 && let Some(ended) = self.client.fill().await
             {
-                let close_is_the_end =
-                    matches!(self.framing, Framing::UntilClose) && ended == Ended::Short;
-                return Err(if close_is_the_end {
-                    Ended::Clean
-                } else {
-                    ended
-                });
+                let close_is_the_end = matches!(self.framing, Framing::UntilClose) && ended == Ended::Short;
+                return Err(if close_is_the_end { Ended::Clean } else { ended });
             }
             let n = self
                 .client
@@ -236,12 +217,7 @@ impl Response {
             while self.client.buffer.starts_with(b"\r\n") {
                 self.client.buffer.advance(2);
             }
-            if let Some(end) = self
-                .client
-                .buffer
-                .windows(2)
-                .position(|window| window == b"\r\n")
-            {
+            if let Some(end) = self.client.buffer.windows(2).position(|window| window == b"\r\n") {
                 let line = self.client.buffer.split_to(end);
                 let length = std::str::from_utf8(&line)
                     .ok()
@@ -267,9 +243,7 @@ impl Response {
         let mut bytes = Vec::with_capacity(n);
         while bytes.len() < n {
             let piece = soon("body bytes", self.some(n - bytes.len())).await;
-            bytes.extend_from_slice(
-                &piece.unwrap_or_else(|how| panic!("{how:?} after {} of {n} bytes", bytes.len())),
-            );
+            bytes.extend_from_slice(&piece.unwrap_or_else(|how| panic!("{how:?} after {} of {n} bytes", bytes.len())));
         }
         bytes
     }
@@ -341,13 +315,8 @@ impl Answer {
 
     /// The code of an OCI error body; panics when it is none.
     pub(crate) fn code(&self) -> String {
-        let body: Value = serde_json::from_slice(&self.body).unwrap_or_else(|_| {
-            panic!(
-                "status {} without an OCI error body: {:?}",
-                self.status,
-                self.text()
-            )
-        });
+        let body: Value = serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("status {} without an OCI error body: {:?}", self.status, self.text()));
         body["errors"][0]["code"]
             .as_str()
             .unwrap_or_else(|| panic!("no code in {body}"))

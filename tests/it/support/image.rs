@@ -120,13 +120,7 @@ pub(crate) struct Image {
 impl Image {
     /// An OCI image: a config and layers of these sizes.
     pub(crate) fn oci(seed: u64, layers: &[u64]) -> Self {
-        Self::build(
-            OCI_MANIFEST,
-            "application/vnd.oci.image",
-            "tar+gzip",
-            seed,
-            layers,
-        )
+        Self::build(OCI_MANIFEST, "application/vnd.oci.image", "tar+gzip", seed, layers)
     }
 
     /// The same as Docker writes it.
@@ -140,20 +134,12 @@ impl Image {
         )
     }
 
-    fn build(
-        media_type: &'static str,
-        family: &str,
-        flavour: &str,
-        seed: u64,
-        layers: &[u64],
-    ) -> Self {
+    fn build(media_type: &'static str, family: &str, flavour: &str, seed: u64, layers: &[u64]) -> Self {
         let layer_type = match flavour {
             "docker" => "application/vnd.docker.image.rootfs.diff.tar.gzip",
             _ => "application/vnd.oci.image.layer.v1.tar+gzip",
         };
-        let config = Content::of(
-            json!({ "architecture": "amd64", "os": "linux", "seed": seed }).to_string(),
-        );
+        let config = Content::of(json!({ "architecture": "amd64", "os": "linux", "seed": seed }).to_string());
         let layers: Vec<_> = (1..)
             .zip(layers)
             .map(|(n, len)| Content::seeded(seed * 1000 + n, *len))
@@ -224,10 +210,7 @@ fn stream(seed: u64, at: u64, buffer: &mut [u8]) {
     let mut done = 0;
     while done < buffer.len() {
         let position = at + done as u64;
-        let word = mix(seed
-            .wrapping_mul(0x2545_F491_4F6C_DD1D)
-            .wrapping_add(position / 8))
-        .to_le_bytes();
+        let word = mix(seed.wrapping_mul(0x2545_F491_4F6C_DD1D).wrapping_add(position / 8)).to_le_bytes();
         let from = usize::try_from(position % 8).unwrap();
         let n = (8 - from).min(buffer.len() - done);
         buffer[done..done + n].copy_from_slice(&word[from..from + n]);

@@ -62,8 +62,7 @@ impl Process {
 
     /// Waits until it has ended by itself.
     pub(crate) async fn ends(&mut self) -> ExitStatus {
-        self.until("the process to end", |said| said.closed == 2)
-            .await;
+        self.until("the process to end", |said| said.closed == 2).await;
         self.child.wait().unwrap()
     }
 

@@ -76,18 +76,11 @@ async fn pass(mut client: TcpStream, target: SocketAddr, how: How, cut: u64, cou
 }
 
 /// True when it was cut here.
-async fn answer(
-    mut from: ReadHalf<'_>,
-    to: &mut WriteHalf<'_>,
-    cut: u64,
-    counted: &AtomicU64,
-) -> bool {
+async fn answer(mut from: ReadHalf<'_>, to: &mut WriteHalf<'_>, cut: u64, counted: &AtomicU64) -> bool {
     let mut buffer = vec![0; 16 * 1024];
     let mut passed = 0;
     while passed < cut {
-        let limit = usize::try_from(cut - passed)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
+        let limit = usize::try_from(cut - passed).unwrap_or(usize::MAX).min(buffer.len());
         match from.read(&mut buffer[..limit]).await {
             Ok(n) if n > 0 && to.write_all(&buffer[..n]).await.is_ok() => {
                 passed += n as u64;

@@ -71,10 +71,7 @@ impl Request {
 
     /// The single range asked for, within `len`.
     pub(crate) fn range(&self, len: u64) -> Option<Range<u64>> {
-        let (from, to) = self
-            .header("range")?
-            .strip_prefix("bytes=")?
-            .split_once('-')?;
+        let (from, to) = self.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
         let from = from.parse().ok()?;
         let end = if to.is_empty() {
             len
@@ -151,27 +148,17 @@ impl Registry {
     }
 
     pub(crate) fn put_blob(&mut self, name: &str, digest: &str, blob: &Content) {
-        self.repository(name)
-            .blobs
-            .insert(digest.to_owned(), blob.clone());
+        self.repository(name).blobs.insert(digest.to_owned(), blob.clone());
     }
 
-    pub(crate) fn put_manifest(
-        &mut self,
-        name: &str,
-        digest: &str,
-        media_type: &str,
-        manifest: &Content,
-    ) {
+    pub(crate) fn put_manifest(&mut self, name: &str, digest: &str, media_type: &str, manifest: &Content) {
         self.repository(name)
             .manifests
             .insert(digest.to_owned(), (media_type.to_owned(), manifest.clone()));
     }
 
     pub(crate) fn put_tag(&mut self, name: &str, tag: &str, digest: &str) {
-        self.repository(name)
-            .tags
-            .insert(tag.to_owned(), digest.to_owned());
+        self.repository(name).tags.insert(tag.to_owned(), digest.to_owned());
     }
 
     pub(crate) fn forget(&mut self, name: &str, reference: &str) {
@@ -196,10 +183,7 @@ impl Registry {
 
     /// A refusal that comes before any script: the wrong door key. `None`: come in.
     pub(crate) fn refusal(&self, request: &Request, base: &str) -> Option<Reply> {
-        let guarded = matches!(
-            request.kind,
-            Kind::Ping | Kind::Manifest | Kind::Blob | Kind::Other
-        );
+        let guarded = matches!(request.kind, Kind::Ping | Kind::Manifest | Kind::Blob | Kind::Other);
         if self.door == Door::Open || !guarded {
             return None;
         }
@@ -208,16 +192,12 @@ impl Registry {
             .and_then(|value| value.strip_prefix("Bearer "));
         let scopes = token.and_then(|token| self.tokens.get(token));
         let wanted = format!("repository:{}:pull", request.repository);
-        let granted =
-            scopes.is_some_and(|scopes| request.kind == Kind::Ping || scopes.contains(&wanted));
+        let granted = scopes.is_some_and(|scopes| request.kind == Kind::Ping || scopes.contains(&wanted));
         let hidden = self.door == Door::Hub && !self.repositories.contains_key(&request.repository);
         if granted && !(hidden && request.kind != Kind::Ping) {
             return None;
         }
-        let realm = self
-            .realm
-            .clone()
-            .unwrap_or_else(|| format!("{base}/token"));
+        let realm = self.realm.clone().unwrap_or_else(|| format!("{base}/token"));
         let challenge = format!(r#"Bearer realm="{realm}",service="fake",scope="{wanted}""#);
         Some(Reply::error(401, "UNAUTHORIZED").with("www-authenticate", &challenge))
     }
@@ -245,9 +225,7 @@ impl Registry {
             .map(str::to_owned)
             .collect();
         let unknown = |scope: &String| {
-            let name = scope
-                .trim_start_matches("repository:")
-                .trim_end_matches(":pull");
+            let name = scope.trim_start_matches("repository:").trim_end_matches(":pull");
             !self.repositories.contains_key(name)
         };
         if self.door == Door::Ghcr && scopes.iter().any(unknown) {
@@ -280,15 +258,10 @@ impl Registry {
         let Some(repository) = self.repositories.get(&request.repository) else {
             return Reply::error(404, "NAME_UNKNOWN");
         };
-        let digest = repository
-            .tags
-            .get(&request.reference)
-            .unwrap_or(&request.reference);
+        let digest = repository.tags.get(&request.reference).unwrap_or(&request.reference);
         match repository.manifests.get(digest) {
             None => Reply::error(404, "MANIFEST_UNKNOWN"),
-            Some((media_type, manifest)) => {
-                Reply::ok(media_type, manifest).with("docker-content-digest", digest)
-            }
+            Some((media_type, manifest)) => Reply::ok(media_type, manifest).with("docker-content-digest", digest),
         }
     }
 }
@@ -302,8 +275,9 @@ fn blob(held: Option<&Content>, request: &Request) -> Reply {
         .with("accept-ranges", "bytes");
     match request.range(blob.len()) {
         None => whole,
-        Some(range) if range.is_empty() => Reply::error(416, "RANGE_INVALID")
-            .with("content-range", &format!("bytes */{}", blob.len())),
+        Some(range) if range.is_empty() => {
+            Reply::error(416, "RANGE_INVALID").with("content-range", &format!("bytes */{}", blob.len()))
+        }
         Some(range) => whole.part(range),
     }
 }

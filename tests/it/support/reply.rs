@@ -87,12 +87,7 @@ impl Reply {
 
     /// 206 with a part of the content.
     pub(crate) fn part(self, range: Range<u64>) -> Self {
-        let told = format!(
-            "bytes {}-{}/{}",
-            range.start,
-            range.end - 1,
-            self.content.len()
-        );
+        let told = format!("bytes {}-{}/{}", range.start, range.end - 1, self.content.len());
         Self {
             status: 206,
             range,
@@ -103,8 +98,7 @@ impl Reply {
 
     /// Bends the truth. `number` is fresh for every request; `digest` is what was asked for.
     pub(crate) fn bent(self, acts: &[Act], number: usize, digest: &str) -> Self {
-        acts.iter()
-            .fold(self, |reply, act| reply.bend(act, number, digest))
+        acts.iter().fold(self, |reply, act| reply.bend(act, number, digest))
     }
 
     fn bend(mut self, act: &Act, number: usize, digest: &str) -> Self {
@@ -118,10 +112,7 @@ impl Reply {
             Act::Header(name, value) => self = self.with(name, value),
             Act::Without(name) => self.headers.push((format!("-{name}"), String::new())),
             Act::Html => {
-                self = Self::ok(
-                    "text/html",
-                    &Content::of("<html><h1>Please log in</h1></html>"),
-                );
+                self = Self::ok("text/html", &Content::of("<html><h1>Please log in</h1></html>"));
             }
             Act::Body(content) => {
                 self.range = 0..content.len();
@@ -136,9 +127,7 @@ impl Reply {
             Act::Chunked => self.framing = Framing::Chunked,
             Act::CloseDelimited => self.framing = Framing::Close,
             Act::Redirect(status, to) => {
-                let to = to
-                    .replace("{n}", &number.to_string())
-                    .replace("{digest}", digest);
+                let to = to.replace("{n}", &number.to_string()).replace("{digest}", digest);
                 self = Self::error(*status, "ELSEWHERE").with("location", &to);
             }
             Act::IgnoreRange if self.status == 206 => {
@@ -187,11 +176,7 @@ impl Reply {
         } else {
             "HTTP/1.1"
         };
-        let left_out = |name: &str| {
-            self.headers
-                .iter()
-                .any(|(key, _)| key.strip_prefix('-') == Some(name))
-        };
+        let left_out = |name: &str| self.headers.iter().any(|(key, _)| key.strip_prefix('-') == Some(name));
         let said = |name: &str| self.headers.iter().any(|(key, _)| key == name);
         let mut lines = vec![format!("{version} {} Scripted", self.status)];
         let told = self
@@ -201,10 +186,7 @@ impl Reply {
         lines.extend(told.map(|(name, value)| format!("{name}: {value}")));
         match self.framing {
             Framing::Length if said("content-length") || left_out("content-length") => {}
-            Framing::Length => lines.push(format!(
-                "content-length: {}",
-                self.range.end - self.range.start
-            )),
+            Framing::Length => lines.push(format!("content-length: {}", self.range.end - self.range.start)),
             Framing::Chunked => lines.push("transfer-encoding: chunked".to_owned()),
             Framing::Close => lines.push("connection: close".to_owned()),
         }
@@ -212,11 +194,7 @@ impl Reply {
     }
 
     /// Writes the body; returns how to break off when the script says so.
-    async fn write_body(
-        &self,
-        wire: &mut dyn Wire,
-        sent: &(dyn Fn(u64) + Sync),
-    ) -> io::Result<Option<How>> {
+    async fn write_body(&self, wire: &mut dyn Wire, sent: &(dyn Fn(u64) + Sync)) -> io::Result<Option<How>> {
         let mut buffer = vec![0; 64 * 1024];
         let mut at = self.range.start;
         loop {
@@ -259,15 +237,9 @@ impl Reply {
         }
     }
 
-    async fn write_piece(
-        &self,
-        wire: &mut dyn Wire,
-        piece: &[u8],
-        sent: &(dyn Fn(u64) + Sync),
-    ) -> io::Result<()> {
+    async fn write_piece(&self, wire: &mut dyn Wire, piece: &[u8], sent: &(dyn Fn(u64) + Sync)) -> io::Result<()> {
         if self.framing == Framing::Chunked {
-            wire.write_all(format!("{:x}\r\n", piece.len()).as_bytes())
-                .await?;
+            wire.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await?;
         }
         let mut done = 0;
         while done < piece.len() {
@@ -310,14 +282,9 @@ fn unacknowledged(socket: &TcpStream) -> u64 {
     let (Ok(local), Ok(peer)) = (socket.local_addr(), socket.peer_addr()) else {
         return 0;
     };
-    let ports = [
-        format!(":{:04X}", local.port()),
-        format!(":{:04X}", peer.port()),
-    ];
+    let ports = [format!(":{:04X}", local.port()), format!(":{:04X}", peer.port())];
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-    let row = table
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     row.filter(|row| row.len() > 4 && row[1].ends_with(&ports[0]) && row[2].ends_with(&ports[1]))
         .find_map(|row| u64::from_str_radix(row[4].split(':').next()?, 16).ok())
         .unwrap_or(0)

@@ -92,19 +92,13 @@ impl On {
 
     /// Applies to so many matching requests and then never again.
     pub(crate) fn times(self, n: u32) -> Self {
-        Self {
-            times: Some(n),
-            ..self
-        }
+        Self { times: Some(n), ..self }
     }
 
     pub(crate) fn matches(&self, request: &Request) -> bool {
         self.kind.is_none_or(|kind| kind == request.kind)
             && self.method.is_none_or(|method| method == request.method)
-            && self
-                .repository
-                .as_ref()
-                .is_none_or(|name| *name == request.repository)
+            && self.repository.as_ref().is_none_or(|name| *name == request.repository)
             && self
                 .reference
                 .as_ref()

@@ -138,10 +138,7 @@ impl Upstream {
 
     /// PEM.
     pub(crate) fn certificate(&self) -> &str {
-        self.shared
-            .certificate
-            .as_deref()
-            .expect("an upstream with TLS")
+        self.shared.certificate.as_deref().expect("an upstream with TLS")
     }
 
     /// Connections accepted so far.
@@ -159,10 +156,7 @@ impl Upstream {
 
     /// An image with its blobs, under a tag.
     pub(crate) fn put_image(&self, name: &str, tag: &str, image: &Image) {
-        image
-            .blobs
-            .iter()
-            .for_each(|blob| self.put_blob(name, blob));
+        image.blobs.iter().for_each(|blob| self.put_blob(name, blob));
         self.put_manifest(name, tag, image.media_type, &image.manifest);
     }
 
@@ -185,11 +179,7 @@ impl Upstream {
 
     /// From now on requests that match are answered so; the newest matching rule wins.
     pub(crate) fn script(&self, on: On, acts: impl Into<Vec<Act>>) {
-        self.shared
-            .rules
-            .lock()
-            .unwrap()
-            .push(Rule::new(on, acts.into()));
+        self.shared.rules.lock().unwrap().push(Rule::new(on, acts.into()));
     }
 
     /// Forgets every script.
@@ -200,10 +190,7 @@ impl Upstream {
     /// The requests so far that match, in order of arrival.
     pub(crate) fn seen(&self, on: &On) -> Vec<Arc<Seen>> {
         let seen = self.shared.seen.lock().unwrap();
-        seen.iter()
-            .filter(|seen| on.matches(&seen.request))
-            .cloned()
-            .collect()
+        seen.iter().filter(|seen| on.matches(&seen.request)).cloned().collect()
     }
 
     pub(crate) fn count(&self, on: &On) -> usize {
@@ -264,10 +251,7 @@ fn self_signed() -> (Option<TlsAcceptor>, Option<String>) {
         .with_no_client_auth()
         .with_single_cert(vec![made.cert.der().clone()], key)
         .unwrap();
-    (
-        Some(TlsAcceptor::from(Arc::new(config))),
-        Some(made.cert.pem()),
-    )
+    (Some(TlsAcceptor::from(Arc::new(config))), Some(made.cert.pem()))
 }
 
 async fn accept(shared: Arc<Shared>, listener: TcpListener, stop: CancellationToken) {
@@ -356,7 +340,5 @@ fn decide(shared: &Shared, request: &Request, number: usize) -> Reply {
         .rev()
         .find_map(|rule| rule.take(request))
         .unwrap_or_default();
-    registry
-        .answer(request)
-        .bent(&acts, number, &request.reference)
+    registry.answer(request).bent(&acts, number, &request.reference)
 }

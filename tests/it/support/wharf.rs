@@ -41,8 +41,7 @@ impl Mirror {
 
     /// A line of TOML; the last one for a key counts.
     pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
-        self.lines
-            .retain(|line| !line.starts_with(&format!("{key} = ")));
+        self.lines.retain(|line| !line.starts_with(&format!("{key} = ")));
         self.lines.push(format!("{key} = {value}"));
         self
     }
@@ -72,10 +71,8 @@ impl Setup {
 
     /// Makes wharf trust an upstream's certificate.
     pub(crate) fn trusting(mut self, upstream: &Upstream) -> Self {
-        self.environment.push((
-            "SSL_CERT_FILE".to_owned(),
-            upstream.certificate().to_owned(),
-        ));
+        self.environment
+            .push(("SSL_CERT_FILE".to_owned(), upstream.certificate().to_owned()));
         self
     }
 
@@ -85,18 +82,10 @@ impl Setup {
 
     fn toml(&self, store: &Path) -> String {
         let mut text = "[server]\nlisten = \"127.0.0.1:0\"\n".to_owned();
-        self.server
-            .iter()
-            .for_each(|line| writeln!(text, "{line}").unwrap());
+        self.server.iter().for_each(|line| writeln!(text, "{line}").unwrap());
         writeln!(text, "\n[store]\npath = \"{}\"", store.display()).unwrap();
         for mirror in &self.mirrors {
-            writeln!(
-                text,
-                "\n[mirror.\"{}\"]\n{}",
-                mirror.key,
-                mirror.lines.join("\n")
-            )
-            .unwrap();
+            writeln!(text, "\n[mirror.\"{}\"]\n{}", mirror.key, mirror.lines.join("\n")).unwrap();
         }
         text
     }
@@ -113,19 +102,12 @@ pub(crate) struct Wharf {
 impl Wharf {
     /// A wharf with one mirror, key `hub`.
     pub(crate) async fn of(upstream: &Upstream) -> Self {
-        Setup::new()
-            .mirror(Mirror::of("hub", upstream))
-            .start()
-            .await
+        Setup::new().mirror(Mirror::of("hub", upstream)).start().await
     }
 
     async fn start(setup: Setup) -> Self {
         let home = TempDir::new().unwrap();
-        std::fs::write(
-            home.path().join("wharf.toml"),
-            setup.toml(&home.path().join("store")),
-        )
-        .unwrap();
+        std::fs::write(home.path().join("wharf.toml"), setup.toml(&home.path().join("store"))).unwrap();
         let mut environment = setup.environment;
         for (name, value) in &mut environment {
             if name == "SSL_CERT_FILE" {
@@ -181,12 +163,7 @@ impl Wharf {
         self.connect().await.get(target).await
     }
 
-    pub(crate) async fn send(
-        &self,
-        method: &str,
-        target: &str,
-        headers: &[(&str, &str)],
-    ) -> Response {
+    pub(crate) async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {
         self.connect().await.send(method, target, headers).await
     }
 
@@ -197,10 +174,7 @@ impl Wharf {
 
     /// GET of a range, read to the end.
     pub(crate) async fn range(&self, target: &str, range: &str) -> Answer {
-        self.send("GET", target, &[("Range", range)])
-            .await
-            .whole()
-            .await
+        self.send("GET", target, &[("Range", range)]).await.whole().await
     }
 
     pub(crate) async fn head(&self, target: &str) -> Answer {
@@ -220,14 +194,9 @@ impl Wharf {
 
     /// Whether the process still holds its end of this client's connection.
     pub(crate) fn holds(&self, client_port: u16) -> bool {
-        let ports = [
-            format!(":{:04X}", self.address.port()),
-            format!(":{client_port:04X}"),
-        ];
+        let ports = [format!(":{:04X}", self.address.port()), format!(":{client_port:04X}")];
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let mut rows = table
-            .lines()
-            .map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         // Column 9 is the inode: 0 when only the kernel is still busy with it.
         rows.any(|row| row[1].ends_with(&ports[0]) && row[2].ends_with(&ports[1]) && row[9] != "0")
     }
@@ -261,10 +230,7 @@ impl Wharf {
 impl Drop for Wharf {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!(
-                "---- wharf's log ----\n{}---- end of wharf's log ----",
-                self.log()
-            );
+            eprintln!("---- wharf's log ----\n{}---- end of wharf's log ----", self.log());
         }
     }
 }
@@ -280,15 +246,12 @@ pub(crate) async fn run(arguments: &[&str], toml: &str) -> (ExitStatus, String) 
 
 const SERVE: [&str; 3] = ["serve", "--config", "wharf.toml"];
 
-/// The address in the line `listening on ADDRESS`.
+/// The address in the line that says where it listens.
 async fn address(process: &Process) -> SocketAddr {
     let told = |log: &str| {
-        log.split_once("listening on ")?
-            .1
-            .split_whitespace()
-            .next()?
-            .parse()
-            .ok()
+        let words = ["listening on ", "listening address="];
+        let (_, rest) = words.iter().find_map(|words| log.split_once(words))?;
+        rest.split_whitespace().next()?.parse().ok()
     };
     process.tells("address", told).await
 }
