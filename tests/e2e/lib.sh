@@ -127,7 +127,7 @@ blob_sent() { # DIGEST NAME…
   local name logs=()
   for name in "${@:2}"; do logs+=("$WORK/$name.log"); done
   sed -nE "s@.*\] \"GET /v2/[^ ]+/blobs/$1[ ?].*\" 20[06] ([0-9]+) .*@\1@p" "${logs[@]}" |
-    awk '{ bytes += $1 } END { printf "%d %d\n", NR, bytes }'
+    awk '{ bytes += $1 } END { printf "%d %.0f\n", NR, bytes }'
 }
 
 # Each blob of LIST left the upstreams once and whole, whichever of them has it too; nothing of OTHERS left any.
