@@ -180,3 +180,58 @@ fn what_is_printed_reads_back() {
     assert_eq!(again.mirror, config.mirror);
     assert_eq!(again.server, config.server);
 }
+
+const EXAMPLE: &str = include_str!("../../config/wharf.example.toml");
+
+#[test]
+fn the_example_says_the_defaults() {
+    assert_eq!(load(Some(EXAMPLE), &[]).unwrap(), Config::default());
+}
+
+#[test]
+fn the_example_has_every_key_that_is_accepted_and_a_word_on_it() {
+    // Keys without a default of their own are there as comments.
+    let whole = EXAMPLE
+        .replace("\n# index = ", "\nindex = ")
+        .replace("\n# token_realm = ", "\ntoken_realm = ");
+    assert_eq!(
+        load(Some(&whole), &[]).unwrap().store.index_path(),
+        Config::default().store.index_path()
+    );
+    let table: toml::Table = whole.parse().unwrap();
+    for (head, table) in [
+        ("", &table),
+        ("[server]", table["server"].as_table().unwrap()),
+        ("[store]", table["store"].as_table().unwrap()),
+        ("[hosted]", table["hosted"].as_table().unwrap()),
+        ("[mirror.'docker.io']", table["mirror"]["docker.io"].as_table().unwrap()),
+    ] {
+        let Err(Error::Unknown { accepted, .. }) = load(Some(&format!("{head}\n'?' = 0")), &[]) else {
+            panic!("{head} accepts anything");
+        };
+        let mut accepted = accepted.to_vec();
+        accepted.sort_unstable();
+        let mut keys: Vec<&str> = table.keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, accepted, "{head}");
+    }
+    for line in whole.lines().filter(|line| line.contains(" = ")) {
+        assert!(line.contains("  # ") || line.starts_with('#'), "no word on {line}");
+    }
+}
+
+#[test]
+fn every_key_says_what_it_takes() {
+    let table: toml::Table = EXAMPLE.parse().unwrap();
+    let tables = ["server", "store", "hosted"].map(|name| (name, table[name].as_table().unwrap()));
+    let mirror = [("mirror.'docker.io'", table["mirror"]["docker.io"].as_table().unwrap())];
+    let keys = tables
+        .into_iter()
+        .chain(mirror)
+        .flat_map(|(head, table)| table.keys().map(move |key| (head, key.as_str())));
+    for (head, key) in keys.chain([("store", "index"), ("mirror.'docker.io'", "token_realm")]) {
+        let said = complaint(&format!("[{head}]\n{key} = 0.5"));
+        let (_, expected) = said.split_once("= 0.5: expected ").unwrap();
+        assert!(expected.contains(", like ") || expected == "true or false", "{said}");
+    }
+}

@@ -72,9 +72,25 @@ impl Pull {
             self.admit(&place, digest, &sight, tally).await?;
             return Ok(BlobStat { size: Some(row.size), via: Via::Hit });
         }
+        if let Some(size) = self.size_in_flight(&place, digest, &sight) {
+            return Ok(BlobStat { size: Some(size), via: Via::Collapsed });
+        }
         let size = self.ask_for_blob(&place, digest, tally).await?;
         let known = size.or_else(|| sight.link.and_then(|link| link.size));
         Ok(BlobStat { size: known, via: Via::Miss })
+    }
+
+    /// Until a blob is committed, its flight answers for it.
+    fn size_in_flight(&self, place: &Place, digest: &Digest, sight: &Sight) -> Option<u64> {
+        let (pilot, progress) = self.fills.look(&(place.mirror.key().to_owned(), *digest))?;
+        if pilot.key != place.key && sight.link.is_none() {
+            return None;
+        }
+        match progress {
+            Progress::Arriving(arriving) => arriving.length(),
+            Progress::Stored(blob) => Some(blob.length()),
+            Progress::Asking | Progress::Failed(_) => None,
+        }
     }
 
     fn board(&self, place: &Place, digest: &Digest, sight: &Sight, tally: &Tally) -> (Ride, Via) {
@@ -111,7 +127,7 @@ impl Pull {
     /// Stored content is served to a repository with a proven link, or with a manifest that names it where it entered
     /// through the same mirror. Otherwise the upstream decides.
     pub(super) async fn admit(&self, place: &Place, digest: &Digest, sight: &Sight, tally: &Tally) -> Result<(), Error> {
-        if sight.link.as_ref().is_some_and(|link| link.proven || sight.entered_here) {
+        if sight.visible() {
             return Ok(());
         }
         self.ask_for_blob(place, digest, tally).await.map(|_size| ())

@@ -34,7 +34,7 @@ pub enum Error {
     /// The upstream sends other bytes than the digest says; it is left alone for a while.
     #[error("{upstream} sends wrong bytes for {digest}")]
     Mismatch {
-        /// The mirror's key.
+        /// Its `host[:port]`.
         upstream: String,
         /// What was asked for.
         digest: Digest,
@@ -42,7 +42,7 @@ pub enum Error {
     /// The upstream gives the blob another length than the manifest that names it.
     #[error("{upstream} says that {digest} has {told} bytes, but it has {known}")]
     Length {
-        /// The mirror's key.
+        /// Its `host[:port]`.
         upstream: String,
         /// What was asked for.
         digest: Digest,
@@ -54,7 +54,7 @@ pub enum Error {
     /// What the upstream sends is no manifest.
     #[error("{upstream} sends no usable manifest for {reference}: {source}")]
     BadManifest {
-        /// The mirror's key.
+        /// Its `host[:port]`.
         upstream: String,
         /// What was asked for.
         reference: Reference,

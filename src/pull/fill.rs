@@ -81,13 +81,13 @@ impl Fill {
 
     async fn land(&self, permit: &Pilot) -> Result<Blob, Error> {
         let Self { pull, place, digest, .. } = self;
-        let mirror = place.mirror.key();
+        let (mirror, upstream) = (place.mirror.key(), place.upstream());
         // The last flight may just have landed.
         let sight = pull.store.sight(&place.key, digest).await?;
         if let Some(blob) = pull.stored(place, digest, &sight, &self.tally).await? {
             return Ok(blob);
         }
-        pull.blame.check(mirror, digest)?;
+        pull.blame.check(&upstream, digest)?;
         loop {
             let first = self.first_body().await?;
             let staged = pull.store.stage(mirror, &place.remote, digest, self.expected).await?;
@@ -95,7 +95,7 @@ impl Fill {
             let wrong = match self.fetch(&staged, first, permit).await {
                 Ok(()) => match staged.verify().await {
                     Ok(verified) => {
-                        pull.blame.clear(mirror, digest);
+                        pull.blame.clear(&upstream, digest);
                         return Ok(pull.store.commit(verified, mirror, &place.key).await?);
                     }
                     Err(Unproven::Unreadable { staged, error }) => {
@@ -109,7 +109,7 @@ impl Fill {
                 Err(error) => return Err(self.give_up(staged, error, permit).await),
             };
             // A partial is resumed without trusting it, so wrong bytes may be its fault: once from zero.
-            let outcome = if resumed { Progress::Asking } else { Progress::Failed(pull.blame.strike(mirror, digest)) };
+            let outcome = if resumed { Progress::Asking } else { Progress::Failed(pull.blame.strike(&upstream, digest)) };
             self.report(permit, outcome.clone());
             pull.store.discard(wrong).await?;
             if let Progress::Failed(error) = outcome {
@@ -242,7 +242,7 @@ impl Fill {
         }
         match arriving.length() {
             Some(length) if at < length => {
-                Err(Error::Length { upstream: self.upstream(), digest: self.digest, told: at, known: length })
+                Err(Error::Length { upstream: self.place.upstream(), digest: self.digest, told: at, known: length })
             }
             Some(_) => Ok(()),
             None => {
@@ -284,7 +284,7 @@ impl Fill {
     fn agree_on_length(&self, arriving: &Arriving, told: Option<u64>) -> Result<(), Error> {
         match (arriving.length(), told) {
             (Some(known), Some(told)) if known != told => {
-                Err(Error::Length { upstream: self.upstream(), digest: self.digest, told, known })
+                Err(Error::Length { upstream: self.place.upstream(), digest: self.digest, told, known })
             }
             (None, Some(told)) => {
                 arriving.set_length(told);
@@ -304,9 +304,6 @@ impl Fill {
         permit.report((self.place.clone(), progress));
     }
 
-    fn upstream(&self) -> String {
-        self.place.mirror.key().to_owned()
-    }
 }
 
 /// Whether a body that broke, or could not be resumed, may be asked for again.

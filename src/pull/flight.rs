@@ -53,6 +53,13 @@ impl<K: Eq + Hash + Clone, P: Clone> Flights<K, P> {
     }
 }
 
+impl<K: Eq + Hash, P: Clone> Flights<K, P> {
+    /// The latest report of the flight under way for `key`, without boarding it.
+    pub(super) fn look(&self, key: &K) -> Option<P> {
+        lock(&self.table).get(key).map(|flight| flight.borrow().clone())
+    }
+}
+
 impl<K, T, E> Flights<K, Option<Result<T, E>>>
 where
     K: Eq + Hash + Clone + Send + 'static,

@@ -13,7 +13,7 @@ pub(super) enum Freshness {
     Fresh,
     /// The upstream is to be asked; if it cannot answer, the tag still does. Seconds since it should have been asked.
     Stale {
-        /// At least 0.
+        /// At least 1.
         since_secs: i64,
     },
 }
@@ -26,8 +26,9 @@ impl Freshness {
         let age = now.duration_since(checked_at);
         match Duration::try_from(age) {
             Ok(age) if age < window => Self::Fresh,
-            Ok(age) => Self::Stale { since_secs: i64::try_from((age - window).as_secs()).unwrap_or(i64::MAX) },
-            Err(_) => Self::Stale { since_secs: 0 },
+            // Whole seconds, rounded up: what is stale has less than nothing left.
+            Ok(age) => Self::Stale { since_secs: i64::try_from((age - window).as_secs() + 1).unwrap_or(i64::MAX) },
+            Err(_) => Self::Stale { since_secs: 1 },
         }
     }
 }
@@ -42,9 +43,9 @@ mod tests {
         let after = |secs: i64| Freshness::of(checked, FreshFor::Within(Duration::from_mins(5)), checked + jiff::SignedDuration::from_secs(secs));
         assert_eq!(after(0), Freshness::Fresh);
         assert_eq!(after(299), Freshness::Fresh);
-        assert_eq!(after(300), Freshness::Stale { since_secs: 0 });
-        assert_eq!(after(420), Freshness::Stale { since_secs: 120 });
-        assert_eq!(after(-1), Freshness::Stale { since_secs: 0 }, "a clock that was set back");
+        assert_eq!(after(300), Freshness::Stale { since_secs: 1 });
+        assert_eq!(after(420), Freshness::Stale { since_secs: 121 });
+        assert_eq!(after(-1), Freshness::Stale { since_secs: 1 }, "a clock that was set back");
     }
 
     #[test]

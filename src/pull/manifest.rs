@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use crate::access::Caller;
 use crate::namespaces::Repo;
-use crate::oci::{Algorithm, Digest, Manifest, MediaType, Reference, Tag};
+use crate::oci::{Algorithm, Digest, InvalidManifest, Manifest, MediaType, Reference, Tag};
 use crate::pull::{Error, Place, Pull, Via};
 use crate::store::{PutManifest, StoredManifest};
 use crate::upstream::{ManifestHead, Tally};
@@ -91,16 +91,30 @@ impl Pull {
     }
 
     /// The manifest, if it is stored and this repository may have it.
-    pub(super) async fn stored_manifest(&self, place: &Place, digest: &Digest, tally: &Tally) -> Result<Option<StoredManifest>, Error> {
+    async fn stored_manifest(&self, place: &Place, digest: &Digest, tally: &Tally) -> Result<Option<StoredManifest>, Error> {
         let sight = self.store.sight(&place.key, digest).await?;
         if !sight.manifest {
             return Ok(None);
         }
-        if !sight.link.as_ref().is_some_and(|link| link.proven || sight.entered_here) {
+        let Some(manifest) = self.store.manifest(digest).await? else { return Ok(None) };
+        if !sight.visible() {
             self.ask_for_manifest(place, digest, tally).await?;
-            self.store.link_proven(&place.key, place.mirror.key(), digest).await?;
+            self.adopt(place, &manifest, None).await?;
         }
-        Ok(self.store.manifest(digest).await?)
+        Ok(Some(manifest))
+    }
+
+    /// Gives a stored manifest, whatever it came through, to a repository whose upstream has answered for it: with links
+    /// to what it names, and perhaps the tag that led to it.
+    pub(super) async fn adopt(
+        &self,
+        place: &Place,
+        stored: &StoredManifest,
+        tag: Option<(Tag, Timestamp)>,
+    ) -> Result<(), Error> {
+        let parsed = Manifest::parse(stored.bytes.clone(), Some(&stored.media_type), stored.digest.algorithm());
+        let manifest = parsed.map_err(|source| place.unusable(&Reference::Digest(stored.digest), source))?;
+        Ok(self.store.put_manifest(place.put(manifest, tag)).await?)
     }
 
     /// One HEAD upstream for all who ask.
@@ -134,13 +148,13 @@ impl Pull {
         tag: Option<(Tag, Timestamp)>,
         tally: Tally,
     ) -> Result<StoredManifest, Error> {
-        let mirror = place.mirror.key();
+        let upstream = place.upstream();
         if let Reference::Digest(digest) = &reference {
             // The last flight may just have landed.
             if let Some(manifest) = self.stored_manifest(&place, digest, &tally).await? {
                 return Ok(manifest);
             }
-            self.blame.check(mirror, digest)?;
+            self.blame.check(&upstream, digest)?;
         }
         let fetched = self.client.get_manifest(&place.mirror, &place.remote, &reference, &tally).await;
         let fetched = fetched.map_err(|error| Error::of_manifest(&reference, error))?;
@@ -149,27 +163,33 @@ impl Pull {
             Reference::Tag(_) => fetched.digest,
         };
         let algorithm = promised.map_or(Algorithm::Sha256, |digest| digest.algorithm());
-        let unusable = |source| Error::BadManifest {
-            upstream: mirror.to_owned(),
-            reference: reference.clone(),
-            source: Arc::new(source),
-        };
         if let Some(promised) = promised.filter(|promised| Digest::of(algorithm, &fetched.bytes) != *promised) {
-            return Err(self.blame.strike(mirror, &promised));
+            return Err(self.blame.strike(&upstream, &promised));
         }
-        let manifest = Manifest::parse(fetched.bytes, fetched.media_type.as_ref(), algorithm).map_err(unusable)?;
+        let parsed = Manifest::parse(fetched.bytes, fetched.media_type.as_ref(), algorithm);
+        let manifest = parsed.map_err(|source| place.unusable(&reference, source))?;
         let (digest, media_type) = (manifest.digest(), manifest.media_type().clone());
         let stored = StoredManifest { digest, media_type, bytes: manifest.bytes().clone() };
         let tag = tag.or_else(|| match &reference {
             Reference::Tag(tag) => Some((tag.clone(), self.clock.now())),
             Reference::Digest(_) => None,
         });
-        let put = PutManifest { repo: place.key.clone(), mirror: Some(mirror.to_owned()), manifest: Arc::new(manifest), tag };
-        if let Err(error) = self.store.put_manifest(put).await {
+        if let Err(error) = self.store.put_manifest(place.put(manifest, tag)).await {
             // It is proven, so it is served; it will be fetched again.
-            tracing::error!(%error, %reference, mirror, "cannot keep a manifest");
+            tracing::error!(%error, %reference, upstream, "cannot keep a manifest");
         }
         Ok(stored)
+    }
+}
+
+impl Place {
+    fn put(&self, manifest: Manifest, tag: Option<(Tag, Timestamp)>) -> PutManifest {
+        let mirror = Some(self.mirror.key().to_owned());
+        PutManifest { repo: self.key.clone(), mirror, manifest: Arc::new(manifest), tag }
+    }
+
+    fn unusable(&self, reference: &Reference, source: InvalidManifest) -> Error {
+        Error::BadManifest { upstream: self.upstream(), reference: reference.clone(), source: Arc::new(source) }
     }
 }
 

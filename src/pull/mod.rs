@@ -105,6 +105,11 @@ struct Place {
 }
 
 impl Place {
+    /// Who is asked, as messages name it: `host[:port]`.
+    fn upstream(&self) -> String {
+        self.mirror.endpoint().to_string()
+    }
+
     /// Hosted repositories come with pushing: until then there are none.
     fn of(repo: &Repo) -> Result<Self, Error> {
         match repo {

@@ -56,15 +56,15 @@ impl Pull {
     async fn newest(&self, place: &Place, tag: &Tag, row: Option<&TagRow>, tally: &Tally) -> Result<ManifestAnswer, Error> {
         let resolution = self.resolve(place, tag, tally).await?;
         let digest = resolution.digest;
-        if let Some(manifest) = self.stored_manifest(place, &digest, tally).await? {
+        let pointer = Some((tag.clone(), resolution.checked_at));
+        if let Some(manifest) = self.store.manifest(&digest).await? {
             if row.is_none_or(|row| row.digest != digest) {
-                let mirror = place.mirror.key();
-                self.store.put_tag(&place.key, mirror, tag, digest, resolution.checked_at).await?;
+                // Stored for another tag or repository; that this one has it, the upstream has just said.
+                self.adopt(place, &manifest, pointer).await?;
             }
             return Ok(ManifestAnswer { manifest, via: Via::Revalidated });
         }
-        let tag = Some((tag.clone(), resolution.checked_at));
-        let manifest = self.fetch(place, Reference::Digest(digest), tag, tally).await?;
+        let manifest = self.fetch(place, Reference::Digest(digest), pointer, tally).await?;
         Ok(ManifestAnswer { manifest, via: Via::Miss })
     }
 

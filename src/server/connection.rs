@@ -76,8 +76,9 @@ fn builder(header: Duration) -> http1::Builder {
         .timer(TokioTimer::new())
         .header_read_timeout(header)
         .max_buf_size(limits::HEADERS)
-        // A client may close its sending side once it has asked (`nc -N`); a client that is gone shows at the write.
-        .half_close(true);
+        // A client that leaves is noticed at once, also while its response waits for an upstream. The price: one that only
+        // closes its sending side (`nc -N`) is taken for gone.
+        .half_close(false);
     builder
 }
 

@@ -31,7 +31,7 @@ struct Running {
 }
 
 const SHORT: Duration = Duration::from_millis(200);
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Copy)]
 struct Given {
@@ -71,7 +71,8 @@ fn start(given: Given) -> Running {
             Response::new(Script::of(request.uri().path(), dropped))
         }
     };
-    let run = tokio::spawn(server.run(answer, async { drop(stopped.await) }));
+    let tasks = Tasks::new();
+    let run = tasks.spawn(server.run(answer, async { drop(stopped.await) }));
     Running {
         address,
         stop: Some(stop),

@@ -112,6 +112,11 @@ impl Store {
 
     /// Where a fetch of this blob through this mirror has to begin; `None` when a partial has every byte.
     pub async fn resume_at(&self, mirror: &str, digest: &Digest, expected: Option<u64>) -> Result<Option<u64>, Error> {
+        if self.index.staged(mirror, digest).await?.is_none() {
+            return Ok(Some(0));
+        }
+        // The last attempt may have ended a moment ago, with its last note not written yet.
+        self.index.flush().await?;
         let Some(row) = self.index.staged(mirror, digest).await? else { return Ok(Some(0)) };
         let (pieces, length) = head_start(&row, expected);
         Ok(length.map_or(Some(pieces.run_end(0)), |length| {
@@ -152,6 +157,8 @@ impl Store {
                 staged.landed();
                 Ok(blob)
             }
+            // The file may have been renamed already: its row stays, and the next fetch or start finds it.
+            Err(error @ (Error::Batch { .. } | Error::Write { .. } | Error::Closed { .. })) => Err(error),
             Err(error) => {
                 // A sync that failed must not be tried again: the pages that were lost look clean the next time.
                 self.discard(staged).await?;

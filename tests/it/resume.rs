@@ -58,7 +58,7 @@ async fn a_network_that_breaks_every_few_mebibytes_is_outlived() {
         "{}",
         upstream.story()
     );
-    // What the proxy had in hand at each cut is lost; what reached wharf is not asked for again.
+    // What reached wharf is not asked for again.
     assert!(proxy.passed() <= LEN / 100 * 102 + 16 * KIB, "{} bytes", proxy.passed());
 }
 

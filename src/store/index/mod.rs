@@ -87,7 +87,6 @@ impl Index {
     }
 
     /// Returns when all that was noted or queued before is written. `close` does so too.
-    #[cfg(test)]
     pub(in crate::store) async fn flush(&self) -> Result<(), Error> {
         self.0.writer.write(Fact::Progress, |_| Ok(())).await
     }
