@@ -79,7 +79,10 @@ impl Error {
     /// The upstream's error for `digest`, its absence told as the blob's.
     pub(super) fn of_blob(digest: &Digest, source: upstream::Error) -> Self {
         match source.verdict() {
-            upstream::Verdict::RepositoryAbsent => Self::BlobUnknown { digest: *digest, source },
+            upstream::Verdict::RepositoryAbsent => Self::BlobUnknown {
+                digest: *digest,
+                source,
+            },
             _ => Self::Upstream(source),
         }
     }
@@ -87,7 +90,10 @@ impl Error {
     /// The upstream's error for `reference`, its absence told as the manifest's.
     pub(super) fn of_manifest(reference: &Reference, source: upstream::Error) -> Self {
         match source.verdict() {
-            upstream::Verdict::RepositoryAbsent => Self::ManifestUnknown { reference: reference.clone(), source },
+            upstream::Verdict::RepositoryAbsent => Self::ManifestUnknown {
+                reference: reference.clone(),
+                source,
+            },
             _ => Self::Upstream(source),
         }
     }
@@ -97,11 +103,9 @@ impl Error {
         match self {
             Self::NameUnknown(_) | Self::ManifestUnknown { .. } | Self::BlobUnknown { .. } => true,
             Self::Upstream(source) => source.verdict() == upstream::Verdict::RepositoryRefused,
-            Self::Mismatch { .. }
-            | Self::Length { .. }
-            | Self::BadManifest { .. }
-            | Self::Store(_)
-            | Self::Lost(_) => false,
+            Self::Mismatch { .. } | Self::Length { .. } | Self::BadManifest { .. } | Self::Store(_) | Self::Lost(_) => {
+                false
+            }
         }
     }
 }

@@ -74,7 +74,13 @@ impl Reader {
 
 impl Reader {
     fn wait(&self, span: Option<Range<u64>>, main_was_at: u64, cx: &Context<'_>) -> Wait {
-        Wait { waker: cx.waker().clone(), span, since: Instant::now(), main_was_at, streak: self.waits }
+        Wait {
+            waker: cx.waker().clone(),
+            span,
+            since: Instant::now(),
+            main_was_at,
+            streak: self.waits,
+        }
     }
 }
 
