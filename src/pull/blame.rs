@@ -14,7 +14,7 @@ use crate::pull::Error;
 /// How long an upstream is left alone after the first mismatch; it doubles with each further one.
 const FIRST: Duration = Duration::from_secs(5);
 /// The longest it is left alone.
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_mins(10);
 
 #[derive(Debug, Default)]
 pub(super) struct Blame {

@@ -233,6 +233,6 @@ impl Opened {
     /// Reads everything, however long it turns out to be.
     pub fn read_whole(self) -> Tail {
         let end = self.length().unwrap_or(u64::MAX);
-        self.read(vec![0..end], true)
+        self.read(std::iter::once(0..end).collect(), true)
     }
 }

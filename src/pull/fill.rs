@@ -18,7 +18,7 @@ use crate::pull::batch::Batches;
 use crate::pull::flight::{Lost, Permit};
 use crate::pull::{Error, Place, Pull};
 use crate::store::{Arriving, Blob, Claim, Demand, Gap, Staged, Unproven};
-use crate::upstream::{self, BlobBody, Span, Tally, Verdict};
+use crate::upstream::{BlobBody, Span, Tally, Verdict};
 
 /// Side streams at a time for one blob.
 const SIDE_STREAMS: usize = 4;
@@ -133,7 +133,7 @@ impl Fill {
             return Ok(None);
         };
         match self.ask(from).await {
-            Err(Error::Upstream(upstream::Error::RangeNotSatisfiable { .. })) if from > 0 => {
+            Err(Error::Upstream(source)) if from > 0 && source.verdict() == Verdict::NoSuchRange => {
                 let useless = pull
                     .store
                     .stage(place.mirror.key(), &place.remote, digest, None)
@@ -149,10 +149,10 @@ impl Fill {
     /// boards a flight that is over.
     async fn give_up(&self, staged: Staged, error: Error, permit: &Pilot) -> Error {
         self.report(permit, Progress::Failed(error.clone()));
-        if staged.is_empty() {
-            if let Err(error) = self.pull.store.discard(staged).await {
-                tracing::warn!(%error, digest = %self.digest, "cannot discard an empty partial");
-            }
+        if staged.is_empty()
+            && let Err(error) = self.pull.store.discard(staged).await
+        {
+            tracing::warn!(%error, digest = %self.digest, "cannot discard an empty partial");
         }
         error
     }

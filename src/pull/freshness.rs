@@ -30,7 +30,7 @@ impl Freshness {
             Ok(age) if age < window => Self::Fresh,
             // Whole seconds, rounded up: what is stale has less than nothing left.
             Ok(age) => Self::Stale {
-                since_secs: i64::try_from((age - window).as_secs() + 1).unwrap_or(i64::MAX),
+                since_secs: i64::try_from(age.saturating_sub(window).as_secs() + 1).unwrap_or(i64::MAX),
             },
             Err(_) => Self::Stale { since_secs: 1 },
         }

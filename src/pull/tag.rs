@@ -136,7 +136,7 @@ fn reason(error: &Error) -> String {
         Error::BadManifest { .. } | Error::Length { .. } => return "upstream-unusable".to_owned(),
         Error::NameUnknown(_) | Error::Store(_) | Error::Lost(_) => return "local-failure".to_owned(),
     };
-    match (source.status(), source) {
+    match (source.status(), &**source) {
         (Some(status), _) => format!("upstream-{status}"),
         (None, upstream::Error::Timeout { .. }) => "upstream-timeout".to_owned(),
         (None, _) => "upstream-unreachable".to_owned(),

@@ -40,10 +40,10 @@ impl Store {
         if let Some(bytes) = self.small.get(digest).await {
             return Ok(Some(Blob::memory(bytes, self.tasks.clone())));
         }
-        let found = match self.look(digest, *row).await? {
-            Found::Moved(_) => self.prove_again(digest).await?,
-            found => found,
-        };
+        let mut found = self.look(digest, *row).await?;
+        if let Found::Moved(_) = found {
+            found = self.prove_again(digest).await?;
+        }
         match found {
             Found::Good(file) | Found::Moved(file) => {
                 Ok(Some(Blob::file(Arc::new(file), row.size, self.tasks.clone())))
@@ -92,7 +92,7 @@ impl Store {
         };
         let file = match self.look(digest, row).await? {
             Found::Moved(file) => file,
-            found => return Ok(found),
+            found @ (Found::Good(_) | Found::Loaded(_) | Found::Damaged(_)) => return Ok(found),
         };
         tracing::info!(%digest, "a stored blob was touched from outside: it is proven again");
         let asked = *digest;

@@ -86,7 +86,7 @@ where
                 passenger
             }
         };
-        match passenger.until(|landed| landed.is_some()).await? {
+        match passenger.until(Option::is_some).await? {
             Some(landed) => landed,
             None => Err(Lost.into()),
         }

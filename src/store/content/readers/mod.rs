@@ -122,7 +122,7 @@ impl Wait {
     }
 
     fn window(&self, span: &Range<u64>) -> Range<u64> {
-        let largest = (4 * MIB << self.streak.min(4)).min(WINDOW.end);
+        let largest = ((4 * MIB) << self.streak.min(4)).min(WINDOW.end);
         let wanted = (span.end - span.start).clamp(WINDOW.start, largest);
         span.start..span.start + wanted
     }
