@@ -23,6 +23,9 @@ pub const LINGER_BYTES: usize = 1024 * KIB;
 /// Ranges of one request; with more of them `Range` is ignored.
 pub const RANGES: usize = 1024;
 
+/// A `Range` header, in bytes: a longer one is ignored.
+pub const RANGE_HEADER: usize = 32 * KIB;
+
 /// An `X-Request-Id` of the client that is longer is replaced, in characters.
 pub const REQUEST_ID: usize = 128;
 

@@ -6,10 +6,7 @@
 
 use std::ops::Range;
 
-/// More ranges than these, and `Range` is ignored.
-const MAX_RANGES: usize = 1024;
-/// A longer header, in bytes, and it is ignored too.
-const MAX_HEADER: usize = 32 * 1024;
+use super::limits::{RANGE_HEADER, RANGES};
 
 /// What to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +78,7 @@ impl Spec {
 /// The ranges of a header; `None` when it is to be ignored.
 fn specs(header: &str) -> Option<Vec<Spec>> {
     let (unit, set) = header.split_once('=')?;
-    if header.len() > MAX_HEADER || !unit.eq_ignore_ascii_case("bytes") {
+    if header.len() > RANGE_HEADER || !unit.eq_ignore_ascii_case("bytes") {
         return None;
     }
     // Empty list elements mean nothing (RFC 9110 5.6.1.2).
@@ -89,11 +86,8 @@ fn specs(header: &str) -> Option<Vec<Spec>> {
         .split(',')
         .map(|element| element.trim_matches([' ', '\t']))
         .filter(|it| !it.is_empty());
-    let specs = elements
-        .take(MAX_RANGES + 1)
-        .map(Spec::parse)
-        .collect::<Option<Vec<_>>>()?;
-    (1..=MAX_RANGES).contains(&specs.len()).then_some(specs)
+    let specs = elements.take(RANGES + 1).map(Spec::parse).collect::<Option<Vec<_>>>()?;
+    (1..=RANGES).contains(&specs.len()).then_some(specs)
 }
 
 /// `1*DIGIT`. Whatever does not fit lies behind the end of anything.
@@ -219,9 +213,9 @@ mod tests {
         assert!(matches!(many(1024), Outcome::Partial { ranges, .. } if ranges.len() == 1024));
         assert_eq!(many(1025), Outcome::Whole);
         let padded = |length: usize| parse(Some(&format!("bytes=0-{:>width$}", 1, width = length - 8)), 10);
-        assert_eq!(padded(MAX_HEADER + 1), Outcome::Whole);
+        assert_eq!(padded(RANGE_HEADER + 1), Outcome::Whole);
         assert_eq!(
-            parse(Some(&format!("bytes=0-1{}", " ".repeat(MAX_HEADER - 9))), 10),
+            parse(Some(&format!("bytes=0-1{}", " ".repeat(RANGE_HEADER - 9))), 10),
             partial([(0, 2)], false)
         );
     }

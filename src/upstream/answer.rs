@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::header::{
-    AsHeaderName, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER,
-};
+use reqwest::header::{AsHeaderName, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::oci::MediaType;
 
 use super::body::{BlobBody, Span, total_of_unsatisfied};
-use super::error::{Absence, Error, Fault, Phase};
+use super::error::Error;
+use super::fault::{Absence, Fault, Phase};
 use super::mirror::Deadlines;
 use super::redirect::Answer;
 
@@ -27,21 +26,16 @@ impl Answer {
 
     /// A header that is ASCII, as all that we read are.
     pub(super) fn header(&self, name: impl AsHeaderName) -> Option<&str> {
-        self.response
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
+        self.response.headers().get(name).and_then(|value| value.to_str().ok())
     }
 
     /// `Content-Length`, which on a HEAD speaks of a body that is not there.
     pub(super) fn length(&self) -> Option<u64> {
-        self.header(CONTENT_LENGTH)
-            .and_then(|value| value.parse().ok())
+        self.header(CONTENT_LENGTH).and_then(|value| value.parse().ok())
     }
 
     pub(super) fn media_type(&self) -> Option<MediaType> {
-        self.header(CONTENT_TYPE)
-            .and_then(|value| value.parse().ok())
+        self.header(CONTENT_TYPE).and_then(|value| value.parse().ok())
     }
 
     pub(super) fn unusable(&self, fault: Fault) -> Error {

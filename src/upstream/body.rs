@@ -11,7 +11,9 @@ use reqwest::Response;
 use reqwest::header::CONTENT_RANGE;
 use tokio::time::timeout;
 
-use super::error::{Cause, Error, Fault, Phase, Place};
+use super::error::Error;
+use super::fault::{Cause, Fault, Phase};
+use super::place::Place;
 use super::redirect::Answer;
 
 /// Which bytes of a blob are wanted.
@@ -123,16 +125,9 @@ impl fmt::Debug for BlobBody {
     // By hand: a response shows its URL, which may be signed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            at,
-            start,
-            total,
-            got,
-            ..
+            at, start, total, got, ..
         } = self;
-        write!(
-            f,
-            "BlobBody({at}, from {start} of {total:?}, {got} arrived)"
-        )
+        write!(f, "BlobBody({at}, from {start} of {total:?}, {got} arrived)")
     }
 }
 
@@ -149,11 +144,7 @@ impl ContentRange {
         let (range, total) = range_and_total(header)?;
         let (first, last) = range.split_once('-')?;
         let (first, last) = (number(first)?, number(last)?);
-        let total = if total == "*" {
-            None
-        } else {
-            Some(number(total)?)
-        };
+        let total = if total == "*" { None } else { Some(number(total)?) };
         let ordered = first <= last && total.is_none_or(|total| last < total);
         ordered.then_some(Self { first, last, total })
     }
@@ -193,10 +184,7 @@ mod tests {
     #[test]
     fn content_ranges_are_read() {
         let some = |first, last, total| Some(ContentRange { first, last, total });
-        assert_eq!(
-            ContentRange::parse("bytes 0-99/1000"),
-            some(0, 99, Some(1000))
-        );
+        assert_eq!(ContentRange::parse("bytes 0-99/1000"), some(0, 99, Some(1000)));
         assert_eq!(ContentRange::parse("Bytes 5-5/*"), some(5, 5, None));
         for bad in [
             "",
@@ -229,10 +217,7 @@ mod tests {
         assert!(range.fits(span(10, Some(50)), Some(10)));
         assert!(!range.fits(span(0, None), None), "starts elsewhere");
         assert!(!range.fits(span(10, Some(15)), None), "more than asked for");
-        assert!(
-            !range.fits(span(10, None), Some(11)),
-            "another length than its own"
-        );
+        assert!(!range.fits(span(10, None), Some(11)), "another length than its own");
         assert!(!range.fits(span(10, None), Some(0)));
     }
 

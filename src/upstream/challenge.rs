@@ -111,11 +111,7 @@ mod tests {
     fn reads_docker_hub() {
         let header = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/alpine:pull""#;
         let scope = "repository:library/alpine:pull";
-        let expected = challenge(
-            "https://auth.docker.io/token",
-            Some("registry.docker.io"),
-            Some(scope),
-        );
+        let expected = challenge("https://auth.docker.io/token", Some("registry.docker.io"), Some(scope));
         assert_eq!(parse(&[header]), Some(expected));
     }
 
@@ -129,13 +125,11 @@ mod tests {
     #[test]
     fn finds_bearer_among_other_challenges() {
         let expected = Some(challenge("https://h/t", None, Some("a,b")));
-        let one = r#"Negotiate YII==, Basic realm="x, \"y\"", Bearer realm="https://h/t",scope="a,b", Digest realm="d""#;
+        let one =
+            r#"Negotiate YII==, Basic realm="x, \"y\"", Bearer realm="https://h/t",scope="a,b", Digest realm="d""#;
         assert_eq!(parse(&[one]), expected);
         assert_eq!(
-            parse(&[
-                "Basic realm=\"x\"",
-                r#"Bearer realm="https://h/t", scope="a,b""#
-            ]),
+            parse(&["Basic realm=\"x\"", r#"Bearer realm="https://h/t", scope="a,b""#]),
             expected
         );
     }

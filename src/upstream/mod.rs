@@ -10,15 +10,22 @@ mod challenge;
 mod client;
 mod config;
 mod error;
+#[cfg(test)]
+mod fake;
+mod fault;
 mod guard;
 mod mirror;
+mod place;
 mod redirect;
 mod resolve;
+mod shared;
 mod token;
 mod wire;
 
 pub use body::{BlobBody, Span};
 pub use client::{Client, FetchedManifest, ManifestHead, Tally};
 pub use config::{FreshFor, MirrorConfig, builtin};
-pub use error::{Absence, Cause, Error, Fault, Phase, Place, Step, Verdict};
+pub use error::{Error, Verdict};
+pub use fault::{Absence, Cause, Fault, Phase, Step};
 pub use mirror::{Endpoint, InvalidMirror, Mirror, mirrors};
+pub use place::Place;

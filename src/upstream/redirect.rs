@@ -9,9 +9,11 @@ use reqwest::{Method, Response};
 use url::Url;
 
 use super::Tally;
-use super::error::{Error, Fault, Place};
+use super::error::Error;
+use super::fault::Fault;
 use super::guard::{self, Targets};
 use super::mirror::Deadlines;
+use super::place::Place;
 use super::wire::{Hop, Wire};
 
 const MAX_REDIRECTS: usize = 10;
@@ -36,12 +38,7 @@ pub(super) struct Answer {
     pub(super) targets: Targets,
 }
 
-pub(super) async fn follow(
-    wire: &Wire,
-    start: Start<'_>,
-    limits: Deadlines,
-    tally: &Tally,
-) -> Result<Answer, Error> {
+pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tally: &Tally) -> Result<Answer, Error> {
     let Start {
         method,
         mut url,
@@ -86,9 +83,7 @@ pub(super) async fn follow(
     Err(Error::Unusable {
         at,
         status: None,
-        fault: Fault::Redirects {
-            limit: MAX_REDIRECTS,
-        },
+        fault: Fault::Redirects { limit: MAX_REDIRECTS },
     })
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::tasks::Tasks;
 
 use super::guard::{self, Targets};
+use super::shared::outlive;
 
 /// Threads that may be stuck in `getaddrinfo`.
 const AT_ONCE: usize = 16;
@@ -35,10 +36,7 @@ pub(super) struct Lookups {
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum NoAddress {
     #[error("looking up {host}: {source}")]
-    Lookup {
-        host: String,
-        source: Arc<io::Error>,
-    },
+    Lookup { host: String, source: Arc<io::Error> },
     #[error("{host} has no public address")]
     Forbidden { host: String },
     #[error("looking up {host}: given up")]
@@ -47,10 +45,7 @@ pub(super) enum NoAddress {
 
 impl Lookups {
     pub(super) fn new(tasks: Tasks) -> Self {
-        let recent = Cache::builder()
-            .max_capacity(NAMES)
-            .time_to_live(LASTING)
-            .build();
+        let recent = Cache::builder().max_capacity(NAMES).time_to_live(LASTING).build();
         Self {
             tasks,
             slots: Arc::new(Semaphore::new(AT_ONCE)),
@@ -67,22 +62,11 @@ impl Lookups {
     }
 
     async fn addresses(&self, host: &str) -> Result<Arc<[IpAddr]>, NoAddress> {
-        let (recent, slots, name) = (
-            self.recent.clone(),
-            Arc::clone(&self.slots),
-            host.to_owned(),
-        );
-        // Spawned, because moka starts a lookup over when the caller that runs it leaves.
-        let shared = self.tasks.spawn(async move {
-            recent
-                .try_get_with(name.clone(), look_up(slots, name))
-                .await
-        });
-        match shared.await {
+        let (recent, slots, name) = (self.recent.clone(), Arc::clone(&self.slots), host.to_owned());
+        let lookup = async move { recent.try_get_with(name.clone(), look_up(slots, name)).await };
+        match outlive(&self.tasks, lookup).await {
             Ok(found) => found.map_err(|error| NoAddress::clone(&error)),
-            Err(_) => Err(NoAddress::Stopped {
-                host: host.to_owned(),
-            }),
+            Err(_) => Err(NoAddress::Stopped { host: host.to_owned() }),
         }
     }
 }
@@ -115,15 +99,13 @@ async fn look_up(slots: Arc<Semaphore>, host: String) -> Result<Arc<[IpAddr]>, N
     let slot = slots.acquire_owned().await.map_err(|_| stopped.clone())?;
     let (tell, told) = oneshot::channel();
     let name = host.clone();
-    let thread = std::thread::Builder::new()
-        .name("lookup".to_owned())
-        .spawn(move || {
-            let found = (name.as_str(), 0).to_socket_addrs();
-            let found = found.map(|found| found.map(|address| address.ip()).collect());
-            drop(slot);
-            // Nobody may be waiting any more; then there is nothing to tell.
-            let _ = tell.send(found);
-        });
+    let thread = std::thread::Builder::new().name("lookup".to_owned()).spawn(move || {
+        let found = (name.as_str(), 0).to_socket_addrs();
+        let found = found.map(|found| found.map(|address| address.ip()).collect());
+        drop(slot);
+        // Nobody may be waiting any more; then there is nothing to tell.
+        let _ = tell.send(found);
+    });
     thread.map_err(failed)?;
     told.await.map_err(|_| stopped)?.map_err(failed)
 }
@@ -132,16 +114,10 @@ async fn look_up(slots: Arc<Semaphore>, host: String) -> Result<Arc<[IpAddr]>, N
 fn admitted(host: &str, found: &[IpAddr], targets: Targets) -> Result<Vec<IpAddr>, NoAddress> {
     let admitted: Vec<_> = match targets {
         Targets::Any => found.to_vec(),
-        Targets::Public => found
-            .iter()
-            .copied()
-            .filter(|found| guard::is_public(*found))
-            .collect(),
+        Targets::Public => found.iter().copied().filter(|found| guard::is_public(*found)).collect(),
     };
     if admitted.is_empty() && !found.is_empty() {
-        return Err(NoAddress::Forbidden {
-            host: host.to_owned(),
-        });
+        return Err(NoAddress::Forbidden { host: host.to_owned() });
     }
     Ok(admitted)
 }
@@ -156,23 +132,14 @@ mod tests {
         let public: IpAddr = "1.1.1.1".parse().unwrap();
         let forbidden = admitted("h", &[inner], Targets::Public);
         assert!(matches!(forbidden, Err(NoAddress::Forbidden { .. })));
-        assert_eq!(
-            admitted("h", &[inner, public], Targets::Public).unwrap(),
-            [public]
-        );
-        assert_eq!(
-            admitted("h", &[inner, public], Targets::Any).unwrap(),
-            [inner, public]
-        );
+        assert_eq!(admitted("h", &[inner, public], Targets::Public).unwrap(), [public]);
+        assert_eq!(admitted("h", &[inner, public], Targets::Any).unwrap(), [inner, public]);
     }
 
     #[tokio::test]
     async fn a_name_is_looked_up_once_for_all() {
         let lookups = Lookups::new(Tasks::new());
-        let both = tokio::join!(
-            lookups.addresses("localhost"),
-            lookups.addresses("localhost")
-        );
+        let both = tokio::join!(lookups.addresses("localhost"), lookups.addresses("localhost"));
         let (first, second) = (both.0.unwrap(), both.1.unwrap());
         assert!(Arc::ptr_eq(&first, &second) && first.iter().all(IpAddr::is_loopback));
         assert_eq!(lookups.slots.available_permits(), AT_ONCE);

@@ -18,10 +18,13 @@ use url::Url;
 use crate::tasks::Tasks;
 
 use super::Tally;
-use super::error::{Cause, Error, Fault, Phase, Place, Step};
+use super::error::Error;
+use super::fault::{Cause, Fault, Phase, Step};
 use super::guard::Targets;
 use super::mirror::Deadlines;
+use super::place::Place;
 use super::resolve::{Lookups, NoAddress};
+use super::shared::outlive;
 
 const USER_AGENT: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));
 /// Shorter than the idle limit of common servers, so that a connection is seldom used in the moment it is closed.
@@ -92,23 +95,29 @@ impl Wire {
     }
 
     async fn line(&self, line: Line, at: &Place) -> Result<reqwest::Client, Error> {
-        let lookups = self.lookups.clone();
-        let unreachable = |step, cause| Error::Unreachable {
+        if let Some(client) = self.lines.get(&line).await {
+            return Ok(client);
+        }
+        let (tasks, lines, lookups) = (self.tasks.clone(), self.lines.clone(), self.lookups.clone());
+        let shared = async move { lines.try_get_with(line, build_aside(&tasks, line, lookups)).await };
+        let (step, cause) = match outlive(&self.tasks, shared).await {
+            Ok(Ok(client)) => return Ok(client),
+            Ok(Err(failed)) => (failed.0, failed.1.clone()),
+            Err(lost) => (Step::Stopped, Cause::new(lost)),
+        };
+        Err(Error::Unreachable {
             at: at.clone(),
             step,
             cause,
-        };
-        let built = self.lines.try_get_with(line, async {
-            // Reading the certificate authorities is file work. A failure is not kept: they may be there the next time.
-            let built = self.tasks.blocking(move || build(line, &lookups)).await;
-            built
-                .map_err(|lost| (Step::Stopped, Cause::new(lost)))?
-                .map_err(|error| (Step::Roots, Cause::new(error)))
-        });
-        built
-            .await
-            .map_err(|failed| unreachable(failed.0, failed.1.clone()))
+        })
     }
+}
+
+/// Reading the certificate authorities is file work. A failure is not kept: they may be there the next time.
+async fn build_aside(tasks: &Tasks, line: Line, lookups: Lookups) -> Result<reqwest::Client, (Step, Cause)> {
+    let built = tasks.blocking(move || build(line, &lookups)).await;
+    let built = built.map_err(|lost| (Step::Stopped, Cause::new(lost)))?;
+    built.map_err(|error| (Step::Roots, Cause::new(error)))
 }
 
 fn build(line: Line, lookups: &Lookups) -> reqwest::Result<reqwest::Client> {
@@ -178,14 +187,9 @@ fn step(error: &reqwest::Error) -> Step {
 }
 
 fn is_tls(error: &io::Error) -> bool {
-    let wrapped = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<io::Error>());
+    let wrapped = error.get_ref().and_then(|inner| inner.downcast_ref::<io::Error>());
     let kind = wrapped.unwrap_or(error).kind();
-    matches!(
-        kind,
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-    )
+    matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
 /// The first error of this type in the chain.

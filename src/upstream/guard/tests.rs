@@ -118,10 +118,7 @@ fn a_public_endpoint_may_not_point_into_our_own_network() {
     ];
     for to in inner {
         let result = follow("https://quay.io/v2/", to, Targets::Public);
-        assert!(
-            matches!(result, Err(Fault::PrivateTarget { .. })),
-            "{to}: {result:?}"
-        );
+        assert!(matches!(result, Err(Fault::PrivateTarget { .. })), "{to}: {result:?}");
     }
 }
 
@@ -144,18 +141,8 @@ fn redirects_stay_on_the_web_and_under_tls() {
         Err(downgrade)
     );
     assert!(follow("http://h/", "https://cdn.io/b", Targets::Public).is_ok());
-    for nowhere in [
-        "ftp://h/",
-        "file:///etc/passwd",
-        "data:,x",
-        "https://",
-        "http://[bad",
-    ] {
-        assert_eq!(
-            follow(from, nowhere, Targets::Any),
-            Err(Fault::NoLocation),
-            "{nowhere}"
-        );
+    for nowhere in ["ftp://h/", "file:///etc/passwd", "data:,x", "https://", "http://[bad"] {
+        assert_eq!(follow(from, nowhere, Targets::Any), Err(Fault::NoLocation), "{nowhere}");
     }
     assert_eq!(
         redirect(&Url::parse(from).unwrap(), None, Targets::Any),
@@ -166,10 +153,7 @@ fn redirects_stay_on_the_web_and_under_tls() {
 #[test]
 fn a_realm_is_of_the_same_domain() {
     assert_eq!(
-        judge(
-            "https://registry-1.docker.io",
-            "https://auth.docker.io/token"
-        ),
+        judge("https://registry-1.docker.io", "https://auth.docker.io/token"),
         Ok(())
     );
     assert_eq!(judge("https://ghcr.io", "https://ghcr.io/token"), Ok(()));
@@ -178,16 +162,10 @@ fn a_realm_is_of_the_same_domain() {
         Ok(())
     );
     assert_eq!(
-        judge(
-            "https://r.example.co.uk:5000",
-            "https://r.example.co.uk:5001/t"
-        ),
+        judge("https://r.example.co.uk:5000", "https://r.example.co.uk:5001/t"),
         Ok(())
     );
-    assert_eq!(
-        judge("http://registry:5000", "http://registry:5001/t"),
-        Ok(())
-    );
+    assert_eq!(judge("http://registry:5000", "http://registry:5001/t"), Ok(()));
 }
 
 #[test]
@@ -200,7 +178,7 @@ fn a_realm_elsewhere_is_refused_with_the_key_that_would_allow_it() {
     );
     assert!(!text.contains("x=y"), "{text}");
     for (endpoint, realm) in [
-        ("https://a.azurecr.io", "https://b.azurecr.io/t"),
+        ("https://a.herokuapp.com", "https://b.herokuapp.com/t"),
         ("http://registry:5000", "http://auth:5000/t"),
         ("http://10.0.0.1", "http://10.0.0.2/t"),
         ("http://1.2.3.4", "http://9.9.3.4/t"),
@@ -224,10 +202,7 @@ fn a_realm_keeps_tls_and_the_private_guard() {
         Err(Fault::PrivateTarget { .. })
     ));
     assert_eq!(judge("https://quay.io", "/token"), Err(Fault::BadRealm));
-    assert_eq!(
-        judge("https://quay.io", "ldap://quay.io/"),
-        Err(Fault::BadRealm)
-    );
+    assert_eq!(judge("https://quay.io", "ldap://quay.io/"), Err(Fault::BadRealm));
 }
 
 #[test]
@@ -240,20 +215,14 @@ fn a_mirror_of_docker_hub_elsewhere_may_use_its_realm() {
 fn a_configured_realm_is_the_only_one() {
     let mirror = mirror("hub", "https://quay.io", Some("https://10.0.0.9/token"));
     let (url, targets) = realm(&mirror, "https://10.0.0.9/token?x=y", Targets::Public).unwrap();
-    assert_eq!(
-        (url.as_str(), targets),
-        ("https://10.0.0.9/token?x=y", Targets::Any)
-    );
+    assert_eq!((url.as_str(), targets), ("https://10.0.0.9/token?x=y", Targets::Any));
     for other in [
         "https://quay.io/v2/auth",
         "https://10.0.0.9/other",
         "https://10.0.0.9:444/token",
     ] {
         assert!(
-            matches!(
-                realm(&mirror, other, Targets::Any),
-                Err(Fault::ForeignRealm { .. })
-            ),
+            matches!(realm(&mirror, other, Targets::Any), Err(Fault::ForeignRealm { .. })),
             "{other}"
         );
     }

@@ -4,6 +4,8 @@
 //! from typed names only; nothing of a client's request goes upstream.
 //! Dropped: the question is given up; a token request that others may wait for goes on.
 
+mod ask;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,26 +13,23 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, RANGE};
 
 use crate::clock::Clock;
-use crate::oci::{Digest, MediaType, Reference, RemoteName};
+use crate::oci::{Digest, Manifest, MediaType, Reference, RemoteName};
 use crate::tasks::Tasks;
 
 use super::body::{BlobBody, Span};
 use super::challenge;
-use super::error::{Absence, Error};
+use super::error::Error;
+use super::fault::Absence;
 use super::guard::Targets;
 use super::mirror::Mirror;
 use super::redirect::{self, Answer, Start};
 use super::token::{Demand, Grant, Tokens};
 use super::wire::Wire;
+use ask::Ask;
 
-/// Every type there is, whatever a client accepts: registries answer 404 to an `Accept` without the type that they have.
-const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
-     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, */*";
 const CONTENT_DIGEST: &str = "docker-content-digest";
-const MAX_MANIFEST: usize = 4 * 1024 * 1024 + 64 * 1024;
 const ATTEMPTS: usize = 3;
 
 /// Asks upstreams. Clones share connections and tokens.
@@ -78,7 +77,7 @@ pub struct ManifestHead {
 /// A manifest as it came: nothing is proven yet.
 #[derive(Debug, Clone)]
 pub struct FetchedManifest {
-    /// The body, at most 4 MiB and a little.
+    /// The body, at most [`Manifest::MAX_BYTES`].
     pub bytes: Bytes,
     /// `Content-Type`.
     pub media_type: Option<MediaType>,
@@ -91,11 +90,7 @@ impl Client {
     pub fn new(tasks: Tasks, clock: Clock) -> Self {
         let wire = Wire::new(tasks.clone());
         let tokens = Tokens::new(tasks, clock.clone(), wire.clone());
-        Self {
-            clock,
-            wire,
-            tokens,
-        }
+        Self { clock, wire, tokens }
     }
 
     /// Asks which manifest a reference means, by HEAD alone. An upstream without HEAD gives an empty answer.
@@ -130,7 +125,7 @@ impl Client {
         let ask = Ask::manifest(Method::GET, mirror, remote, reference, tally);
         let answer = self.ask(&ask).await?.expect(&[200], &self.clock)?;
         let (digest, media_type) = (digest_of(&answer), answer.media_type());
-        let bytes = answer.small_body(MAX_MANIFEST, mirror.deadlines()).await?;
+        let bytes = answer.small_body(Manifest::MAX_BYTES, mirror.deadlines()).await?;
         Ok(FetchedManifest {
             bytes,
             media_type,
@@ -151,14 +146,8 @@ impl Client {
         if !without_head(&answer) {
             return Ok(answer.expect(&[200], &self.clock)?.length());
         }
-        let first_byte = Span {
-            from: 0,
-            to: Some(0),
-        };
-        match self
-            .get_blob(mirror, remote, digest, first_byte, tally)
-            .await
-        {
+        let first_byte = Span { from: 0, to: Some(0) };
+        match self.get_blob(mirror, remote, digest, first_byte, tally).await {
             Ok(body) => Ok(body.total()),
             // It is there, and has no first byte.
             Err(Error::RangeNotSatisfiable { total, .. }) => Ok(total),
@@ -175,18 +164,14 @@ impl Client {
         span: Span,
         tally: &Tally,
     ) -> Result<BlobBody, Error> {
-        let mut ask = Ask::blob(Method::GET, mirror, remote, digest, tally);
-        ask.headers.extend(range(span).map(|range| (RANGE, range)));
+        let ask = Ask::blob(Method::GET, mirror, remote, digest, tally).within(span);
         let answer = self.ask(&ask).await?.expect(&[200, 206], &self.clock)?;
         BlobBody::open(answer, span, mirror.deadlines().silence)
     }
 
     async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
         let began = Instant::now();
-        let mut grant = self
-            .tokens
-            .recall(ask.mirror, ask.remote, ask.tally)
-            .await?;
+        let mut grant = self.tokens.recall(ask.mirror, ask.remote, ask.tally).await?;
         let mut attempts = 1;
         loop {
             let answer = self.attempt(ask, grant.as_ref()).await?;
@@ -194,9 +179,7 @@ impl Client {
                 return Ok(answer);
             }
             let demand = demand(ask, grant.as_ref(), &answer)?;
-            let fresh = grant
-                .as_ref()
-                .is_some_and(|grant| grant.is_fresh(&demand, began));
+            let fresh = grant.as_ref().is_some_and(|grant| grant.is_fresh(&demand, began));
             if fresh || attempts == ATTEMPTS {
                 let (at, status) = (answer.at.clone(), answer.status());
                 return Err(Error::Absent {
@@ -208,11 +191,7 @@ impl Client {
             if let Some(refused) = &grant {
                 self.tokens.forget(refused).await;
             }
-            grant = Some(
-                self.tokens
-                    .meet(ask.mirror, ask.remote, demand, ask.tally)
-                    .await?,
-            );
+            grant = Some(self.tokens.meet(ask.mirror, ask.remote, demand, ask.tally).await?);
             attempts += 1;
         }
     }
@@ -234,56 +213,6 @@ impl Client {
     }
 }
 
-/// One question, however many requests it takes.
-struct Ask<'a> {
-    mirror: &'a Arc<Mirror>,
-    remote: &'a RemoteName,
-    method: Method,
-    path: String,
-    headers: HeaderMap,
-    tally: &'a Tally,
-}
-
-impl<'a> Ask<'a> {
-    fn manifest(
-        method: Method,
-        mirror: &'a Arc<Mirror>,
-        remote: &'a RemoteName,
-        reference: &Reference,
-        tally: &'a Tally,
-    ) -> Self {
-        let path = format!("/v2/{remote}/manifests/{reference}");
-        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(MANIFESTS))]);
-        Self {
-            mirror,
-            remote,
-            method,
-            path,
-            headers,
-            tally,
-        }
-    }
-
-    fn blob(
-        method: Method,
-        mirror: &'a Arc<Mirror>,
-        remote: &'a RemoteName,
-        digest: &Digest,
-        tally: &'a Tally,
-    ) -> Self {
-        let path = format!("/v2/{remote}/blobs/{digest}");
-        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("*/*"))]);
-        Self {
-            mirror,
-            remote,
-            method,
-            path,
-            headers,
-            tally,
-        }
-    }
-}
-
 /// What a refusal demands: what its challenge says, or what was demanded before.
 fn demand(ask: &Ask<'_>, grant: Option<&Grant>, answer: &Answer) -> Result<Arc<Demand>, Error> {
     if let Some(challenge) = challenge::bearer(answer.response.headers()) {
@@ -295,9 +224,7 @@ fn demand(ask: &Ask<'_>, grant: Option<&Grant>, answer: &Answer) -> Result<Arc<D
         status: answer.status(),
         mirror: ask.mirror.key().to_owned(),
     };
-    grant
-        .map(|grant| Arc::clone(&grant.demand))
-        .ok_or_else(refused)
+    grant.map(|grant| Arc::clone(&grant.demand)).ok_or_else(refused)
 }
 
 /// Whether this is a HEAD's refusal as such: by the registry, or by a redirect target whose URL is signed for GET.
@@ -310,19 +237,7 @@ fn without_head(answer: &Answer) -> bool {
 }
 
 fn digest_of(answer: &Answer) -> Option<Digest> {
-    answer
-        .header(CONTENT_DIGEST)
-        .and_then(|value| value.parse().ok())
-}
-
-/// The `Range` header of a span; none for the whole.
-fn range(span: Span) -> Option<HeaderValue> {
-    let text = match span {
-        Span { from: 0, to: None } => return None,
-        Span { from, to: None } => format!("bytes={from}-"),
-        Span { from, to: Some(to) } => format!("bytes={from}-{to}"),
-    };
-    HeaderValue::try_from(text).ok()
+    answer.header(CONTENT_DIGEST).and_then(|value| value.parse().ok())
 }
 
 #[cfg(test)]

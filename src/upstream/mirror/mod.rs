@@ -3,6 +3,8 @@
 //! Promises: a `Mirror` that exists can be asked: its URLs, hosts and deadlines make sense.
 //! Never: resolves a name or opens a connection.
 
+mod invalid;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +15,9 @@ use url::Url;
 use crate::oci;
 
 use super::config::{FreshFor, MirrorConfig};
-use super::error::{Place, authority};
+use super::place::{Place, authority};
+
+pub use invalid::InvalidMirror;
 
 /// A configured upstream registry.
 #[derive(Debug)]
@@ -45,9 +49,7 @@ impl Mirror {
     /// Checks one table.
     pub fn new(key: &str, config: &MirrorConfig) -> Result<Self, InvalidMirror> {
         if !oci::is_component(key) {
-            return Err(InvalidMirror::Key {
-                key: key.to_owned(),
-            });
+            return Err(InvalidMirror::Key { key: key.to_owned() });
         }
         let endpoint = endpoint(key, &config.endpoints)?;
         let token_realm = token_realm(key, config.token_realm.as_deref(), &endpoint)?;
@@ -123,9 +125,7 @@ impl Mirror {
 }
 
 /// The mirrors of a whole `[mirror]` section that are enabled, in the order of their keys.
-pub fn mirrors(
-    section: &BTreeMap<String, MirrorConfig>,
-) -> Result<Vec<Arc<Mirror>>, InvalidMirror> {
+pub fn mirrors(section: &BTreeMap<String, MirrorConfig>) -> Result<Vec<Arc<Mirror>>, InvalidMirror> {
     let enabled = section.iter().filter(|(_, config)| config.enabled);
     enabled
         .map(|(key, config)| Mirror::new(key, config).map(Arc::new))
@@ -167,73 +167,6 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A mirror table that says something impossible. Each names the key, the value, and what is accepted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidMirror {
-    /// The key is a path component of image names, so it must look like one.
-    #[error(
-        "mirror.{key:?}: a mirror's key is one component of an image name: lower-case letters and digits, with '.', '_' or '-' between them (a port goes into `ns`)"
-    )]
-    Key {
-        /// As written.
-        key: String,
-    },
-    /// No endpoint.
-    #[error("mirror.{key:?}.endpoints is missing: it takes one URL, such as [\"https://{key}\"]")]
-    NoEndpoint {
-        /// The mirror's key.
-        key: String,
-    },
-    /// More endpoints than wharf can use.
-    #[error("mirror.{key:?}.endpoints has {count} entries: exactly one is accepted")]
-    Endpoints {
-        /// The mirror's key.
-        key: String,
-        /// How many there are.
-        count: usize,
-    },
-    /// A URL with too much in it, or none at all.
-    #[error(
-        "mirror.{key:?}.endpoints = [{value:?}]: accepted is http:// or https:// with a host and perhaps a port, no user, path or query"
-    )]
-    Endpoint {
-        /// The mirror's key.
-        key: String,
-        /// As written.
-        value: String,
-    },
-    /// A token endpoint that cannot be one.
-    #[error("mirror.{key:?}.token_realm = {value:?}: accepted is {accepted}")]
-    TokenRealm {
-        /// The mirror's key.
-        key: String,
-        /// As written.
-        value: String,
-        /// What would do.
-        accepted: &'static str,
-    },
-    /// `ns` or `hosts` with something that is no host.
-    #[error("mirror.{key:?}.{field} has {value:?}: accepted is {accepted}")]
-    Host {
-        /// The mirror's key.
-        key: String,
-        /// `ns` or `hosts`.
-        field: &'static str,
-        /// As written.
-        value: String,
-        /// What would do.
-        accepted: &'static str,
-    },
-    /// A deadline that passes before it starts.
-    #[error("mirror.{key:?}.{field} = \"0s\": accepted is any longer time, such as \"10s\"")]
-    Deadline {
-        /// The mirror's key.
-        key: String,
-        /// Which.
-        field: &'static str,
-    },
-}
-
 fn endpoint(key: &str, values: &[String]) -> Result<Endpoint, InvalidMirror> {
     let key = key.to_owned();
     let [value] = values else {
@@ -259,19 +192,14 @@ fn endpoint(key: &str, values: &[String]) -> Result<Endpoint, InvalidMirror> {
     })
 }
 
-fn token_realm(
-    key: &str,
-    value: Option<&str>,
-    endpoint: &Endpoint,
-) -> Result<Option<Url>, InvalidMirror> {
+fn token_realm(key: &str, value: Option<&str>, endpoint: &Endpoint) -> Result<Option<Url>, InvalidMirror> {
     let Some(value) = value else { return Ok(None) };
     let invalid = |accepted| InvalidMirror::TokenRealm {
         key: key.to_owned(),
         value: value.to_owned(),
         accepted,
     };
-    let url = web_url(value)
-        .ok_or_else(|| invalid("the http:// or https:// URL of a token endpoint, without user"))?;
+    let url = web_url(value).ok_or_else(|| invalid("the http:// or https:// URL of a token endpoint, without user"))?;
     if endpoint.is_https() && url.scheme() != "https" {
         return Err(invalid("an https:// URL, because the endpoint is https"));
     }
@@ -285,12 +213,7 @@ fn web_url(value: &str) -> Option<Url> {
     (web && anonymous && url.fragment().is_none()).then_some(url)
 }
 
-fn hosts(
-    key: &str,
-    field: &'static str,
-    values: &[String],
-    ports: bool,
-) -> Result<Vec<String>, InvalidMirror> {
+fn hosts(key: &str, field: &'static str, values: &[String], ports: bool) -> Result<Vec<String>, InvalidMirror> {
     let accepted = if ports {
         "a host, perhaps with a port"
     } else {
@@ -300,9 +223,7 @@ fn hosts(
         let url = web_url(&format!("http://{value}/"));
         // Port 80 would vanish in the parsed URL, so the shape is looked at, not the result.
         let plain = url.filter(|url| url.path() == "/" && url.query().is_none());
-        let port = value
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| !port.ends_with(']'));
+        let port = value.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
         plain
             .filter(|_| ports || !port)
             .map(|_| value.to_ascii_lowercase())
@@ -322,11 +243,7 @@ fn deadlines(key: &str, config: &MirrorConfig) -> Result<Deadlines, InvalidMirro
             key: key.to_owned(),
             field,
         };
-        if value.is_zero() {
-            Err(error)
-        } else {
-            Ok(value)
-        }
+        if value.is_zero() { Err(error) } else { Ok(value) }
     };
     Ok(Deadlines {
         connect: nonzero("connect", config.connect)?,
@@ -335,3 +252,6 @@ fn deadlines(key: &str, config: &MirrorConfig) -> Result<Deadlines, InvalidMirro
         revalidate: nonzero("revalidate", config.revalidate)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

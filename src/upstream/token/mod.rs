@@ -4,6 +4,8 @@
 //! only; it is renewed before it expires, and forgotten when it is refused. Never logs one.
 //! Dropped: a request for a token goes on, for the others that wait for it.
 
+mod mint;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,9 +13,7 @@ use jiff::Timestamp;
 use moka::future::Cache;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
-use reqwest::Method;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
-use serde::Deserialize;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use url::Url;
 
 use crate::clock::Clock;
@@ -22,19 +22,13 @@ use crate::tasks::Tasks;
 
 use super::Tally;
 use super::challenge::Challenge;
-use super::error::{Cause, Error, Fault, Step};
+use super::error::Error;
+use super::fault::{Cause, Fault, Step};
 use super::guard::{self, Targets};
 use super::mirror::Mirror;
-use super::redirect::{self, Answer, Start};
+use super::shared::outlive;
 use super::wire::Wire;
 
-/// Largest token answer in bytes.
-const MAX_ANSWER: usize = 64 * 1024;
-/// What an answer without `expires_in` means, and the least that is believed (distribution: at least 60 s).
-const LEAST_LIFE: Duration = Duration::from_mins(1);
-const MOST_LIFE: Duration = Duration::from_hours(24);
-/// A token is renewed when this much of its life is over: it must be good when a request starts, not longer.
-const USED: f64 = 0.85;
 const TOKENS: u64 = 1024;
 const DEMANDS: u64 = 16 * 1024;
 const UNUSED: Duration = Duration::from_hours(1);
@@ -101,9 +95,7 @@ impl Demand {
         targets: Targets,
     ) -> Result<Self, Fault> {
         let (url, targets) = guard::realm(mirror, &challenge.realm, targets)?;
-        let scope = challenge
-            .scope
-            .unwrap_or_else(|| format!("repository:{remote}:pull"));
+        let scope = challenge.scope.unwrap_or_else(|| format!("repository:{remote}:pull"));
         let mut scopes: Vec<_> = scope.split_whitespace().map(str::to_owned).collect();
         scopes.sort_unstable();
         scopes.dedup();
@@ -181,18 +173,13 @@ impl Tokens {
         self.remove(&refused.demand, &refused.token).await;
     }
 
-    async fn grant(
-        &self,
-        mirror: &Arc<Mirror>,
-        demand: Arc<Demand>,
-        tally: &Tally,
-    ) -> Result<Grant, Error> {
+    async fn grant(&self, mirror: &Arc<Mirror>, demand: Arc<Demand>, tally: &Tally) -> Result<Grant, Error> {
         if let Some(token) = self.held.get(&demand.key).await
             && token.renew_at <= self.clock.now()
         {
             self.remove(&demand, &token).await;
         }
-        let mint = mint(
+        let mint = mint::mint(
             self.wire.clone(),
             self.clock.clone(),
             Arc::clone(mirror),
@@ -200,11 +187,8 @@ impl Tokens {
             tally.clone(),
         );
         let (held, key) = (self.held.clone(), demand.key.clone());
-        // Spawned, because moka asks again when the caller that asks leaves.
-        let shared = self
-            .tasks
-            .spawn(async move { held.try_get_with(key, mint).await });
-        match shared.await {
+        let shared = async move { held.try_get_with(key, mint).await };
+        match outlive(&self.tasks, shared).await {
             Ok(Ok(token)) => Ok(Grant { demand, token }),
             Ok(Err(error)) => Err(Error::clone(&error)),
             Err(lost) => Err(Error::Unreachable {
@@ -223,77 +207,6 @@ impl Tokens {
         });
         same.await;
     }
-}
-
-/// The token specification's answer. Some send the one, some the other, some both names.
-#[derive(Deserialize)]
-struct TokenAnswer {
-    token: Option<String>,
-    access_token: Option<String>,
-    expires_in: Option<f64>,
-}
-
-async fn mint(
-    wire: Wire,
-    clock: Clock,
-    mirror: Arc<Mirror>,
-    demand: Arc<Demand>,
-    tally: Tally,
-) -> Result<Arc<Token>, Error> {
-    let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
-    let start = Start {
-        method: &Method::GET,
-        url: demand.request(),
-        headers,
-        targets: demand.targets,
-        at: mirror.endpoint().place().realm(&demand.url),
-    };
-    let limits = mirror.deadlines();
-    let answer = redirect::follow(&wire, start, limits, &tally).await?;
-    let answer = granted(answer, &mirror, &clock)?;
-    let no_token = answer.unusable(Fault::NoToken);
-    let body = answer.small_body(MAX_ANSWER, limits).await?;
-    let token = serde_json::from_slice(&body)
-        .ok()
-        .and_then(|answer| read(answer, &clock));
-    token.map(Arc::new).ok_or(no_token)
-}
-
-/// A token endpoint says nothing about a repository: its 404 is a fault, its 401 a question for credentials.
-fn granted(answer: Answer, mirror: &Mirror, clock: &Clock) -> Result<Answer, Error> {
-    let status = answer.status();
-    match status {
-        401 | 403 => Err(Error::Refused {
-            at: answer.at,
-            status,
-            mirror: mirror.key().to_owned(),
-        }),
-        404 | 416 => Err(answer.unusable(Fault::Status)),
-        _ => answer.expect(&[200], clock),
-    }
-}
-
-fn read(answer: TokenAnswer, clock: &Clock) -> Option<Token> {
-    let present = |token: &String| !token.is_empty();
-    let token = answer
-        .token
-        .filter(present)
-        .or(answer.access_token.filter(present))?;
-    let mut header = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
-    header.set_sensitive(true);
-    let life = answer
-        .expires_in
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let life = life
-        .unwrap_or(LEAST_LIFE)
-        .clamp(LEAST_LIFE, MOST_LIFE)
-        .mul_f64(USED);
-    // From receipt, not from `issued_at`: clocks differ.
-    Some(Token {
-        header,
-        minted: Instant::now(),
-        renew_at: clock.now() + life,
-    })
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::header::HeaderValue;
 use url::{Host, Url};
 
-use super::error::{Fault, authority};
+use super::fault::Fault;
 use super::mirror::Mirror;
+use super::place::authority;
 
 /// Which addresses may be dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,42 +34,23 @@ pub(super) fn targets(peer: Option<SocketAddr>) -> Targets {
 }
 
 /// Where a redirect leads.
-pub(super) fn redirect(
-    from: &Url,
-    location: Option<&HeaderValue>,
-    targets: Targets,
-) -> Result<Url, Fault> {
+pub(super) fn redirect(from: &Url, location: Option<&HeaderValue>, targets: Targets) -> Result<Url, Fault> {
     let location = location
         .and_then(|value| value.to_str().ok())
         .ok_or(Fault::NoLocation)?;
-    let to = from
-        .join(location)
-        .ok()
-        .and_then(web)
-        .ok_or(Fault::NoLocation)?;
+    let to = from.join(location).ok().and_then(web).ok_or(Fault::NoLocation)?;
     if from.scheme() == "https" && to.scheme() == "http" {
-        return Err(Fault::Downgrade {
-            host: authority(&to),
-        });
+        return Err(Fault::Downgrade { host: authority(&to) });
     }
     admit(&to, targets)?;
     Ok(to)
 }
 
 /// The token endpoint that a challenge names, if this mirror may use it, and which addresses it may have.
-pub(super) fn realm(
-    mirror: &Mirror,
-    realm: &str,
-    targets: Targets,
-) -> Result<(Url, Targets), Fault> {
-    let url = Url::parse(realm)
-        .ok()
-        .and_then(web)
-        .ok_or(Fault::BadRealm)?;
+pub(super) fn realm(mirror: &Mirror, realm: &str, targets: Targets) -> Result<(Url, Targets), Fault> {
+    let url = Url::parse(realm).ok().and_then(web).ok_or(Fault::BadRealm)?;
     if mirror.endpoint().is_https() && url.scheme() != "https" {
-        return Err(Fault::InsecureRealm {
-            realm: authority(&url),
-        });
+        return Err(Fault::InsecureRealm { realm: authority(&url) });
     }
     let foreign = || Fault::ForeignRealm {
         realm: authority(&url),
@@ -76,11 +58,7 @@ pub(super) fn realm(
     };
     if let Some(configured) = mirror.token_realm() {
         let same = configured.origin() == url.origin() && configured.path() == url.path();
-        return if same {
-            Ok((url, Targets::Any))
-        } else {
-            Err(foreign())
-        };
+        return if same { Ok((url, Targets::Any)) } else { Err(foreign()) };
     }
     let host = url.host_str().unwrap_or_default();
     if !related(host, mirror.endpoint().host()) && !PAIRS.contains(&(mirror.key(), host)) {
@@ -105,9 +83,7 @@ fn admit(url: &Url, targets: Targets) -> Result<(), Fault> {
         Some(Host::Domain(_)) | None => return Ok(()),
     };
     match targets {
-        Targets::Public if !is_public(address) => Err(Fault::PrivateTarget {
-            host: authority(url),
-        }),
+        Targets::Public if !is_public(address) => Err(Fault::PrivateTarget { host: authority(url) }),
         Targets::Public | Targets::Any => Ok(()),
     }
 }
@@ -154,12 +130,10 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         is_public_v4(Ipv4Addr::new(a, b, c, d))
     };
     match segments {
-        // IPv4-mapped (RFC 4291 2.5.5.2) and the well-known NAT64 prefix (RFC 6052).
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+        // IPv4-mapped (RFC 4291 2.5.5.2), the well-known NAT64 prefix (RFC 6052), 6to4 (RFC 3056).
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
             embedded(high, low)
         }
-        // 6to4 (RFC 3056).
-        [0x2002, high, low, ..] => embedded(high, low),
         // Teredo and other protocol assignments (RFC 2928), documentation (RFC 3849, RFC 9637).
         [0x2001, second, ..] if second < 0x200 || second == 0x0db8 => false,
         [0x3fff, second, ..] if second < 0x1000 => false,

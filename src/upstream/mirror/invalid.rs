@@ -1,0 +1,68 @@
+//! Owns: what can be wrong with a `[mirror."key"]` table, in words that name the key, the value and what is accepted.
+
+/// A mirror table that says something impossible. Each names the key, the value, and what is accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMirror {
+    /// The key is a path component of image names, so it must look like one.
+    #[error(
+        "mirror.{key:?}: a mirror's key is one component of an image name: lower-case letters and digits, with '.', '_' or '-' between them (a port goes into `ns`)"
+    )]
+    Key {
+        /// As written.
+        key: String,
+    },
+    /// No endpoint.
+    #[error("mirror.{key:?}.endpoints is missing: it takes one URL, such as [\"https://{key}\"]")]
+    NoEndpoint {
+        /// The mirror's key.
+        key: String,
+    },
+    /// More endpoints than wharf can use.
+    #[error("mirror.{key:?}.endpoints has {count} entries: exactly one is accepted")]
+    Endpoints {
+        /// The mirror's key.
+        key: String,
+        /// How many there are.
+        count: usize,
+    },
+    /// A URL with too much in it, or none at all.
+    #[error(
+        "mirror.{key:?}.endpoints = [{value:?}]: accepted is http:// or https:// with a host and perhaps a port, no user, path or query"
+    )]
+    Endpoint {
+        /// The mirror's key.
+        key: String,
+        /// As written.
+        value: String,
+    },
+    /// A token endpoint that cannot be one.
+    #[error("mirror.{key:?}.token_realm = {value:?}: accepted is {accepted}")]
+    TokenRealm {
+        /// The mirror's key.
+        key: String,
+        /// As written.
+        value: String,
+        /// What would do.
+        accepted: &'static str,
+    },
+    /// `ns` or `hosts` with something that is no host.
+    #[error("mirror.{key:?}.{field} has {value:?}: accepted is {accepted}")]
+    Host {
+        /// The mirror's key.
+        key: String,
+        /// `ns` or `hosts`.
+        field: &'static str,
+        /// As written.
+        value: String,
+        /// What would do.
+        accepted: &'static str,
+    },
+    /// A deadline that passes before it starts.
+    #[error("mirror.{key:?}.{field} = \"0s\": accepted is any longer time, such as \"10s\"")]
+    Deadline {
+        /// The mirror's key.
+        key: String,
+        /// Which.
+        field: &'static str,
+    },
+}

@@ -1,0 +1,66 @@
+//! Owns: [`Place`], who an error speaks of: hosts and ports, nothing more of a URL.
+
+use std::fmt;
+use std::sync::Arc;
+
+use url::Url;
+
+/// Who was asked: the endpoint, and whom it sent us to. `Display` gives hosts and ports, nothing more of a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    endpoint: Arc<str>,
+    beyond: Option<Beyond>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Beyond {
+    Redirect(String),
+    Realm(String),
+}
+
+impl Place {
+    /// The endpoint itself; `authority` is its `host[:port]`.
+    pub(super) fn endpoint(authority: Arc<str>) -> Self {
+        Self {
+            endpoint: authority,
+            beyond: None,
+        }
+    }
+
+    /// The token realm at `url` that this endpoint named.
+    pub(super) fn realm(&self, url: &Url) -> Self {
+        Self {
+            endpoint: Arc::clone(&self.endpoint),
+            beyond: Some(Beyond::Realm(authority(url))),
+        }
+    }
+
+    /// The place at `url` that this one redirected to.
+    pub(super) fn redirected(&self, url: &Url) -> Self {
+        let beyond = match self.beyond {
+            None | Some(Beyond::Redirect(_)) => Beyond::Redirect(authority(url)),
+            Some(Beyond::Realm(_)) => Beyond::Realm(authority(url)),
+        };
+        Self {
+            endpoint: Arc::clone(&self.endpoint),
+            beyond: Some(beyond),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.beyond {
+            None => f.write_str(&self.endpoint),
+            Some(Beyond::Redirect(host)) => write!(f, "{} (redirecting to {host})", self.endpoint),
+            Some(Beyond::Realm(host)) => write!(f, "{host} (token realm of {})", self.endpoint),
+        }
+    }
+}
+
+/// `host[:port]`, the port only where it is not the scheme's own.
+pub(super) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
