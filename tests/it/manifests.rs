@@ -17,7 +17,7 @@ async fn harbour() -> (Upstream, Wharf, Image) {
 /// A wharf that asks about a tag every time.
 async fn watchful(upstream: &Upstream) -> Wharf {
     Setup::new()
-        .mirror(Mirror::of("hub", upstream).set("fresh_for", "\"1ms\""))
+        .mirror(Mirror::of("hub", upstream).set("fresh_for", "\"0s\""))
         .start()
         .await
 }

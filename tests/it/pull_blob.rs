@@ -108,7 +108,12 @@ async fn two_repository_names_of_one_mirror_share_one_fetch() {
         "one GET per digest: {}",
         upstream.story()
     );
-    assert_eq!(upstream.count(&On::manifests().head()), 2, "{}", upstream.story());
+    assert_eq!(
+        upstream.count(&On::manifests().head().of("v1")),
+        2,
+        "{}",
+        upstream.story()
+    );
 }
 
 #[tokio::test]
@@ -157,6 +162,21 @@ async fn head_of_a_cold_blob_is_one_head_upstream_and_never_a_download() {
     assert_eq!(answer.header("docker-content-digest"), Some(blob.digest()));
     assert!(answer.body.is_empty());
     assert_eq!(upstream.count(&On::blobs().head()), 1, "{}", upstream.story());
+    assert_eq!(upstream.count(&On::any()), 1, "{}", upstream.story());
+}
+
+#[tokio::test]
+async fn head_of_a_blob_on_its_way_is_answered_by_its_flight() {
+    let (blob, gate) = (Content::seeded(1, 2 * MIB), Gate::at(MIB));
+    let (upstream, wharf) = harbour(&blob).await;
+    upstream.script(On::blobs(), [Act::Hold(gate.clone())]);
+    let target = blob_path("hub/a/b", &blob);
+    let mut answer = wharf.open(&target).await;
+    answer.exactly(KIB).await;
+    let head = wharf.send("HEAD", &target, &[]).await;
+    assert_eq!((head.status, head.length()), (200, Some(blob.len())));
+    gate.open();
+    assert_eq!(answer.rest().await.1, Ended::Clean);
     assert_eq!(upstream.count(&On::any()), 1, "{}", upstream.story());
 }
 

@@ -11,6 +11,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::reply::drained;
 use super::script::How;
 
 #[derive(Debug)]
@@ -70,7 +71,8 @@ async fn pass(mut client: TcpStream, target: SocketAddr, how: How, cut: u64, cou
         cut_off = answer(from_server, &mut to_client, cut, counted) => cut_off,
     };
     if cut_off && how == How::Rst {
-        // Closed without lingering: the peer reads an error. It may have gone already.
+        // What was passed must arrive first. Then closed without lingering: the peer, if still there, reads an error.
+        drained(&client).await;
         drop(client.set_zero_linger());
     }
 }

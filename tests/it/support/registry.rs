@@ -91,13 +91,13 @@ fn classify(path: &str) -> (Kind, &str, &str) {
         "/v2/" => return (Kind::Ping, "", ""),
         _ => {}
     }
-    let rest = path.strip_prefix("/v2/").unwrap_or_default();
-    for (part, kind) in [("/manifests/", Kind::Manifest), ("/blobs/", Kind::Blob)] {
-        if let Some((name, reference)) = rest.rsplit_once(part) {
-            return (kind, name, reference);
-        }
+    // From the right: a repository may itself be called `foo/manifests`.
+    let mut parts = path.strip_prefix("/v2/").unwrap_or_default().rsplitn(3, '/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(reference), Some("manifests"), Some(name)) => (Kind::Manifest, name, reference),
+        (Some(reference), Some("blobs"), Some(name)) => (Kind::Blob, name, reference),
+        _ => (Kind::Other, "", ""),
     }
-    (Kind::Other, "", "")
 }
 
 /// How anonymous clients get in.

@@ -267,7 +267,7 @@ async fn break_off(wire: &mut dyn Wire, how: How) -> io::Result<After> {
 }
 
 /// Waits until the peer's kernel has acknowledged everything written.
-async fn drained(socket: &TcpStream) {
+pub(crate) async fn drained(socket: &TcpStream) {
     let mut steps = tokio::time::interval(Duration::from_millis(1));
     for _ in 0..2000 {
         if unacknowledged(socket) == 0 {

@@ -181,11 +181,11 @@ impl Wharf {
         self.send("HEAD", target, &[]).await.whole().await
     }
 
-    /// Asks until the answer comes out of the store: what was proven has landed.
+    /// Reads a byte again and again until it comes out of the store: what was proven has landed.
     pub(crate) async fn landed(&self, target: &str) {
         let mut steps = tokio::time::interval(Duration::from_millis(5));
         let stored = async {
-            while self.head(target).await.header("cache-status") != Some("wharf; hit") {
+            while self.range(target, "bytes=0-0").await.header("cache-status") != Some("wharf; hit") {
                 steps.tick().await;
             }
         };
