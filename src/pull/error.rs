@@ -86,7 +86,10 @@ impl Error {
     /// The upstream's error for `digest`, its absence told as the blob's.
     pub(super) fn of_blob(digest: &Digest, source: upstream::Error) -> Self {
         if source.verdict() == Verdict::RepositoryAbsent {
-            return Self::BlobUnknown { digest: *digest, source: Arc::new(source) };
+            return Self::BlobUnknown {
+                digest: *digest,
+                source: Arc::new(source),
+            };
         }
         source.into()
     }
@@ -94,7 +97,10 @@ impl Error {
     /// The upstream's error for `reference`, its absence told as the manifest's.
     pub(super) fn of_manifest(reference: &Reference, source: upstream::Error) -> Self {
         if source.verdict() == Verdict::RepositoryAbsent {
-            return Self::ManifestUnknown { reference: reference.clone(), source: Arc::new(source) };
+            return Self::ManifestUnknown {
+                reference: reference.clone(),
+                source: Arc::new(source),
+            };
         }
         source.into()
     }

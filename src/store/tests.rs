@@ -51,7 +51,7 @@ fn repo() -> RepoKey {
 }
 
 fn content(length: usize) -> (Vec<u8>, Digest) {
-    let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+    let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
     let digest = Digest::of(Algorithm::Sha256, &bytes);
     (bytes, digest)
 }
@@ -157,8 +157,10 @@ async fn a_partial_of_another_length_counts_for_nothing() {
     );
 }
 
+type Damage = (&'static str, fn(&Path));
+
 /// What can happen to a blob's file behind our back.
-fn damages() -> [(&'static str, fn(&Path)); 6] {
+fn damages() -> [Damage; 6] {
     fn later(path: &Path) {
         let file = fs::File::options().write(true).open(path).unwrap();
         file.set_modified(SystemTime::now() + Duration::from_secs(10)).unwrap();
@@ -173,11 +175,11 @@ fn damages() -> [(&'static str, fn(&Path)); 6] {
     [
         ("deleted", |path| fs::remove_file(path).unwrap()),
         ("truncated", |path| {
-            fs::File::options().write(true).open(path).unwrap().set_len(10).unwrap()
+            fs::File::options().write(true).open(path).unwrap().set_len(10).unwrap();
         }),
         ("emptied", |path| fs::write(path, b"").unwrap()),
         ("longer", |path| {
-            fs::write(path, [fs::read(path).unwrap(), b"x".to_vec()].concat()).unwrap()
+            fs::write(path, [fs::read(path).unwrap(), b"x".to_vec()].concat()).unwrap();
         }),
         ("flipped", flip),
         ("a directory", |path| {

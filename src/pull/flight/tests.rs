@@ -33,9 +33,7 @@ fn one_pilot_at_a_time_and_everybody_hears_the_ending() {
                                 passenger
                             }
                         };
-                        future::block_on(passenger.until(|landed| landed.is_some()))
-                            .unwrap()
-                            .unwrap()
+                        future::block_on(passenger.until(Option::is_some)).unwrap().unwrap()
                     })
                 })
                 .collect();
@@ -61,11 +59,11 @@ fn a_pilot_that_vanishes_strands_nobody() {
                 thread::spawn(move || match flights.board(&1, || None) {
                     Seat::Pilot(permit, _) => drop(permit),
                     Seat::Passenger(mut passenger) => {
-                        assert!(future::block_on(passenger.until(|landed| landed.is_some())).is_err());
+                        assert!(future::block_on(passenger.until(Option::is_some)).is_err());
                     }
                 })
             };
-            assert!(future::block_on(passenger.until(|landed| landed.is_some())).is_err());
+            assert!(future::block_on(passenger.until(Option::is_some)).is_err());
             leaver.join().unwrap();
             boarder.join().unwrap();
             assert!(

@@ -49,7 +49,7 @@ fn any_order_of_writes_gives_the_content_and_its_digest() {
             let content = noise(10_000);
             let (arriving, _dir) = arriving(&content, Some(10_000));
             let mut reader = arriving.reader();
-            let reading = tokio::task::spawn({
+            let reading = arriving.tasks.spawn({
                 let expected = content.clone();
                 async move {
                     let mut at = 0;
