@@ -31,9 +31,8 @@ fn parse(c: &mut Criterion) {
 }
 
 fn manifest(layers: usize) -> Bytes {
-    let layer = format!(
-        r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"{DIGEST}","size":1000}}"#
-    );
+    let layer =
+        format!(r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"{DIGEST}","size":1000}}"#);
     let text = format!(
         r#"{{"schemaVersion":2,"config":{layer},"layers":[{}]}}"#,
         vec![layer.as_str(); layers].join(",")

@@ -1,9 +1,6 @@
 //! A cached blob through a socket: 1 KiB, 1 MiB and 256 MiB, one client on one connection.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a bench that cannot be set up must fail loudly"
-)]
+#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up must fail loudly")]
 #![expect(
     clippy::disallowed_methods,
     reason = "the fences are wharf's: a bench owns its files and processes"

@@ -1,9 +1,6 @@
 //! A blob that wharf does not have yet, asked for by 1, 16 and 64 clients at the same moment, until all have it whole.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a bench that cannot be set up must fail loudly"
-)]
+#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up must fail loudly")]
 #![expect(
     clippy::disallowed_methods,
     reason = "the fences are wharf's: a bench owns its files and processes"
@@ -38,9 +35,7 @@ fn pull_miss(c: &mut Criterion) {
     for clients in [1, 16, 64] {
         let upstream = Upstream::start();
         let wharf = runtime.block_on(Wharf::of(&upstream));
-        let mut wires: Vec<_> = (0..clients)
-            .map(|_| Wire::connect(wharf.address()))
-            .collect();
+        let mut wires: Vec<_> = (0..clients).map(|_| Wire::connect(wharf.address())).collect();
         group.bench_function(format!("{clients} clients"), |b| {
             b.iter_custom(|times| {
                 (0..times)

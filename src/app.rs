@@ -90,7 +90,12 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
     let client = Client::new(tasks.clone(), clock.clone());
     let pull = Pull::new(store.clone(), client, clock, tasks.clone());
     let http = Http::new(Access::new([Action::Pull]), namespaces, pull);
-    server.run(move |request, address| http.clone().answer(request, address), stop.asked()).await;
+    server
+        .run(
+            move |request, address| http.clone().answer(request, address),
+            stop.asked(),
+        )
+        .await;
 
     if !tasks.close(PARKING).await {
         warn!(within = ?PARKING, "some work did not end in time");
@@ -103,7 +108,11 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
 /// The first lines of the log: where it listens, where it stores, what it mirrors.
 fn announce(config: &Config, address: SocketAddr, mirrors: &[Arc<Mirror>]) {
     info!("listening on {address}");
-    info!("storing in {}, the index in {}", config.store.path.display(), config.store.index_path().display());
+    info!(
+        "storing in {}, the index in {}",
+        config.store.path.display(),
+        config.store.index_path().display()
+    );
     let keys: Vec<&str> = mirrors.iter().map(|mirror| mirror.key()).collect();
     info!("mirroring {}", keys.join(", "));
 }

@@ -23,12 +23,18 @@ pub(super) struct Batches {
 
 impl Batches {
     pub(super) fn new(body: BlobBody) -> Self {
-        Self { body, started: false, ended: None }
+        Self {
+            body,
+            started: false,
+            ended: None,
+        }
     }
 
     /// The next chunks, one behind the other; `None` at the body's clean end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Bytes>>, upstream::Error> {
-        let Some(first) = self.chunk().await else { return self.ended.take().unwrap_or(Ok(())).map(|()| None) };
+        let Some(first) = self.chunk().await else {
+            return self.ended.take().unwrap_or(Ok(())).map(|()| None);
+        };
         let (mut size, mut chunks) = (first.len(), vec![first]);
         let company_until = Instant::now() + COMPANY;
         while self.started && size < ENOUGH {

@@ -14,7 +14,7 @@ use crate::pull::Error;
 /// How long an upstream is left alone after the first mismatch; it doubles with each further one.
 const FIRST: Duration = Duration::from_secs(5);
 /// The longest it is left alone.
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_mins(10);
 
 #[derive(Debug, Default)]
 pub(super) struct Blame {
@@ -46,7 +46,10 @@ impl Blame {
         let strike = strikes
             .entry((upstream.to_owned(), *digest))
             .and_modify(|strike| strike.pause = (strike.pause * 2).min(LONGEST))
-            .or_insert(Strike { pause: FIRST, until: now });
+            .or_insert(Strike {
+                pause: FIRST,
+                until: now,
+            });
         strike.until = now + strike.pause;
         tracing::warn!(upstream, %digest, pause = ?strike.pause, "the upstream sent wrong bytes");
         mismatch(upstream, digest)
@@ -54,10 +57,16 @@ impl Blame {
 
     /// Forgets a pair that has delivered.
     pub(super) fn clear(&self, upstream: &str, digest: &Digest) {
-        self.strikes.lock().unwrap_or_else(PoisonError::into_inner).remove(&(upstream.to_owned(), *digest));
+        self.strikes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(upstream.to_owned(), *digest));
     }
 }
 
 fn mismatch(upstream: &str, digest: &Digest) -> Error {
-    Error::Mismatch { upstream: upstream.to_owned(), digest: *digest }
+    Error::Mismatch {
+        upstream: upstream.to_owned(),
+        digest: *digest,
+    }
 }

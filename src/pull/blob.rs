@@ -46,7 +46,10 @@ impl Pull {
         loop {
             let sight = self.store.sight(&place.key, digest).await?;
             if let Some(blob) = self.stored(&place, digest, &sight, tally).await? {
-                return Ok(Opened { source: Source::Stored(blob), via: Via::Hit });
+                return Ok(Opened {
+                    source: Source::Stored(blob),
+                    via: Via::Hit,
+                });
             }
             let (mut passenger, via) = self.board(&place, digest, &sight, tally);
             let (pilot, _) = passenger.latest();
@@ -54,10 +57,19 @@ impl Pull {
             if pilot.key != place.key && sight.link.is_none() {
                 self.ask_for_blob(&place, digest, tally).await?;
             }
-            match passenger.until(|(_, progress)| !matches!(progress, Progress::Asking)).await?.1 {
+            match passenger
+                .until(|(_, progress)| !matches!(progress, Progress::Asking))
+                .await?
+                .1
+            {
                 Progress::Failed(error) if error.is_about_one_repository() && pilot.key != place.key => {}
                 Progress::Failed(error) => return Err(error),
-                Progress::Stored(blob) => return Ok(Opened { source: Source::Stored(blob), via }),
+                Progress::Stored(blob) => {
+                    return Ok(Opened {
+                        source: Source::Stored(blob),
+                        via,
+                    });
+                }
                 Progress::Arriving(arriving) => return Opened::arriving(arriving, via).await,
                 Progress::Asking => return Err(Error::Lost(crate::pull::Lost)),
             }
@@ -65,19 +77,34 @@ impl Pull {
     }
 
     /// Says whether a blob is there, and how long it is, by one HEAD upstream at most.
-    pub async fn stat_blob(&self, _caller: &Caller, repo: &Repo, digest: &Digest, tally: &Tally) -> Result<BlobStat, Error> {
+    pub async fn stat_blob(
+        &self,
+        _caller: &Caller,
+        repo: &Repo,
+        digest: &Digest,
+        tally: &Tally,
+    ) -> Result<BlobStat, Error> {
         let place = Place::of(repo)?;
         let sight = self.store.sight(&place.key, digest).await?;
         if let Some(row) = &sight.blob {
             self.admit(&place, digest, &sight, tally).await?;
-            return Ok(BlobStat { size: Some(row.size), via: Via::Hit });
+            return Ok(BlobStat {
+                size: Some(row.size),
+                via: Via::Hit,
+            });
         }
         if let Some(size) = self.size_in_flight(&place, digest, &sight) {
-            return Ok(BlobStat { size: Some(size), via: Via::Collapsed });
+            return Ok(BlobStat {
+                size: Some(size),
+                via: Via::Collapsed,
+            });
         }
         let size = self.ask_for_blob(&place, digest, tally).await?;
         let known = size.or_else(|| sight.link.and_then(|link| link.size));
-        Ok(BlobStat { size: known, via: Via::Miss })
+        Ok(BlobStat {
+            size: known,
+            via: Via::Miss,
+        })
     }
 
     /// Until a blob is committed, its flight answers for it.
@@ -126,7 +153,13 @@ impl Pull {
 
     /// Stored content is served to a repository with a proven link, or with a manifest that names it where it entered
     /// through the same mirror. Otherwise the upstream decides.
-    pub(super) async fn admit(&self, place: &Place, digest: &Digest, sight: &Sight, tally: &Tally) -> Result<(), Error> {
+    pub(super) async fn admit(
+        &self,
+        place: &Place,
+        digest: &Digest,
+        sight: &Sight,
+        tally: &Tally,
+    ) -> Result<(), Error> {
         if sight.visible() {
             return Ok(());
         }
@@ -151,9 +184,16 @@ type Ride = Passenger<(Place, Progress)>;
 
 impl Opened {
     async fn arriving(arriving: Arc<Arriving>, via: Via) -> Result<Self, Error> {
-        let opened = Self { source: Source::Arriving(arriving), via };
+        let opened = Self {
+            source: Source::Arriving(arriving),
+            via,
+        };
         // With no byte to hold back, the head of the response would already complete it.
-        if opened.length() == Some(0) { opened.settled().await } else { Ok(opened) }
+        if opened.length() == Some(0) {
+            opened.settled().await
+        } else {
+            Ok(opened)
+        }
     }
 
     /// Length in bytes; `None` while the upstream has not told.
@@ -193,6 +233,6 @@ impl Opened {
     /// Reads everything, however long it turns out to be.
     pub fn read_whole(self) -> Tail {
         let end = self.length().unwrap_or(u64::MAX);
-        self.read(vec![0..end], true)
+        self.read(std::iter::once(0..end).collect(), true)
     }
 }

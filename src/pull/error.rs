@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::oci::{Digest, InvalidManifest, Reference, RepoKey};
 use crate::pull::flight::Lost;
-use crate::{store, upstream};
+use crate::store;
+use crate::upstream::{self, Verdict};
 
 /// Why a pull got no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -18,7 +19,7 @@ pub enum Error {
         /// What was asked for.
         reference: Reference,
         /// What the upstream said.
-        source: upstream::Error,
+        source: Arc<upstream::Error>,
     },
     /// The upstream said so.
     #[error("the blob {digest} is not there: {source}")]
@@ -26,11 +27,11 @@ pub enum Error {
         /// What was asked for.
         digest: Digest,
         /// What the upstream said.
-        source: upstream::Error,
+        source: Arc<upstream::Error>,
     },
     /// Asking the upstream failed, and nothing is cached.
     #[error(transparent)]
-    Upstream(#[from] upstream::Error),
+    Upstream(Arc<upstream::Error>),
     /// The upstream sends other bytes than the digest says; it is left alone for a while.
     #[error("{upstream} sends wrong bytes for {digest}")]
     Mismatch {
@@ -75,33 +76,43 @@ impl From<store::Error> for Error {
     }
 }
 
+impl From<upstream::Error> for Error {
+    fn from(error: upstream::Error) -> Self {
+        Self::Upstream(Arc::new(error))
+    }
+}
+
 impl Error {
     /// The upstream's error for `digest`, its absence told as the blob's.
     pub(super) fn of_blob(digest: &Digest, source: upstream::Error) -> Self {
-        match source.verdict() {
-            upstream::Verdict::RepositoryAbsent => Self::BlobUnknown { digest: *digest, source },
-            _ => Self::Upstream(source),
+        if source.verdict() == Verdict::RepositoryAbsent {
+            return Self::BlobUnknown {
+                digest: *digest,
+                source: Arc::new(source),
+            };
         }
+        source.into()
     }
 
     /// The upstream's error for `reference`, its absence told as the manifest's.
     pub(super) fn of_manifest(reference: &Reference, source: upstream::Error) -> Self {
-        match source.verdict() {
-            upstream::Verdict::RepositoryAbsent => Self::ManifestUnknown { reference: reference.clone(), source },
-            _ => Self::Upstream(source),
+        if source.verdict() == Verdict::RepositoryAbsent {
+            return Self::ManifestUnknown {
+                reference: reference.clone(),
+                source: Arc::new(source),
+            };
         }
+        source.into()
     }
 
     /// Whether this is a word about one repository, and none about the content: others may still get it.
     pub(super) fn is_about_one_repository(&self) -> bool {
         match self {
             Self::NameUnknown(_) | Self::ManifestUnknown { .. } | Self::BlobUnknown { .. } => true,
-            Self::Upstream(source) => source.verdict() == upstream::Verdict::RepositoryRefused,
-            Self::Mismatch { .. }
-            | Self::Length { .. }
-            | Self::BadManifest { .. }
-            | Self::Store(_)
-            | Self::Lost(_) => false,
+            Self::Upstream(source) => source.verdict() == Verdict::RepositoryRefused,
+            Self::Mismatch { .. } | Self::Length { .. } | Self::BadManifest { .. } | Self::Store(_) | Self::Lost(_) => {
+                false
+            }
         }
     }
 }

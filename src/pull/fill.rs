@@ -18,7 +18,7 @@ use crate::pull::batch::Batches;
 use crate::pull::flight::{Lost, Permit};
 use crate::pull::{Error, Place, Pull};
 use crate::store::{Arriving, Blob, Claim, Demand, Gap, Staged, Unproven};
-use crate::upstream::{self, BlobBody, Span, Tally, Verdict};
+use crate::upstream::{BlobBody, Span, Tally, Verdict};
 
 /// Side streams at a time for one blob.
 const SIDE_STREAMS: usize = 4;
@@ -80,7 +80,9 @@ impl Fill {
     }
 
     async fn land(&self, permit: &Pilot) -> Result<Blob, Error> {
-        let Self { pull, place, digest, .. } = self;
+        let Self {
+            pull, place, digest, ..
+        } = self;
         let (mirror, upstream) = (place.mirror.key(), place.upstream());
         // The last flight may just have landed.
         let sight = pull.store.sight(&place.key, digest).await?;
@@ -109,7 +111,11 @@ impl Fill {
                 Err(error) => return Err(self.give_up(staged, error, permit).await),
             };
             // A partial is resumed without trusting it, so wrong bytes may be its fault: once from zero.
-            let outcome = if resumed { Progress::Asking } else { Progress::Failed(pull.blame.strike(&upstream, digest)) };
+            let outcome = if resumed {
+                Progress::Asking
+            } else {
+                Progress::Failed(pull.blame.strike(&upstream, digest))
+            };
             self.report(permit, outcome.clone());
             pull.store.discard(wrong).await?;
             if let Progress::Failed(error) = outcome {
@@ -120,11 +126,18 @@ impl Fill {
 
     /// Asks before anything is written: most failures are the upstream's first word. `None`: nothing is missing.
     async fn first_body(&self) -> Result<Option<(u64, BlobBody)>, Error> {
-        let Self { pull, place, digest, .. } = self;
-        let Some(from) = pull.store.resume_at(place.mirror.key(), digest, self.expected).await? else { return Ok(None) };
+        let Self {
+            pull, place, digest, ..
+        } = self;
+        let Some(from) = pull.store.resume_at(place.mirror.key(), digest, self.expected).await? else {
+            return Ok(None);
+        };
         match self.ask(from).await {
-            Err(Error::Upstream(upstream::Error::RangeNotSatisfiable { .. })) if from > 0 => {
-                let useless = pull.store.stage(place.mirror.key(), &place.remote, digest, None).await?;
+            Err(Error::Upstream(source)) if from > 0 && source.verdict() == Verdict::NoSuchRange => {
+                let useless = pull
+                    .store
+                    .stage(place.mirror.key(), &place.remote, digest, None)
+                    .await?;
                 pull.store.discard(useless).await?;
                 Ok(Some((0, self.ask(0).await?)))
             }
@@ -136,10 +149,10 @@ impl Fill {
     /// boards a flight that is over.
     async fn give_up(&self, staged: Staged, error: Error, permit: &Pilot) -> Error {
         self.report(permit, Progress::Failed(error.clone()));
-        if staged.is_empty() {
-            if let Err(error) = self.pull.store.discard(staged).await {
-                tracing::warn!(%error, digest = %self.digest, "cannot discard an empty partial");
-            }
+        if staged.is_empty()
+            && let Err(error) = self.pull.store.discard(staged).await
+        {
+            tracing::warn!(%error, digest = %self.digest, "cannot discard an empty partial");
         }
         error
     }
@@ -241,9 +254,12 @@ impl Fill {
             arriving.main_is_at(at);
         }
         match arriving.length() {
-            Some(length) if at < length => {
-                Err(Error::Length { upstream: self.place.upstream(), digest: self.digest, told: at, known: length })
-            }
+            Some(length) if at < length => Err(Error::Length {
+                upstream: self.place.upstream(),
+                digest: self.digest,
+                told: at,
+                known: length,
+            }),
             Some(_) => Ok(()),
             None => {
                 arriving.set_length(at);
@@ -255,7 +271,11 @@ impl Fill {
     async fn ask(&self, from: u64) -> Result<BlobBody, Error> {
         let Place { mirror, remote, .. } = &self.place;
         let span = Span { from, to: None };
-        let asked = self.pull.client.get_blob(mirror, remote, &self.digest, span, &self.tally).await;
+        let asked = self
+            .pull
+            .client
+            .get_blob(mirror, remote, &self.digest, span, &self.tally)
+            .await;
         asked.map_err(|error| Error::of_blob(&self.digest, error))
     }
 
@@ -263,8 +283,15 @@ impl Fill {
     async fn side_stream(&self, staged: &Staged, claim: Claim) -> Result<Brought, Error> {
         let span = claim.span();
         let Place { mirror, remote, .. } = &self.place;
-        let asked = Span { from: span.start, to: Some(span.end - 1) };
-        let body = self.pull.client.get_blob(mirror, remote, &self.digest, asked, &self.tally).await?;
+        let asked = Span {
+            from: span.start,
+            to: Some(span.end - 1),
+        };
+        let body = self
+            .pull
+            .client
+            .get_blob(mirror, remote, &self.digest, asked, &self.tally)
+            .await?;
         self.agree_on_length(staged.arriving(), body.total())?;
         let mut at = body.start();
         if at != span.start {
@@ -283,9 +310,12 @@ impl Fill {
 
     fn agree_on_length(&self, arriving: &Arriving, told: Option<u64>) -> Result<(), Error> {
         match (arriving.length(), told) {
-            (Some(known), Some(told)) if known != told => {
-                Err(Error::Length { upstream: self.place.upstream(), digest: self.digest, told, known })
-            }
+            (Some(known), Some(told)) if known != told => Err(Error::Length {
+                upstream: self.place.upstream(),
+                digest: self.digest,
+                told,
+                known,
+            }),
             (None, Some(told)) => {
                 arriving.set_length(told);
                 Ok(())
@@ -303,7 +333,6 @@ impl Fill {
     fn report(&self, permit: &Pilot, progress: Progress) {
         permit.report((self.place.clone(), progress));
     }
-
 }
 
 /// Whether a body that broke, or could not be resumed, may be asked for again.

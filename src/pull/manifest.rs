@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use crate::access::Caller;
 use crate::namespaces::Repo;
 use crate::oci::{Algorithm, Digest, InvalidManifest, Manifest, MediaType, Reference, Tag};
 use crate::pull::{Error, Place, Pull, Via};
 use crate::store::{PutManifest, StoredManifest};
 use crate::upstream::{ManifestHead, Tally};
+use jiff::Timestamp;
 
 /// A manifest, as it was made.
 #[derive(Debug, Clone)]
@@ -67,36 +67,66 @@ impl Pull {
         if let Some(stat) = head {
             return Ok(stat);
         }
-        self.manifest(caller, repo, reference, tally).await.map(ManifestStat::of)
+        self.manifest(caller, repo, reference, tally)
+            .await
+            .map(ManifestStat::of)
     }
 
-    pub(super) async fn by_digest(&self, place: &Place, digest: &Digest, tally: &Tally) -> Result<ManifestAnswer, Error> {
+    pub(super) async fn by_digest(
+        &self,
+        place: &Place,
+        digest: &Digest,
+        tally: &Tally,
+    ) -> Result<ManifestAnswer, Error> {
         if let Some(manifest) = self.stored_manifest(place, digest, tally).await? {
-            return Ok(ManifestAnswer { manifest, via: Via::Hit });
+            return Ok(ManifestAnswer {
+                manifest,
+                via: Via::Hit,
+            });
         }
         let manifest = self.fetch(place, Reference::Digest(*digest), None, tally).await?;
-        Ok(ManifestAnswer { manifest, via: Via::Miss })
+        Ok(ManifestAnswer {
+            manifest,
+            via: Via::Miss,
+        })
     }
 
     async fn head_digest(&self, place: &Place, digest: &Digest, tally: &Tally) -> Result<Option<ManifestStat>, Error> {
         if let Some(manifest) = self.stored_manifest(place, digest, tally).await? {
-            return Ok(Some(ManifestStat::of(ManifestAnswer { manifest, via: Via::Hit })));
+            return Ok(Some(ManifestStat::of(ManifestAnswer {
+                manifest,
+                via: Via::Hit,
+            })));
         }
         match self.ask_for_manifest(place, digest, tally).await? {
-            ManifestHead { media_type: Some(media_type), size: Some(size), .. } if media_type.is_manifest() => {
-                Ok(Some(ManifestStat { digest: *digest, media_type, size, via: Via::Miss }))
-            }
+            ManifestHead {
+                media_type: Some(media_type),
+                size: Some(size),
+                ..
+            } if media_type.is_manifest() => Ok(Some(ManifestStat {
+                digest: *digest,
+                media_type,
+                size,
+                via: Via::Miss,
+            })),
             _ => Ok(None),
         }
     }
 
     /// The manifest, if it is stored and this repository may have it.
-    async fn stored_manifest(&self, place: &Place, digest: &Digest, tally: &Tally) -> Result<Option<StoredManifest>, Error> {
+    async fn stored_manifest(
+        &self,
+        place: &Place,
+        digest: &Digest,
+        tally: &Tally,
+    ) -> Result<Option<StoredManifest>, Error> {
         let sight = self.store.sight(&place.key, digest).await?;
         if !sight.manifest {
             return Ok(None);
         }
-        let Some(manifest) = self.store.manifest(digest).await? else { return Ok(None) };
+        let Some(manifest) = self.store.manifest(digest).await? else {
+            return Ok(None);
+        };
         if !sight.visible() {
             self.ask_for_manifest(place, digest, tally).await?;
             self.adopt(place, &manifest, None).await?;
@@ -112,7 +142,11 @@ impl Pull {
         stored: &StoredManifest,
         tag: Option<(Tag, Timestamp)>,
     ) -> Result<(), Error> {
-        let parsed = Manifest::parse(stored.bytes.clone(), Some(&stored.media_type), stored.digest.algorithm());
+        let parsed = Manifest::parse(
+            stored.bytes.clone(),
+            Some(&stored.media_type),
+            stored.digest.algorithm(),
+        );
         let manifest = parsed.map_err(|source| place.unusable(&Reference::Digest(stored.digest), source))?;
         Ok(self.store.put_manifest(place.put(manifest, tag)).await?)
     }
@@ -138,7 +172,11 @@ impl Pull {
     ) -> Result<StoredManifest, Error> {
         let (pull, at, tally) = (self.clone(), place.clone(), tally.clone());
         let key = (place.key.clone(), reference.clone());
-        self.manifests.share(&key, &self.tasks, async move || pull.fetch_now(at, reference, tag, tally).await).await
+        self.manifests
+            .share(&key, &self.tasks, async move || {
+                pull.fetch_now(at, reference, tag, tally).await
+            })
+            .await
     }
 
     async fn fetch_now(
@@ -156,7 +194,10 @@ impl Pull {
             }
             self.blame.check(&upstream, digest)?;
         }
-        let fetched = self.client.get_manifest(&place.mirror, &place.remote, &reference, &tally).await;
+        let fetched = self
+            .client
+            .get_manifest(&place.mirror, &place.remote, &reference, &tally)
+            .await;
         let fetched = fetched.map_err(|error| Error::of_manifest(&reference, error))?;
         let promised = match &reference {
             Reference::Digest(digest) => Some(*digest),
@@ -169,7 +210,11 @@ impl Pull {
         let parsed = Manifest::parse(fetched.bytes, fetched.media_type.as_ref(), algorithm);
         let manifest = parsed.map_err(|source| place.unusable(&reference, source))?;
         let (digest, media_type) = (manifest.digest(), manifest.media_type().clone());
-        let stored = StoredManifest { digest, media_type, bytes: manifest.bytes().clone() };
+        let stored = StoredManifest {
+            digest,
+            media_type,
+            bytes: manifest.bytes().clone(),
+        };
         let tag = tag.or_else(|| match &reference {
             Reference::Tag(tag) => Some((tag.clone(), self.clock.now())),
             Reference::Digest(_) => None,
@@ -185,11 +230,20 @@ impl Pull {
 impl Place {
     fn put(&self, manifest: Manifest, tag: Option<(Tag, Timestamp)>) -> PutManifest {
         let mirror = Some(self.mirror.key().to_owned());
-        PutManifest { repo: self.key.clone(), mirror, manifest: Arc::new(manifest), tag }
+        PutManifest {
+            repo: self.key.clone(),
+            mirror,
+            manifest: Arc::new(manifest),
+            tag,
+        }
     }
 
     fn unusable(&self, reference: &Reference, source: InvalidManifest) -> Error {
-        Error::BadManifest { upstream: self.upstream(), reference: reference.clone(), source: Arc::new(source) }
+        Error::BadManifest {
+            upstream: self.upstream(),
+            reference: reference.clone(),
+            source: Arc::new(source),
+        }
     }
 }
 

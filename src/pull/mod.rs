@@ -114,9 +114,11 @@ impl Place {
     fn of(repo: &Repo) -> Result<Self, Error> {
         match repo {
             Repo::Hosted(_) => Err(Error::NameUnknown(repo.key())),
-            Repo::Mirrored { mirror, remote } => {
-                Ok(Self { mirror: Arc::clone(mirror), remote: remote.clone(), key: repo.key() })
-            }
+            Repo::Mirrored { mirror, remote } => Ok(Self {
+                mirror: Arc::clone(mirror),
+                remote: remote.clone(),
+                key: repo.key(),
+            }),
         }
     }
 }

@@ -37,7 +37,12 @@ impl Resolutions {
 impl Resolution {
     pub(super) fn stat(self, via: Via) -> Option<ManifestStat> {
         let (media_type, size) = self.described?;
-        Some(ManifestStat { digest: self.digest, media_type, size, via })
+        Some(ManifestStat {
+            digest: self.digest,
+            media_type,
+            size,
+            via,
+        })
     }
 }
 
@@ -49,7 +54,9 @@ impl Pull {
             return Ok(fresh);
         }
         let (pull, at, tag, tally) = (self.clone(), place.clone(), tag.clone(), tally.clone());
-        self.tags.share(&key, &self.tasks, || pull.resolve_now(at, tag, tally)).await
+        self.tags
+            .share(&key, &self.tasks, || pull.resolve_now(at, tag, tally))
+            .await
     }
 
     async fn resolve_now(self, place: Place, tag: Tag, tally: Tally) -> Result<Resolution, Error> {
@@ -65,7 +72,9 @@ impl Pull {
         let row = self.store.tag(&place.key, &key.1).await?;
         if row.is_some_and(|row| row.digest == resolution.digest) {
             let (mirror, digest) = (place.mirror.key(), resolution.digest);
-            self.store.put_tag(&place.key, mirror, &key.1, digest, resolution.checked_at).await?;
+            self.store
+                .put_tag(&place.key, mirror, &key.1, digest, resolution.checked_at)
+                .await?;
         }
         self.resolutions.0.insert(key, resolution.clone()).await;
         Ok(resolution)
@@ -84,10 +93,22 @@ impl Pull {
     async fn ask_for_tag(&self, place: &Place, tag: &Tag, tally: &Tally) -> Result<Option<Resolution>, Error> {
         let reference = Reference::Tag(tag.clone());
         let checked_at = self.clock.now();
-        match self.client.head_manifest(&place.mirror, &place.remote, &reference, tally).await {
-            Ok(ManifestHead { digest: Some(digest), media_type, size }) => {
+        match self
+            .client
+            .head_manifest(&place.mirror, &place.remote, &reference, tally)
+            .await
+        {
+            Ok(ManifestHead {
+                digest: Some(digest),
+                media_type,
+                size,
+            }) => {
                 let described = media_type.filter(MediaType::is_manifest).zip(size);
-                Ok(Some(Resolution { digest, checked_at, described }))
+                Ok(Some(Resolution {
+                    digest,
+                    checked_at,
+                    described,
+                }))
             }
             Ok(ManifestHead { digest: None, .. }) => Ok(None),
             Err(error) if matches!(error.status(), Some(405 | 501)) => Ok(None),
@@ -99,6 +120,10 @@ impl Pull {
         let checked_at = self.clock.now();
         let manifest = self.fetch(place, Reference::Tag(tag.clone()), None, tally).await?;
         let described = Some((manifest.media_type.clone(), manifest.bytes.len() as u64));
-        Ok(Resolution { digest: manifest.digest, checked_at, described })
+        Ok(Resolution {
+            digest: manifest.digest,
+            checked_at,
+            described,
+        })
     }
 }

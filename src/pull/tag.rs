@@ -31,12 +31,28 @@ impl Pull {
         };
         match in_time(place, tag, self.newest(place, tag, Some(&row), tally)).await? {
             Word::New(answer) => Ok(answer),
-            Word::None(detail) => self.stale(place, &row, Via::Stale { ttl_secs: -since_secs, detail }, tally).await,
+            Word::None(detail) => {
+                self.stale(
+                    place,
+                    &row,
+                    Via::Stale {
+                        ttl_secs: -since_secs,
+                        detail,
+                    },
+                    tally,
+                )
+                .await
+            }
         }
     }
 
     /// What a HEAD of the tag answers; `None` where only the manifest itself tells.
-    pub(super) async fn head_tag(&self, place: &Place, tag: &Tag, tally: &Tally) -> Result<Option<ManifestStat>, Error> {
+    pub(super) async fn head_tag(
+        &self,
+        place: &Place,
+        tag: &Tag,
+        tally: &Tally,
+    ) -> Result<Option<ManifestStat>, Error> {
         let Some(row) = self.store.tag(&place.key, tag).await? else {
             return Ok(self.resolve(place, tag, tally).await?.stat(Via::Miss));
         };
@@ -47,13 +63,24 @@ impl Pull {
         let via = match in_time(place, tag, self.resolve(place, tag, tally)).await? {
             Word::New(resolution) if resolution.digest != row.digest => return Ok(resolution.stat(Via::Revalidated)),
             Word::New(_) => Via::Revalidated,
-            Word::None(detail) => Via::Stale { ttl_secs: -since_secs, detail },
+            Word::None(detail) => Via::Stale {
+                ttl_secs: -since_secs,
+                detail,
+            },
         };
-        self.stale(place, &row, via, tally).await.map(|answer| Some(ManifestStat::of(answer)))
+        self.stale(place, &row, via, tally)
+            .await
+            .map(|answer| Some(ManifestStat::of(answer)))
     }
 
     /// What the upstream has for the tag now; the tag moves once the manifest is here.
-    async fn newest(&self, place: &Place, tag: &Tag, row: Option<&TagRow>, tally: &Tally) -> Result<ManifestAnswer, Error> {
+    async fn newest(
+        &self,
+        place: &Place,
+        tag: &Tag,
+        row: Option<&TagRow>,
+        tally: &Tally,
+    ) -> Result<ManifestAnswer, Error> {
         let resolution = self.resolve(place, tag, tally).await?;
         let digest = resolution.digest;
         let pointer = Some((tag.clone(), resolution.checked_at));
@@ -62,10 +89,16 @@ impl Pull {
                 // Stored for another tag or repository; that this one has it, the upstream has just said.
                 self.adopt(place, &manifest, pointer).await?;
             }
-            return Ok(ManifestAnswer { manifest, via: Via::Revalidated });
+            return Ok(ManifestAnswer {
+                manifest,
+                via: Via::Revalidated,
+            });
         }
         let manifest = self.fetch(place, Reference::Digest(digest), pointer, tally).await?;
-        Ok(ManifestAnswer { manifest, via: Via::Miss })
+        Ok(ManifestAnswer {
+            manifest,
+            via: Via::Miss,
+        })
     }
 
     /// The manifest that the tag meant when it was last checked.
@@ -76,7 +109,11 @@ impl Pull {
 }
 
 /// The upstream's answer within the time that one who has a cached tag waits for it.
-async fn in_time<T>(place: &Place, tag: &Tag, answer: impl Future<Output = Result<T, Error>>) -> Result<Word<T>, Error> {
+async fn in_time<T>(
+    place: &Place,
+    tag: &Tag,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<Word<T>, Error> {
     match timeout(place.mirror.revalidate(), answer).await {
         Ok(Ok(answer)) => Ok(Word::New(answer)),
         Ok(Err(error)) if is_final(tag, &error) => Err(error),
@@ -99,7 +136,7 @@ fn reason(error: &Error) -> String {
         Error::BadManifest { .. } | Error::Length { .. } => return "upstream-unusable".to_owned(),
         Error::NameUnknown(_) | Error::Store(_) | Error::Lost(_) => return "local-failure".to_owned(),
     };
-    match (source.status(), source) {
+    match (source.status(), &**source) {
         (Some(status), _) => format!("upstream-{status}"),
         (None, upstream::Error::Timeout { .. }) => "upstream-timeout".to_owned(),
         (None, _) => "upstream-unreachable".to_owned(),

@@ -29,12 +29,20 @@ enum Source {
 
 impl Tail {
     pub(super) fn stored(blob: Blob, ranges: Vec<Range<u64>>) -> Self {
-        Self { source: Source::Stored(blob), ranges: ranges.into(), completing: false }
+        Self {
+            source: Source::Stored(blob),
+            ranges: ranges.into(),
+            completing: false,
+        }
     }
 
     /// `completing`: whether these ranges, put together by the client, could be the whole blob.
     pub(super) fn arriving(reader: Reader, ranges: Vec<Range<u64>>, completing: bool) -> Self {
-        Self { source: Source::Arriving(reader), ranges: ranges.into(), completing }
+        Self {
+            source: Source::Arriving(reader),
+            ranges: ranges.into(),
+            completing,
+        }
     }
 }
 
@@ -51,7 +59,9 @@ impl Stream for Tail {
             Source::Arriving(reader) => reader,
         };
         loop {
-            let Some(range) = this.ranges.front_mut() else { return Poll::Ready(None) };
+            let Some(range) = this.ranges.front_mut() else {
+                return Poll::Ready(None);
+            };
             let Some(span) = may_leave(reader, range, this.completing) else {
                 match ready!(reader.poll_ending(cx)) {
                     Ending::Proven => continue,

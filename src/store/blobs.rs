@@ -40,10 +40,10 @@ impl Store {
         if let Some(bytes) = self.small.get(digest).await {
             return Ok(Some(Blob::memory(bytes, self.tasks.clone())));
         }
-        let found = match self.look(digest, *row).await? {
-            Found::Moved(_) => self.prove_again(digest).await?,
-            found => found,
-        };
+        let mut found = self.look(digest, *row).await?;
+        if let Found::Moved(_) = found {
+            found = self.prove_again(digest).await?;
+        }
         match found {
             Found::Good(file) | Found::Moved(file) => {
                 Ok(Some(Blob::file(Arc::new(file), row.size, self.tasks.clone())))
@@ -63,15 +63,23 @@ impl Store {
     async fn look(&self, digest: &Digest, row: BlobRow) -> Result<Found, Error> {
         let (path, digest) = (self.layout.blob(digest), *digest);
         let look = move || {
-            let Some(file) = OpenFile::open(path)? else { return Ok(Found::Damaged("it is gone")) };
+            let Some(file) = OpenFile::open(path)? else {
+                return Ok(Found::Damaged("it is gone"));
+            };
             let stamp = file.stamp()?;
             if stamp.size != row.size {
                 return Ok(Found::Damaged("its length is wrong"));
             }
             if row.size <= SMALL {
-                return Ok(load(&file, &digest, row.size)?.map_or(Found::Damaged("its content is wrong"), Found::Loaded));
+                return Ok(
+                    load(&file, &digest, row.size)?.map_or(Found::Damaged("its content is wrong"), Found::Loaded)
+                );
             }
-            Ok(if stamp.modified_ns == row.modified_ns { Found::Good(file) } else { Found::Moved(file) })
+            Ok(if stamp.modified_ns == row.modified_ns {
+                Found::Good(file)
+            } else {
+                Found::Moved(file)
+            })
         };
         self.tasks.blocking(look).await.map_err(Error::Lost)?
     }
@@ -79,10 +87,12 @@ impl Store {
     /// Hashes a blob's file and keeps its new modification time. One after the other: whoever waited looks again first.
     async fn prove_again(&self, digest: &Digest) -> Result<Found, Error> {
         let _turn = self.proofs.acquire().await;
-        let Some(row) = self.index.blob(digest).await? else { return Ok(Found::Damaged("it is gone")) };
+        let Some(row) = self.index.blob(digest).await? else {
+            return Ok(Found::Damaged("it is gone"));
+        };
         let file = match self.look(digest, row).await? {
             Found::Moved(file) => file,
-            found => return Ok(found),
+            found @ (Found::Good(_) | Found::Loaded(_) | Found::Damaged(_)) => return Ok(found),
         };
         tracing::info!(%digest, "a stored blob was touched from outside: it is proven again");
         let asked = *digest;
@@ -105,7 +115,10 @@ impl Store {
             disk::rename_if_present(&from, &trash).map(drop)
         });
         if self.index.drop_blob(digest, row, step).await? {
-            self.tasks.blocking(move || disk::remove(&to)).await.map_err(Error::Lost)??;
+            self.tasks
+                .blocking(move || disk::remove(&to))
+                .await
+                .map_err(Error::Lost)??;
         }
         Ok(())
     }
@@ -117,7 +130,9 @@ impl Store {
         }
         // The last attempt may have ended a moment ago, with its last note not written yet.
         self.index.flush().await?;
-        let Some(row) = self.index.staged(mirror, digest).await? else { return Ok(Some(0)) };
+        let Some(row) = self.index.staged(mirror, digest).await? else {
+            return Ok(Some(0));
+        };
         let (pieces, length) = head_start(&row, expected);
         Ok(length.map_or(Some(pieces.run_end(0)), |length| {
             pieces.missing(0..length).into_iter().next().map(|gap| gap.start)
@@ -167,21 +182,37 @@ impl Store {
         }
     }
 
-    async fn land(&self, staged: &Staged, digest: Digest, size: u64, mirror: &str, repo: &RepoKey) -> Result<(), Error> {
+    async fn land(
+        &self,
+        staged: &Staged,
+        digest: Digest,
+        size: u64,
+        mirror: &str,
+        repo: &RepoKey,
+    ) -> Result<(), Error> {
         let arriving = Arc::clone(staged.arriving());
         let sync = move || {
             // A longer partial of another length may have been here before.
             arriving.file().truncate(size)?;
             arriving.file().sync()?;
-            if arriving.is_damaged() { Err(arriving.file().not_durable()) } else { arriving.file().stamp() }
+            if arriving.is_damaged() {
+                Err(arriving.file().not_durable())
+            } else {
+                arriving.file().stamp()
+            }
         };
         let stamp = self.tasks.blocking(sync).await.map_err(Error::Lost)??;
         let (from, to) = (self.layout.staging(staged.id()), self.layout.blob(&digest));
-        let rename = FileStep::new([self.layout.blobs(digest.algorithm())], move || disk::rename(&from, &to));
+        let rename = FileStep::new([self.layout.blobs(digest.algorithm())], move || {
+            disk::rename(&from, &to)
+        });
         let landing = Landing {
             id: staged.id(),
             digest,
-            blob: BlobRow { size, modified_ns: stamp.modified_ns },
+            blob: BlobRow {
+                size,
+                modified_ns: stamp.modified_ns,
+            },
             mirror: Some(mirror.to_owned()),
             repos: vec![repo.clone()],
             rename,

@@ -67,11 +67,21 @@ impl Store {
             Ok::<_, Error>((lock, layout, index))
         });
         let (lock, layout, index) = opened.await.map_err(Error::Lost)??;
-        let small = Cache::builder().weigher(|_, bytes: &Bytes| kib(bytes.len())).max_capacity(SMALL_BLOBS_KIB).build();
+        let small = Cache::builder()
+            .weigher(|_, bytes: &Bytes| kib(bytes.len()))
+            .max_capacity(SMALL_BLOBS_KIB)
+            .build();
         let proofs = Arc::new(Semaphore::new(PROOFS));
         let known = recover::partials(&index, &layout, &tasks).await?;
         tasks.spawn(recover::tidy(index.clone(), layout.clone(), tasks.clone(), known));
-        Ok(Self { index, layout, tasks, small, proofs, _lock: Arc::new(lock) })
+        Ok(Self {
+            index,
+            layout,
+            tasks,
+            small,
+            proofs,
+            _lock: Arc::new(lock),
+        })
     }
 
     /// Writes what is noted and closes the index; what comes later is refused.
@@ -108,7 +118,12 @@ impl Store {
         digest: Digest,
         checked_at: Timestamp,
     ) -> Result<(), Error> {
-        let row = TagRow { digest, media_type: None, size: None, checked_at };
+        let row = TagRow {
+            digest,
+            media_type: None,
+            size: None,
+            checked_at,
+        };
         self.index.put_tag(repo, Some(mirror), tag, row).await
     }
 

@@ -18,12 +18,22 @@ pub(super) async fn partials(index: &Index, layout: &Layout, tasks: &Tasks) -> R
     let rows = index.partials().await?;
     let ids = rows.iter().map(|(id, _)| *id).collect();
     let at = layout.clone();
-    let without_file = move || rows.into_iter().filter(|(id, _)| !disk::exists(&at.staging(*id))).collect::<Vec<_>>();
+    let without_file = move || {
+        rows.into_iter()
+            .filter(|(id, _)| !disk::exists(&at.staging(*id)))
+            .collect::<Vec<_>>()
+    };
     for (id, digest) in tasks.blocking(without_file).await.map_err(Error::Lost)? {
         // A blob with a row is stored; one without is this partial, renamed by a commit that did not come to its end.
         let renamed = index.blob(&digest).await?.is_none();
         let (from, to) = (layout.blob(&digest), layout.staging(id));
-        let back = move || if renamed { disk::rename_if_present(&from, &to) } else { Ok(false) };
+        let back = move || {
+            if renamed {
+                disk::rename_if_present(&from, &to)
+            } else {
+                Ok(false)
+            }
+        };
         if !tasks.blocking(back).await.map_err(Error::Lost)?? {
             index.unstage(id, FileStep::none()).await?;
         }

@@ -21,13 +21,18 @@ impl Dir {
     }
 
     async fn try_open(&self) -> Result<Store, Error> {
-        let config = Config { path: self.0.path().join("store"), index: None };
+        let config = Config {
+            path: self.0.path().join("store"),
+            index: None,
+        };
         Store::open(&config, Tasks::new()).await
     }
 
     fn files(&self, under: &str) -> Vec<PathBuf> {
-        let mut files: Vec<_> =
-            fs::read_dir(self.0.path().join("store").join(under)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<_> = fs::read_dir(self.0.path().join("store").join(under))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         files.sort();
         files
     }
@@ -46,13 +51,16 @@ fn repo() -> RepoKey {
 }
 
 fn content(length: usize) -> (Vec<u8>, Digest) {
-    let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+    let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
     let digest = Digest::of(Algorithm::Sha256, &bytes);
     (bytes, digest)
 }
 
 async fn put(store: &Store, bytes: &[u8], digest: &Digest) {
-    let staged = store.stage(MIRROR, &remote(), digest, Some(bytes.len() as u64)).await.unwrap();
+    let staged = store
+        .stage(MIRROR, &remote(), digest, Some(bytes.len() as u64))
+        .await
+        .unwrap();
     staged.write(0, vec![Bytes::copy_from_slice(bytes)]).await.unwrap();
     let verified = staged.verify().await.unwrap();
     store.commit(verified, MIRROR, &repo()).await.unwrap();
@@ -92,7 +100,9 @@ async fn wrong_bytes_are_not_verified_and_a_discard_leaves_nothing() {
     bytes[BIG / 2] ^= 1;
     let staged = store.stage(MIRROR, &remote(), &digest, None).await.unwrap();
     staged.write(0, vec![bytes.into()]).await.unwrap();
-    let Err(Unproven::Mismatch { staged, .. }) = staged.verify().await else { panic!("one bit is wrong") };
+    let Err(Unproven::Mismatch { staged, .. }) = staged.verify().await else {
+        panic!("one bit is wrong")
+    };
     store.discard(staged).await.unwrap();
     assert!(dir.files("staging").is_empty() && dir.files("blobs/sha256").is_empty());
     assert_eq!(store.resume_at(MIRROR, &digest, None).await.unwrap(), Some(0));
@@ -126,19 +136,31 @@ async fn a_partial_of_another_length_counts_for_nothing() {
     let dir = Dir::new();
     let store = dir.open().await;
     let (bytes, digest) = content(BIG);
-    let staged = store.stage(MIRROR, &remote(), &digest, Some(BIG as u64 * 2)).await.unwrap();
-    staged.write(0, vec![bytes.clone().into(), bytes.clone().into()]).await.unwrap();
+    let staged = store
+        .stage(MIRROR, &remote(), &digest, Some(BIG as u64 * 2))
+        .await
+        .unwrap();
+    staged
+        .write(0, vec![bytes.clone().into(), bytes.clone().into()])
+        .await
+        .unwrap();
     drop(staged);
     let staged = store.stage(MIRROR, &remote(), &digest, Some(BIG as u64)).await.unwrap();
     assert!(!staged.is_resumed());
     staged.write(0, vec![bytes.clone().into()]).await.unwrap();
     let verified = staged.verify().await.unwrap();
     store.commit(verified, MIRROR, &repo()).await.unwrap();
-    assert_eq!(get(&store, &digest).await, Some(bytes), "and what lay beyond its end is cut off");
+    assert_eq!(
+        get(&store, &digest).await,
+        Some(bytes),
+        "and what lay beyond its end is cut off"
+    );
 }
 
+type Damage = (&'static str, fn(&Path));
+
 /// What can happen to a blob's file behind our back.
-fn damages() -> [(&'static str, fn(&Path)); 6] {
+fn damages() -> [Damage; 6] {
     fn later(path: &Path) {
         let file = fs::File::options().write(true).open(path).unwrap();
         file.set_modified(SystemTime::now() + Duration::from_secs(10)).unwrap();
@@ -152,9 +174,13 @@ fn damages() -> [(&'static str, fn(&Path)); 6] {
     }
     [
         ("deleted", |path| fs::remove_file(path).unwrap()),
-        ("truncated", |path| fs::File::options().write(true).open(path).unwrap().set_len(10).unwrap()),
+        ("truncated", |path| {
+            fs::File::options().write(true).open(path).unwrap().set_len(10).unwrap();
+        }),
         ("emptied", |path| fs::write(path, b"").unwrap()),
-        ("longer", |path| fs::write(path, [fs::read(path).unwrap(), b"x".to_vec()].concat()).unwrap()),
+        ("longer", |path| {
+            fs::write(path, [fs::read(path).unwrap(), b"x".to_vec()].concat()).unwrap();
+        }),
         ("flipped", flip),
         ("a directory", |path| {
             fs::remove_file(path).unwrap();
@@ -177,7 +203,10 @@ async fn damage_behind_our_back_is_a_miss_and_the_content_can_come_again() {
             damage(&dir.blob(&digest));
             let store = dir.open().await;
             assert_eq!(get(&store, &digest).await, None, "{how}, {length} bytes");
-            assert!(store.sight(&repo(), &digest).await.unwrap().blob.is_none(), "{how}: the row is gone");
+            assert!(
+                store.sight(&repo(), &digest).await.unwrap().blob.is_none(),
+                "{how}: the row is gone"
+            );
             put(&store, &bytes, &digest).await;
             assert_eq!(get(&store, &digest).await, Some(bytes), "{how}, {length} bytes");
         }
@@ -212,7 +241,11 @@ async fn a_commit_cut_between_rename_and_row_becomes_a_partial_again() {
     fs::rename(&dir.files("staging")[0], dir.blob(&digest)).unwrap();
     let store = dir.open().await;
     assert!(dir.files("blobs/sha256").is_empty());
-    assert_eq!(store.resume_at(MIRROR, &digest, None).await.unwrap(), None, "nothing is missing");
+    assert_eq!(
+        store.resume_at(MIRROR, &digest, None).await.unwrap(),
+        None,
+        "nothing is missing"
+    );
     let staged = store.stage(MIRROR, &remote(), &digest, None).await.unwrap();
     let verified = staged.verify().await.unwrap();
     store.commit(verified, MIRROR, &repo()).await.unwrap();
@@ -228,7 +261,10 @@ async fn what_no_row_explains_is_tidied_and_foreign_files_are_left_alone() {
     fs::write(root.join("staging/notes.txt"), b"somebody's").unwrap();
     fs::write(root.join("trash/x"), b"rubbish").unwrap();
     let tasks = Tasks::new();
-    let config = Config { path: root.clone(), index: None };
+    let config = Config {
+        path: root.clone(),
+        index: None,
+    };
     let _store = Store::open(&config, tasks.clone()).await.unwrap();
     assert!(tasks.close(Duration::from_secs(30)).await);
     assert_eq!(dir.files("staging"), [root.join("staging/notes.txt")]);

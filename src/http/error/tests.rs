@@ -135,22 +135,22 @@ fn every_failed_pull_has_its_answer() {
 #[tokio::test]
 async fn what_an_upstream_did_is_told_with_its_name() {
     use pull::Error;
-    let source = unreachable().await;
+    let source = Arc::new(unreachable().await);
     let digest = Digest::of(Algorithm::Sha256, b"");
     let reference: Reference = "v1".parse().unwrap();
     check([
-        (Error::Upstream(source.clone()), "502 UNAVAILABLE"),
+        (Error::Upstream(Arc::clone(&source)), "502 UNAVAILABLE"),
         (
             Error::BlobUnknown {
                 digest,
-                source: source.clone(),
+                source: Arc::clone(&source),
             },
             "404 BLOB_UNKNOWN",
         ),
         (
             Error::ManifestUnknown {
                 reference,
-                source: source.clone(),
+                source: Arc::clone(&source),
             },
             "404 MANIFEST_UNKNOWN",
         ),

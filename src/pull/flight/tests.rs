@@ -33,7 +33,7 @@ fn one_pilot_at_a_time_and_everybody_hears_the_ending() {
                                 passenger
                             }
                         };
-                        future::block_on(passenger.until(|landed| landed.is_some())).unwrap().unwrap()
+                        future::block_on(passenger.until(Option::is_some)).unwrap().unwrap()
                     })
                 })
                 .collect();
@@ -50,21 +50,26 @@ fn a_pilot_that_vanishes_strands_nobody() {
     check_random(
         || {
             let flights: Flights<u8, Option<usize>> = Flights::new();
-            let Seat::Pilot(permit, mut passenger) = flights.board(&1, || None) else { panic!("the table is empty") };
+            let Seat::Pilot(permit, mut passenger) = flights.board(&1, || None) else {
+                panic!("the table is empty")
+            };
             let leaver = thread::spawn(move || drop(permit));
             let boarder = {
                 let flights = flights.clone();
                 thread::spawn(move || match flights.board(&1, || None) {
                     Seat::Pilot(permit, _) => drop(permit),
                     Seat::Passenger(mut passenger) => {
-                        assert!(future::block_on(passenger.until(|landed| landed.is_some())).is_err());
+                        assert!(future::block_on(passenger.until(Option::is_some)).is_err());
                     }
                 })
             };
-            assert!(future::block_on(passenger.until(|landed| landed.is_some())).is_err());
+            assert!(future::block_on(passenger.until(Option::is_some)).is_err());
             leaver.join().unwrap();
             boarder.join().unwrap();
-            assert!(matches!(flights.board(&1, || None), Seat::Pilot(..)), "the way is clear");
+            assert!(
+                matches!(flights.board(&1, || None), Seat::Pilot(..)),
+                "the way is clear"
+            );
         },
         SCHEDULES,
     );

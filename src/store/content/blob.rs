@@ -23,12 +23,20 @@ pub struct Blob {
 
 impl Blob {
     pub(crate) fn file(file: Arc<OpenFile>, length: u64, tasks: Tasks) -> Self {
-        Self { source: Source::File(file), length, tasks }
+        Self {
+            source: Source::File(file),
+            length,
+            tasks,
+        }
     }
 
     pub(crate) fn memory(bytes: Bytes, tasks: Tasks) -> Self {
         let length = bytes.len() as u64;
-        Self { source: Source::Memory(bytes), length, tasks }
+        Self {
+            source: Source::Memory(bytes),
+            length,
+            tasks,
+        }
     }
 
     /// Length in bytes.
@@ -39,13 +47,19 @@ impl Blob {
     /// A part of the blob; what lies beyond the end is cut off.
     pub fn extent(&self, range: Range<u64>) -> Extent {
         let end = range.end.min(self.length);
-        Extent { source: self.source.clone(), range: range.start.min(end)..end, tasks: self.tasks.clone() }
+        Extent {
+            source: self.source.clone(),
+            range: range.start.min(end)..end,
+            tasks: self.tasks.clone(),
+        }
     }
 }
 
 impl fmt::Debug for Blob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Blob").field("length", &self.length).finish_non_exhaustive()
+        f.debug_struct("Blob")
+            .field("length", &self.length)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,7 +84,11 @@ pub enum Attempt {
 
 impl Extent {
     pub(crate) fn staging(file: &Arc<OpenFile>, range: Range<u64>, tasks: &Tasks) -> Self {
-        Self { source: Source::File(Arc::clone(file)), range, tasks: tasks.clone() }
+        Self {
+            source: Source::File(Arc::clone(file)),
+            range,
+            tasks: tasks.clone(),
+        }
     }
 
     /// Length in bytes.
@@ -85,8 +103,13 @@ impl Extent {
 
     /// The bytes themselves, where they are in memory as a whole.
     pub fn in_memory(&self) -> Option<Bytes> {
-        let Source::Memory(bytes) = &self.source else { return None };
-        let (start, end) = (usize::try_from(self.range.start).ok()?, usize::try_from(self.range.end).ok()?);
+        let Source::Memory(bytes) = &self.source else {
+            return None;
+        };
+        let (start, end) = (
+            usize::try_from(self.range.start).ok()?,
+            usize::try_from(self.range.end).ok()?,
+        );
         (end <= bytes.len()).then(|| bytes.slice(start..end))
     }
 
@@ -107,7 +130,11 @@ impl Extent {
 
     /// Reads into `buf` from `at`, counted from the extent's start, on the blocking pool.
     /// Dropping the future abandons the read and its buffer.
-    pub fn read(&self, at: u64, mut buf: Box<[u8]>) -> impl Future<Output = Result<(Box<[u8]>, usize), Error>> + Send + use<> {
+    pub fn read(
+        &self,
+        at: u64,
+        mut buf: Box<[u8]>,
+    ) -> impl Future<Output = Result<(Box<[u8]>, usize), Error>> + Send + use<> {
         let (offset, wanted) = self.window(at, buf.len());
         let (source, tasks) = (self.source.clone(), self.tasks.clone());
         async move {
@@ -143,7 +170,10 @@ enum Source {
 }
 
 fn copy(from: &Bytes, to: &mut [u8], offset: u64) -> usize {
-    let rest = usize::try_from(offset).ok().and_then(|offset| from.get(offset..)).unwrap_or_default();
+    let rest = usize::try_from(offset)
+        .ok()
+        .and_then(|offset| from.get(offset..))
+        .unwrap_or_default();
     let length = rest.len().min(to.len());
     to[..length].copy_from_slice(&rest[..length]);
     length

@@ -30,10 +30,7 @@ pub(crate) struct Stamp {
 pub(crate) fn create_dir(path: &Path) -> Result<(), Error> {
     let created = || -> io::Result<()> {
         fs::create_dir_all(path)?;
-        if let Some(parent) = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-        {
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             File::open(parent)?.sync_all()?;
         }
         Ok(())
@@ -68,13 +65,21 @@ impl OpenFile {
     /// Size and modification time.
     pub(crate) fn stamp(&self) -> Result<Stamp, Error> {
         let metadata = self.file.metadata().map_err(at("look at", &self.path))?;
-        let modified_ns = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
-        Ok(Stamp { size: metadata.len(), modified_ns })
+        let modified_ns = metadata
+            .mtime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(metadata.mtime_nsec());
+        Ok(Stamp {
+            size: metadata.len(),
+            modified_ns,
+        })
     }
 
     /// Writes all of `bytes` at `offset`.
     pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), Error> {
-        self.file.write_all_at(bytes, offset).map_err(at("write to", &self.path))
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(at("write to", &self.path))
     }
 
     /// Reads up to `buf.len()` bytes at `offset`; fewer only at the end of the file.
@@ -174,8 +179,7 @@ pub(crate) fn entries(path: &Path) -> Result<impl Iterator<Item = PathBuf>, Erro
 
 /// The kind of network file system that `path` is on, if it is on one (`statfs(2)` lists the magic numbers).
 pub(crate) fn is_network(path: &Path) -> Result<Option<&'static str>, Error> {
-    let found = rustix::fs::statfs(path)
-        .map_err(|errno| at("look at the file system of", path)(errno.into()))?;
+    let found = rustix::fs::statfs(path).map_err(|errno| at("look at the file system of", path)(errno.into()))?;
     #[expect(
         clippy::cast_sign_loss,
         clippy::cast_possible_truncation,

@@ -28,8 +28,14 @@ struct Progress {
 
 impl Frontier {
     pub(super) fn new(algorithm: Algorithm) -> Self {
-        let start = Progress { hasher: Hasher::new(algorithm), at: 0 };
-        Self { rest: Mutex::new(Some(start)), returned: Condvar::new() }
+        let start = Progress {
+            hasher: Hasher::new(algorithm),
+            at: 0,
+        };
+        Self {
+            rest: Mutex::new(Some(start)),
+            returned: Condvar::new(),
+        }
     }
 
     /// Hashes what is present beyond the frontier, `chunks` (which lie at `offset`) from memory. Does nothing while
@@ -42,7 +48,11 @@ impl Frontier {
     ) -> Result<(), Error> {
         let taken = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
         match taken {
-            Some(progress) => Baton { frontier: self, progress: Some(progress) }.run((offset, chunks), run_end, file),
+            Some(progress) => Baton {
+                frontier: self,
+                progress: Some(progress),
+            }
+            .run((offset, chunks), run_end, file),
             None => Ok(()),
         }
     }
@@ -57,7 +67,10 @@ impl Frontier {
             }
         };
         drop(rest);
-        let mut baton = Baton { frontier: self, progress: Some(progress) };
+        let mut baton = Baton {
+            frontier: self,
+            progress: Some(progress),
+        };
         baton.read_back(run_end, file)?;
         let (digest, at) = match baton.progress.take() {
             Some(Progress { hasher, at }) => (hasher.finish(), at),
@@ -82,7 +95,11 @@ impl Baton<'_> {
     ) -> Result<(), Error> {
         for chunk in chunks {
             let end = offset + chunk.len() as u64;
-            if let Some(progress) = self.progress.as_mut().filter(|progress| (offset..end).contains(&progress.at)) {
+            if let Some(progress) = self
+                .progress
+                .as_mut()
+                .filter(|progress| (offset..end).contains(&progress.at))
+            {
                 let seen = usize::try_from(progress.at - offset).unwrap_or(chunk.len());
                 progress.hasher.update(&chunk[seen..]);
                 progress.at = end;
@@ -93,7 +110,9 @@ impl Baton<'_> {
     }
 
     fn read_back(&mut self, run_end: impl Fn(u64) -> u64, file: &OpenFile) -> Result<(), Error> {
-        let Some(Progress { hasher, at }) = self.progress.as_mut() else { return Ok(()) };
+        let Some(Progress { hasher, at }) = self.progress.as_mut() else {
+            return Ok(());
+        };
         let mut buffer = Vec::new();
         loop {
             let end = run_end(*at);

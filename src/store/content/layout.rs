@@ -18,8 +18,15 @@ pub struct Layout {
 impl Layout {
     /// Creates what is missing. Blocks.
     pub(crate) fn create(root: &Path) -> Result<Self, Error> {
-        let layout = Self { root: root.to_path_buf() };
-        for dir in [layout.blobs(Algorithm::Sha256), layout.blobs(Algorithm::Sha512), layout.stagings(), layout.trash()] {
+        let layout = Self {
+            root: root.to_path_buf(),
+        };
+        for dir in [
+            layout.blobs(Algorithm::Sha256),
+            layout.blobs(Algorithm::Sha512),
+            layout.stagings(),
+            layout.trash(),
+        ] {
             disk::create_dir(&dir)?;
         }
         Ok(layout)

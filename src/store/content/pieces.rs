@@ -40,7 +40,10 @@ impl Pieces {
 
     /// Where the present run that holds `position` ends (exclusive); `position` itself when it is absent.
     pub(crate) fn run_end(&self, position: u64) -> u64 {
-        self.spans.range(..=position).next_back().map_or(position, |(_, &end)| end.max(position))
+        self.spans
+            .range(..=position)
+            .next_back()
+            .map_or(position, |(_, &end)| end.max(position))
     }
 
     /// Whether every byte of `span` is present.
@@ -54,7 +57,11 @@ impl Pieces {
         let mut gaps = Vec::new();
         let mut at = self.run_end(span.start);
         while at < span.end {
-            let gap_end = self.spans.range(at..span.end).next().map_or(span.end, |(&start, _)| start);
+            let gap_end = self
+                .spans
+                .range(at..span.end)
+                .next()
+                .map_or(span.end, |(&start, _)| start);
             gaps.push(at..gap_end);
             at = self.run_end(gap_end);
         }
@@ -68,7 +75,11 @@ impl Pieces {
 
     /// Little-endian pairs of start and end, for the staging row.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        self.spans.iter().flat_map(|(start, end)| [start.to_le_bytes(), end.to_le_bytes()]).flatten().collect()
+        self.spans
+            .iter()
+            .flat_map(|(start, end)| [start.to_le_bytes(), end.to_le_bytes()])
+            .flatten()
+            .collect()
     }
 
     /// Reads what `encode` wrote; a damaged row is an empty set, because a partial is only ever a head start.
@@ -109,7 +120,11 @@ mod tests {
         let mut flags = vec![false; usize::try_from(LENGTH).unwrap()];
         for &(start, end) in spans {
             pieces.insert(start..end);
-            for flag in flags.iter_mut().take(usize::try_from(end).unwrap()).skip(usize::try_from(start).unwrap()) {
+            for flag in flags
+                .iter_mut()
+                .take(usize::try_from(end).unwrap())
+                .skip(usize::try_from(start).unwrap())
+            {
                 *flag = true;
             }
         }

@@ -39,25 +39,26 @@ impl Reader {
         let run_end = state.pieces.run_end(span.start);
         let open_end = state.length.is_none() && state.ending.is_none();
         let end = run_end.saturating_sub(u64::from(open_end)).min(span.end);
-        match state.ending {
-            Some(Ending::Cut) => Poll::Ready(Err(Cut)),
-            Some(Ending::Proven) | None if end > span.start => {
-                // It may have come here without having been woken: then nobody took its wait out.
-                state.waiting.leave(self.id);
-                Poll::Ready(Ok(arriving.extent(span.start..end)))
-            }
-            Some(Ending::Proven) => Poll::Ready(Err(Cut)),
-            None => {
-                // With the length unknown the byte at the frontier is there but held: the next one frees it.
-                let awaited = if open_end { run_end..span.end } else { span };
-                let wait = self.wait(Some(awaited), state.main_at, cx);
-                if state.waiting.wait(self.id, wait) {
-                    self.waits += 1;
-                    arriving.demand.notify_one();
-                }
-                Poll::Pending
-            }
+        if state.ending == Some(Ending::Cut) {
+            return Poll::Ready(Err(Cut));
         }
+        if end > span.start {
+            // It may have come here without having been woken: then nobody took its wait out.
+            state.waiting.leave(self.id);
+            return Poll::Ready(Ok(arriving.extent(span.start..end)));
+        }
+        if state.ending == Some(Ending::Proven) {
+            // All bytes are here, and none of these is among them.
+            return Poll::Ready(Err(Cut));
+        }
+        // With the length unknown the byte at the frontier is there but held: the next one frees it.
+        let awaited = if open_end { run_end..span.end } else { span };
+        let wait = self.wait(Some(awaited), state.main_at, cx);
+        if state.waiting.wait(self.id, wait) {
+            self.waits += 1;
+            arriving.demand.notify_one();
+        }
+        Poll::Pending
     }
 
     /// Waits until the arrival has ended.
@@ -74,7 +75,13 @@ impl Reader {
 
 impl Reader {
     fn wait(&self, span: Option<Range<u64>>, main_was_at: u64, cx: &Context<'_>) -> Wait {
-        Wait { waker: cx.waker().clone(), span, since: Instant::now(), main_was_at, streak: self.waits }
+        Wait {
+            waker: cx.waker().clone(),
+            span,
+            since: Instant::now(),
+            main_was_at,
+            streak: self.waits,
+        }
     }
 }
 

@@ -40,11 +40,22 @@ struct Row {
 impl Staged {
     pub(in crate::store) fn new(id: u64, digest: Digest, arriving: Arc<Arriving>, index: Index) -> Self {
         let (present, _) = arriving.present();
-        let row = Row { id, index, arriving: Arc::clone(&arriving), noted: AtomicU64::new(present), done: false };
+        let row = Row {
+            id,
+            index,
+            arriving: Arc::clone(&arriving),
+            noted: AtomicU64::new(present),
+            done: false,
+        };
         if present > 0 {
             arriving.catch_up();
         }
-        Self { arriving, digest, row, resumed: present > 0 }
+        Self {
+            arriving,
+            digest,
+            row,
+            resumed: present > 0,
+        }
     }
 
     /// What readers follow.
@@ -73,7 +84,9 @@ impl Staged {
     /// discards what came back.
     pub async fn verify(self) -> Result<Verified, Unproven> {
         match self.arriving.digest().await {
-            Ok((digest, size)) if digest == self.digest && self.arriving.length().is_none_or(|length| length == size) => {
+            Ok((digest, size))
+                if digest == self.digest && self.arriving.length().is_none_or(|length| length == size) =>
+            {
                 self.arriving.set_length(size);
                 self.arriving.end(Ending::Proven);
                 Ok(Verified { staged: self, size })

@@ -14,11 +14,16 @@ fn arriving(content: &[u8], length: Option<u64>) -> (Arc<Arriving>, tempfile::Te
     let dir = tempfile::tempdir().unwrap();
     let file = OpenFile::create(dir.path().join("1")).unwrap();
     let digest = Digest::of(Algorithm::Sha256, content);
-    (Arc::new(Arriving::new(file, &digest, Pieces::default(), length, Tasks::new())), dir)
+    (
+        Arc::new(Arriving::new(file, &digest, Pieces::default(), length, Tasks::new())),
+        dir,
+    )
 }
 
 fn noise(length: usize) -> Vec<u8> {
-    (0..length as u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+    (0..length as u64)
+        .map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+        .collect()
 }
 
 async fn read(extent: &Extent) -> Vec<u8> {
@@ -34,14 +39,17 @@ fn poll_run(reader: &mut Reader, span: Range<u64>) -> Poll<Result<Extent, Cut>> 
 /// Bytes that come in any order, also twice, are read as they are meant and hashed once, in order.
 #[test]
 fn any_order_of_writes_gives_the_content_and_its_digest() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
     let orders = prop::collection::vec(any::<prop::sample::Index>(), 40);
     proptest!(ProptestConfig::with_cases(40), |(order in orders, step in 1_usize..900)| {
         runtime.block_on(async {
             let content = noise(10_000);
             let (arriving, _dir) = arriving(&content, Some(10_000));
             let mut reader = arriving.reader();
-            let reading = tokio::task::spawn({
+            let reading = arriving.tasks.spawn({
                 let expected = content.clone();
                 async move {
                     let mut at = 0;
@@ -75,13 +83,20 @@ async fn with_the_length_unknown_the_last_byte_present_is_held_back() {
     let (arriving, _dir) = arriving(b"abcd", None);
     let mut reader = arriving.reader();
     arriving.write(0, vec![Bytes::from_static(b"a")]).await.unwrap();
-    assert!(poll_run(&mut reader, 0..u64::MAX).is_pending(), "the only byte could be the last one");
+    assert!(
+        poll_run(&mut reader, 0..u64::MAX).is_pending(),
+        "the only byte could be the last one"
+    );
     arriving.write(1, vec![Bytes::from_static(b"bcd")]).await.unwrap();
-    let Poll::Ready(Ok(extent)) = poll_run(&mut reader, 0..u64::MAX) else { panic!("three bytes may leave") };
+    let Poll::Ready(Ok(extent)) = poll_run(&mut reader, 0..u64::MAX) else {
+        panic!("three bytes may leave")
+    };
     assert_eq!(extent.len(), 3);
     arriving.set_length(4);
     arriving.end(Ending::Proven);
-    let Poll::Ready(Ok(extent)) = poll_run(&mut reader, 3..u64::MAX) else { panic!("the proof frees the last one") };
+    let Poll::Ready(Ok(extent)) = poll_run(&mut reader, 3..u64::MAX) else {
+        panic!("the proof frees the last one")
+    };
     assert_eq!(read(&extent).await, b"d");
 }
 

@@ -5,7 +5,13 @@ fn nobody(_: u64) -> bool {
 }
 
 fn wait(span: Range<u64>, since: Instant, streak: u32) -> Wait {
-    Wait { waker: Waker::noop().clone(), span: Some(span), since, main_was_at: 0, streak }
+    Wait {
+        waker: Waker::noop().clone(),
+        span: Some(span),
+        since,
+        main_was_at: 0,
+        streak,
+    }
 }
 
 fn waiting(span: Range<u64>, since: Instant) -> Waiting {
@@ -19,7 +25,11 @@ fn a_reader_far_ahead_of_a_stalled_main_stream_gets_its_own_after_a_moment() {
     let start = Instant::now();
     let far = waiting(50 * MIB..50 * MIB + 100, start);
     assert_eq!(far.demand(start, 0, nobody), Demand::LookAgain(start + PATIENCE));
-    assert_eq!(far.demand(start + PATIENCE, 0, nobody), Demand::Fetch(50 * MIB..51 * MIB), "at least a MiB at a time");
+    assert_eq!(
+        far.demand(start + PATIENCE, 0, nobody),
+        Demand::Fetch(50 * MIB..51 * MIB),
+        "at least a MiB at a time"
+    );
 }
 
 #[test]
@@ -27,18 +37,30 @@ fn a_reader_that_is_reached_soon_waits() {
     let start = Instant::now();
     let soon = waiting(50 * MIB..51 * MIB, start);
     // 10 MiB in 25 ms: the other 40 take 100 ms more.
-    assert!(matches!(soon.demand(start + PATIENCE, 10 * MIB, nobody), Demand::LookAgain(_)));
+    assert!(matches!(
+        soon.demand(start + PATIENCE, 10 * MIB, nobody),
+        Demand::LookAgain(_)
+    ));
     // 1 MiB in 25 ms: they take more than a second.
     assert!(matches!(soon.demand(start + PATIENCE, MIB, nobody), Demand::Fetch(_)));
     let near = waiting(MIB - 1..MIB, start);
-    assert!(matches!(near.demand(start + Duration::from_secs(5), 0, nobody), Demand::LookAgain(_)), "near is never worth a request");
+    assert!(
+        matches!(
+            near.demand(start + Duration::from_secs(5), 0, nobody),
+            Demand::LookAgain(_)
+        ),
+        "near is never worth a request"
+    );
 }
 
 #[test]
 fn what_the_main_stream_has_passed_by_is_fetched() {
     let start = Instant::now();
     let behind = waiting(5 * MIB..6 * MIB, start);
-    assert_eq!(behind.demand(start + PATIENCE, 60 * MIB, nobody), Demand::Fetch(5 * MIB..6 * MIB));
+    assert_eq!(
+        behind.demand(start + PATIENCE, 60 * MIB, nobody),
+        Demand::Fetch(5 * MIB..6 * MIB)
+    );
 }
 
 #[test]
@@ -62,6 +84,9 @@ fn the_window_doubles_for_a_reader_that_reads_on() {
     for (streak, window) in [(0, 4), (1, 8), (2, 16), (3, 32), (4, 64), (40, 64)] {
         waiting.leave(0);
         waiting.wait(0, wait(span.clone(), start, streak));
-        assert_eq!(waiting.demand(start + PATIENCE, 0, nobody), Demand::Fetch(100 * MIB..(100 + window) * MIB));
+        assert_eq!(
+            waiting.demand(start + PATIENCE, 0, nobody),
+            Demand::Fetch(100 * MIB..(100 + window) * MIB)
+        );
     }
 }

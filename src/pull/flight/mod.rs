@@ -46,7 +46,11 @@ impl<K: Eq + Hash + Clone, P: Clone> Flights<K, P> {
             Entry::Vacant(vacant) => {
                 let (progress, passenger) = watch::channel(start());
                 vacant.insert(passenger.clone());
-                let permit = Permit { key: key.clone(), table: Arc::clone(&self.table), progress };
+                let permit = Permit {
+                    key: key.clone(),
+                    table: Arc::clone(&self.table),
+                    progress,
+                };
                 Seat::Pilot(permit, Passenger(passenger))
             }
         }
@@ -82,7 +86,7 @@ where
                 passenger
             }
         };
-        match passenger.until(|landed| landed.is_some()).await? {
+        match passenger.until(Option::is_some).await? {
             Some(landed) => landed,
             None => Err(Lost.into()),
         }
@@ -91,7 +95,9 @@ where
 
 impl<K, P> Clone for Flights<K, P> {
     fn clone(&self) -> Self {
-        Self { table: Arc::clone(&self.table) }
+        Self {
+            table: Arc::clone(&self.table),
+        }
     }
 }
 
@@ -142,7 +148,11 @@ impl<P: Clone> Passenger<P> {
 
     /// The first report from now on that `enough` accepts.
     pub(super) async fn until(&mut self, mut enough: impl FnMut(&P) -> bool) -> Result<P, Lost> {
-        self.0.wait_for(|progress| enough(progress)).await.map(|progress| progress.clone()).map_err(|_| Lost)
+        self.0
+            .wait_for(|progress| enough(progress))
+            .await
+            .map(|progress| progress.clone())
+            .map_err(|_| Lost)
     }
 }
 

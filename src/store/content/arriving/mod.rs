@@ -77,7 +77,11 @@ pub(crate) enum Gap {
 
 impl Arriving {
     pub(crate) fn new(file: OpenFile, digest: &Digest, pieces: Pieces, length: Option<u64>, tasks: Tasks) -> Self {
-        let state = State { pieces, length, ..State::default() };
+        let state = State {
+            pieces,
+            length,
+            ..State::default()
+        };
         Self {
             file: Arc::new(file),
             tasks,
@@ -131,7 +135,10 @@ impl Arriving {
     /// the frontier. Once called it completes, also when the future is dropped.
     pub(crate) async fn write(self: &Arc<Self>, offset: u64, chunks: Vec<Bytes>) -> Result<(), Error> {
         let this = Arc::clone(self);
-        self.tasks.blocking(move || this.write_now(offset, &chunks)).await.map_err(Error::Lost)??;
+        self.tasks
+            .blocking(move || this.write_now(offset, &chunks))
+            .await
+            .map_err(Error::Lost)??;
         self.start_write_back();
         Ok(())
     }
@@ -151,7 +158,8 @@ impl Arriving {
         }
         self.publish(offset..at);
         self.unsynced.fetch_add(at - offset, Ordering::Relaxed);
-        self.frontier.advance((offset, chunks), |from| self.run_end(from), &self.file)
+        self.frontier
+            .advance((offset, chunks), |from| self.run_end(from), &self.file)
     }
 
     fn publish(&self, span: Range<u64>) {
@@ -212,7 +220,9 @@ impl Arriving {
     /// Where the main stream should go on.
     pub(crate) fn gap(&self) -> Gap {
         let state = self.state();
-        let Some(length) = state.length else { return Gap::From(state.pieces.run_end(0)) };
+        let Some(length) = state.length else {
+            return Gap::From(state.pieces.run_end(0));
+        };
         let missing = state.pieces.missing(0..length);
         let free = missing.iter().find_map(|gap| {
             let start = state.past_claims(gap.start);
@@ -238,15 +248,28 @@ impl Arriving {
     /// What readers far from the main stream need now.
     pub(crate) fn wanted(&self, now: Instant) -> Demand {
         let state = self.state();
-        let Some(length) = state.length else { return Demand::Nothing };
+        let Some(length) = state.length else {
+            return Demand::Nothing;
+        };
         let claimed = |at: u64| state.claims.iter().any(|claim| claim.contains(&at));
         match state.waiting.demand(now, state.main_at, claimed) {
             Demand::Fetch(span) => {
-                let gap = state.pieces.missing(span.start..span.end.min(length)).into_iter().next();
+                let gap = state
+                    .pieces
+                    .missing(span.start..span.end.min(length))
+                    .into_iter()
+                    .next();
                 let next_claim = |gap: &Range<u64>| {
-                    state.claims.iter().map(|claim| claim.start).filter(|start| gap.contains(start)).min()
+                    state
+                        .claims
+                        .iter()
+                        .map(|claim| claim.start)
+                        .filter(|start| gap.contains(start))
+                        .min()
                 };
-                gap.map_or(Demand::Nothing, |gap| Demand::Fetch(gap.start..next_claim(&gap).unwrap_or(gap.end)))
+                gap.map_or(Demand::Nothing, |gap| {
+                    Demand::Fetch(gap.start..next_claim(&gap).unwrap_or(gap.end))
+                })
             }
             demand @ (Demand::LookAgain(_) | Demand::Nothing) => demand,
         }
@@ -255,7 +278,10 @@ impl Arriving {
     /// Reserves a span for a side stream until the claim is dropped.
     pub(crate) fn claim(self: &Arc<Self>, span: Range<u64>) -> Claim {
         self.state().claims.push(span.clone());
-        Claim { arriving: Arc::clone(self), span }
+        Claim {
+            arriving: Arc::clone(self),
+            span,
+        }
     }
 
     /// A new reader.
@@ -281,7 +307,12 @@ impl State {
     fn past_claims(&self, mut at: u64) -> u64 {
         loop {
             let run_end = self.pieces.run_end(at);
-            let past = self.claims.iter().filter(|claim| claim.contains(&run_end)).map(|claim| claim.end).max();
+            let past = self
+                .claims
+                .iter()
+                .filter(|claim| claim.contains(&run_end))
+                .map(|claim| claim.end)
+                .max();
             match past {
                 Some(end) => at = end,
                 None => return run_end,
@@ -292,7 +323,9 @@ impl State {
 
 impl fmt::Debug for Arriving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Arriving").field("state", &*self.state()).finish_non_exhaustive()
+        f.debug_struct("Arriving")
+            .field("state", &*self.state())
+            .finish_non_exhaustive()
     }
 }
 

@@ -80,7 +80,10 @@ impl Waiting {
 
     /// Takes out everybody.
     pub(super) fn all(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.readers).into_values().map(|wait| wait.waker).collect()
+        std::mem::take(&mut self.readers)
+            .into_values()
+            .map(|wait| wait.waker)
+            .collect()
     }
 
     /// What the reader that has waited longest, far from the main stream and from every claim, needs.
@@ -88,7 +91,9 @@ impl Waiting {
         let mut look_again: Option<Instant> = None;
         let mut longest: Option<(&Wait, &Range<u64>)> = None;
         for wait in self.readers.values() {
-            let Some(span) = wait.span.as_ref().filter(|span| !claimed(span.start)) else { continue };
+            let Some(span) = wait.span.as_ref().filter(|span| !claimed(span.start)) else {
+                continue;
+            };
             match wait.reached_at(span.start, main_at, now) {
                 Some(then) => look_again = Some(look_again.map_or(then, |other| other.min(then))),
                 None if longest.is_none_or(|(other, _)| wait.since < other.since) => longest = Some((wait, span)),
@@ -117,7 +122,7 @@ impl Wait {
     }
 
     fn window(&self, span: &Range<u64>) -> Range<u64> {
-        let largest = (4 * MIB << self.streak.min(4)).min(WINDOW.end);
+        let largest = ((4 * MIB) << self.streak.min(4)).min(WINDOW.end);
         let wanted = (span.end - span.start).clamp(WINDOW.start, largest);
         span.start..span.start + wanted
     }
