@@ -10,6 +10,7 @@ use http_body::Frame;
 use http_body::SizeHint;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -179,10 +180,18 @@ async fn a_connection_serves_one_request_after_the_other() {
 
 #[tokio::test]
 async fn a_client_that_has_closed_its_sending_side_gets_its_answer() {
-    let server = start(ORDINARY);
+    let mut server = start(ORDINARY);
     let mut client = server.connect().await;
-    client.write_all(b"GET /hang HTTP/1.1\r\n\r\n").await.unwrap();
+    client
+        .write_all(b"GET /hang HTTP/1.1\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    server.hanging.recv().await.unwrap();
     client.shutdown().await.unwrap();
+    // Turns of the event loop, in which the server sees the end of its input.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
     server.release.notify_one();
     let (answer, ended) = read_to_end(&mut client).await;
     assert!(answer.ends_with("hello") && ended.is_ok(), "{answer} {ended:?}");
@@ -258,7 +267,10 @@ async fn a_slow_client_is_not_cut_as_long_as_it_takes_something() {
 #[tokio::test]
 async fn an_upload_refused_early_can_read_why() {
     let server = start(ORDINARY);
-    let mut client = server.connect().await;
+    let socket = TcpSocket::new_v4().unwrap();
+    // More than fits into the kernel's buffers: writing goes on only as long as somebody reads.
+    socket.set_send_buffer_size(16 * 1024).unwrap();
+    let mut client = socket.connect(server.address).await.unwrap();
     client
         .write_all(b"PUT / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n")
         .await
