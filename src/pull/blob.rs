@@ -14,7 +14,7 @@ use crate::oci::Digest;
 use crate::pull::fill::{Fill, Progress};
 use crate::pull::flight::{Passenger, Seat};
 use crate::pull::{Error, Place, Pull, Tail, Via};
-use crate::store::{Arriving, Blob, Ending, Sight};
+use crate::store::{Arriving, Blob, Ending, Reader, Sight};
 use crate::upstream::Tally;
 
 /// A blob that can be read: stored, or arriving.
@@ -212,7 +212,7 @@ impl Opened {
     /// Waits until the content is proven, and its length with it.
     pub async fn settled(self) -> Result<Self, Error> {
         if let Source::Arriving(arriving) = &self.source {
-            let mut reader = arriving.reader();
+            let mut reader = Reader::of(arriving);
             match poll_fn(|cx| reader.poll_ending(cx)).await {
                 Ending::Proven => {}
                 Ending::Cut => return Err(Error::Lost(crate::pull::Lost)),
@@ -226,7 +226,7 @@ impl Opened {
     pub fn read(self, ranges: Vec<Range<u64>>, completing: bool) -> Tail {
         match self.source {
             Source::Stored(blob) => Tail::stored(blob, ranges),
-            Source::Arriving(arriving) => Tail::arriving(arriving.reader(), ranges, completing),
+            Source::Arriving(arriving) => Tail::arriving(Reader::of(&arriving), ranges, completing),
         }
     }
 

@@ -22,8 +22,13 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(arriving: Arc<Arriving>, id: u64) -> Self {
-        Self { arriving, id, waits: 0 }
+    /// A new reader of `arriving`.
+    pub fn of(arriving: &Arc<Arriving>) -> Self {
+        Self {
+            arriving: Arc::clone(arriving),
+            id: arriving.next_reader(),
+            waits: 0,
+        }
     }
 
     /// The arrival that is read.

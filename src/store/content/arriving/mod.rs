@@ -20,7 +20,6 @@ use crate::store::content::blob::Extent;
 use crate::store::content::disk::OpenFile;
 use crate::store::content::frontier::Frontier;
 use crate::store::content::pieces::Pieces;
-use crate::store::content::reader::Reader;
 use crate::store::content::readers::{Demand, Waiting};
 use crate::tasks::Tasks;
 
@@ -284,9 +283,9 @@ impl Arriving {
         }
     }
 
-    /// A new reader.
-    pub fn reader(self: &Arc<Self>) -> Reader {
-        Reader::new(Arc::clone(self), self.next_reader.fetch_add(1, Ordering::Relaxed))
+    /// The name of a new reader among those who wait.
+    pub(super) fn next_reader(&self) -> u64 {
+        self.next_reader.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Bytes of the file, whether present or not.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::oci::{Algorithm, Digest};
-use crate::store::content::reader::Cut;
+use crate::store::content::reader::{Cut, Reader};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -48,7 +48,7 @@ fn any_order_of_writes_gives_the_content_and_its_digest() {
         runtime.block_on(async {
             let content = noise(10_000);
             let (arriving, _dir) = arriving(&content, Some(10_000));
-            let mut reader = arriving.reader();
+            let mut reader = Reader::of(&arriving);
             let reading = arriving.tasks.spawn({
                 let expected = content.clone();
                 async move {
@@ -81,7 +81,7 @@ fn any_order_of_writes_gives_the_content_and_its_digest() {
 #[tokio::test]
 async fn with_the_length_unknown_the_last_byte_present_is_held_back() {
     let (arriving, _dir) = arriving(b"abcd", None);
-    let mut reader = arriving.reader();
+    let mut reader = Reader::of(&arriving);
     arriving.write(0, vec![Bytes::from_static(b"a")]).await.unwrap();
     assert!(
         poll_run(&mut reader, 0..u64::MAX).is_pending(),
@@ -103,8 +103,8 @@ async fn with_the_length_unknown_the_last_byte_present_is_held_back() {
 #[tokio::test]
 async fn a_reader_is_woken_by_its_own_byte_and_by_the_ending() {
     let (arriving, _dir) = arriving(&noise(100), Some(100));
-    let mut far = arriving.reader();
-    let mut near = arriving.reader();
+    let mut far = Reader::of(&arriving);
+    let mut near = Reader::of(&arriving);
     let mut near = std::pin::pin!(poll_fn(|cx| near.poll_run(cx, 0..100)));
     let mut far = std::pin::pin!(poll_fn(|cx| far.poll_run(cx, 50..100)));
     tokio::select! { biased; _ = &mut near => panic!("nothing is here"), _ = &mut far => panic!("nothing is here"), () = async {} => {} }
