@@ -86,10 +86,9 @@ impl Pull {
     ) -> Result<BlobStat, Error> {
         let place = Place::of(repo)?;
         let sight = self.store.sight(&place.key, digest).await?;
-        if let Some(row) = &sight.blob {
-            self.admit(&place, digest, &sight, tally).await?;
+        if let Some(blob) = self.stored(&place, digest, &sight, tally).await? {
             return Ok(BlobStat {
-                size: Some(row.size),
+                size: Some(blob.length()),
                 via: Via::Hit,
             });
         }
@@ -167,7 +166,12 @@ impl Pull {
     }
 
     /// One HEAD upstream for all who ask; a yes is kept as a proven link. Gives the length, if told.
-    async fn ask_for_blob(&self, place: &Place, digest: &Digest, tally: &Tally) -> Result<Option<u64>, Error> {
+    pub(super) async fn ask_for_blob(
+        &self,
+        place: &Place,
+        digest: &Digest,
+        tally: &Tally,
+    ) -> Result<Option<u64>, Error> {
         let (client, store, place) = (self.client.clone(), self.store.clone(), place.clone());
         let (digest, tally, key) = (*digest, tally.clone(), (place.key.clone(), *digest));
         let ask = async move || {
