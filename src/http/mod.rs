@@ -44,6 +44,7 @@ use cache_status::CacheStatus;
 use content::Answer;
 use content::Asked;
 use error::Refusal;
+use record::Ending;
 use record::Record;
 use request::Head;
 use route::Route;
@@ -189,6 +190,10 @@ impl Exchange {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         self.record.answered(response.status());
+        if self.head.is_head() {
+            // hyper drops its body unread: the head is all of it.
+            self.record.ended(Ending::Whole);
+        }
         response.map(|body| body.recorded(self.record))
     }
 }

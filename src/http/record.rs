@@ -1,7 +1,8 @@
 //! One log line per request, written when its answer is over.
 //!
 //! Owns what is known of a request until then, and its id. Promises exactly one line, however the request ends: also
-//! when the client leaves before there is an answer. Never logs a header's value, or a query.
+//! when the client leaves before there is an answer. Never logs the value of a header that it did not check,
+//! nor a query but for an `ns` that leads nowhere, cut like every other text of the client's.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -24,7 +25,7 @@ use crate::pull::Tally;
 /// `X-Request-Id`: the client's, or ours.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// No more of a path than this goes into the log, in characters.
+/// No more of a path, or of a message that repeats what the client sent, goes into the log; in characters.
 const LONGEST_PATH: usize = 300;
 
 /// One request, from its head to the end of its answer.
@@ -70,7 +71,7 @@ impl Record {
             id: request_id(headers),
             client,
             method: method.clone(),
-            path: path.chars().take(LONGEST_PATH).collect(),
+            path: cut(path).to_owned(),
             name: None,
             reference: None,
             mirror: None,
@@ -175,6 +176,12 @@ fn request_id(headers: &HeaderMap) -> String {
         .unwrap_or_else(|| Uuid::new_v4().simple().to_string())
 }
 
+/// As much of what a client sent as the log holds.
+pub(super) fn cut(text: &str) -> &str {
+    let end = text.char_indices().nth(LONGEST_PATH);
+    end.and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+}
+
 /// An error with its causes, outermost first.
 pub(super) fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
@@ -214,6 +221,13 @@ mod tests {
                 "{id}"
             );
         }
+    }
+
+    #[test]
+    fn what_a_client_sent_is_cut_between_characters() {
+        let long = "é".repeat(LONGEST_PATH + 1);
+        assert_eq!(cut(&long), "é".repeat(LONGEST_PATH));
+        assert_eq!(cut("short"), "short");
     }
 
     #[test]

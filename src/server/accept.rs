@@ -5,6 +5,7 @@
 
 use std::io;
 use std::io::ErrorKind;
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub(super) struct Door {
     seats: Arc<Semaphore>,
     /// A trouble is logged when it begins, not at every attempt.
     in_trouble: bool,
+    /// No seat was free at the last look; also logged when it begins.
+    full: bool,
 }
 
 /// A connection's place; dropping it lets the next one in.
@@ -54,6 +57,7 @@ impl Door {
             listener,
             seats: Arc::new(Semaphore::new(connections)),
             in_trouble: false,
+            full: false,
         }
     }
 
@@ -69,7 +73,7 @@ impl Door {
                 // The peer left while it queued.
                 Err(error) if is_the_peers(error.kind()) => {}
                 Err(error) => {
-                    if !std::mem::replace(&mut self.in_trouble, true) {
+                    if !mem::replace(&mut self.in_trouble, true) {
                         warn!(%error, "cannot accept connections; trying again");
                     }
                     tokio::time::sleep(PAUSE).await;
@@ -78,8 +82,9 @@ impl Door {
         }
     }
 
-    async fn seat(&self) -> Seat {
-        if self.seats.available_permits() == 0 {
+    async fn seat(&mut self) -> Seat {
+        let was_full = mem::replace(&mut self.full, self.seats.available_permits() == 0);
+        if self.full && !was_full {
             warn!("all connections are taken; newcomers wait");
         }
         // An error would say that the semaphore was closed, which nobody does.

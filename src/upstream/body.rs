@@ -81,8 +81,9 @@ impl BlobBody {
         let (start, total, promised) = if answer.status() == 206 {
             let range = answer.header(&CONTENT_RANGE).and_then(ContentRange::parse);
             let range = range.filter(|range| range.fits(span, length));
-            let range = range.ok_or_else(|| answer.unusable(Fault::WrongRange))?;
-            (range.first, range.total, Some(range.last - range.first + 1))
+            let known = range.and_then(|range| Some((range, range.length()?)));
+            let (range, length) = known.ok_or_else(|| answer.unusable(Fault::WrongRange))?;
+            (range.first, range.total, Some(length))
         } else {
             (0, length, length)
         };
@@ -149,10 +150,14 @@ impl ContentRange {
         ordered.then_some(Self { first, last, total })
     }
 
+    /// In bytes; none where `first-last` is all of u64, one more than it can count.
+    fn length(&self) -> Option<u64> {
+        (self.last - self.first).checked_add(1)
+    }
+
     fn fits(&self, span: Span, length: Option<u64>) -> bool {
         let asked = self.first == span.from && span.to.is_none_or(|to| self.last <= to);
-        // One less than the length, because `first-last` may be all of u64.
-        asked && length.is_none_or(|length| length.checked_sub(1) == Some(self.last - self.first))
+        asked && length.is_none_or(|length| self.length() == Some(length))
     }
 }
 
@@ -202,6 +207,14 @@ mod tests {
         }
         assert_eq!(total_of_unsatisfied("bytes */12"), Some(12));
         assert_eq!(total_of_unsatisfied("bytes 0-1/12"), None);
+    }
+
+    #[test]
+    fn a_length_beyond_all_numbers_is_none() {
+        let length = |header| ContentRange::parse(header).unwrap().length();
+        assert_eq!(length("bytes 0-99/*"), Some(100));
+        assert_eq!(length("bytes 1-18446744073709551615/*"), Some(u64::MAX));
+        assert_eq!(length("bytes 0-18446744073709551615/*"), None);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct MirrorConfig {
     /// Longest wait for a connection: name, TCP and TLS.
     #[serde(with = "friendly")]
     pub connect: Duration,
-    /// Longest wait from sending a request to the head of its answer.
+    /// Longest wait from sending a request to the head of its answer, on top of `connect`.
     #[serde(with = "friendly")]
     pub first_byte: Duration,
     /// Longest wait for the next bytes of a body: the only deadline of a transfer.

@@ -35,7 +35,7 @@ pub enum Phase {
     /// Resolving, connecting, TLS.
     #[error("no connection")]
     Connect,
-    /// From sending a request to the head of its answer.
+    /// From the start of a request to the head of its answer, the connection included.
     #[error("no answer")]
     FirstByte,
     /// Between two chunks of a body.

@@ -1,7 +1,8 @@
 //! Owns: the HTTP connections to upstreams: one reqwest client per kind of connection, and sending one request on it.
 //!
 //! Promises: HTTP/1.1 (unread bodies of one HTTP/2 connection freeze each other), no redirects, proxies, retries or
-//! decompression of reqwest's own; connect and first-byte deadlines. Without certificate authorities on the machine only https fails, when it is asked.
+//! decompression of reqwest's own; connect and first-byte deadlines, where a slow connection takes nothing from the
+//! answer's time. Without certificate authorities on the machine only https fails, when it is asked.
 //! Dropped: a request that is dropped closes its connection.
 
 use std::error::Error as StdError;
@@ -83,13 +84,15 @@ impl Wire {
         let mut request = Request::new(hop.method.clone(), hop.url.clone());
         *request.headers_mut() = hop.headers.clone();
         tally.add();
-        match timeout(limits.first_byte, client.execute(request)).await {
+        // reqwest does not say when the connection stands, and bounds it itself.
+        let within = limits.connect + limits.first_byte;
+        match timeout(within, client.execute(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(failure(error, at, limits)),
             Err(_) => Err(Error::Timeout {
                 at: at.clone(),
                 phase: Phase::FirstByte,
-                within: limits.first_byte,
+                within,
             }),
         }
     }

@@ -87,6 +87,7 @@ async fn harbour() -> Harbour {
     let mirror = Mirror::of("hub", &upstream);
     let mirror = mirror
         .set("fresh_for", "\"0s\"")
+        .set("connect", "\"400ms\"")
         .set("first_byte", "\"400ms\"")
         .set("revalidate", "\"200ms\"");
     let wharf = Setup::new().mirror(mirror).start().await;
@@ -288,7 +289,8 @@ async fn a_token_endpoint_that_fails_is_no_404() {
         let (upstream, image) = (Upstream::with_door(Door::Bearer), Image::oci(1, &[10]));
         upstream.put_image("a/b", "v1", &image);
         upstream.script(On::tokens(), acts.clone());
-        let mirror = Mirror::of("hub", &upstream).set("first_byte", "\"400ms\"");
+        let mirror = Mirror::of("hub", &upstream).set("connect", "\"400ms\"");
+        let mirror = mirror.set("first_byte", "\"400ms\"");
         let wharf = Setup::new().mirror(mirror).start().await;
         for target in [manifest_path("hub/a/b", "v1"), blob_path("hub/a/b", image.layer(0))] {
             let answer = wharf.get(&target).await;

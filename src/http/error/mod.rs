@@ -120,7 +120,8 @@ impl Refusal {
     }
 
     pub(super) fn for_the_log(&self) -> &str {
-        self.cause.as_ref().unwrap_or(&self.message)
+        // Without a cause the message is about the request, and repeats some of it: up to a whole `?ns=`.
+        self.cause.as_deref().unwrap_or_else(|| record::cut(&self.message))
     }
 
     /// The answer. For HEAD it has no body, and therefore no length.

@@ -38,7 +38,7 @@ impl Sight {
 pub struct Link {
     /// Pushed or mounted there, or its upstream answered for it; otherwise only named by one of its manifests.
     pub proven: bool,
-    /// The size in bytes that was claimed first; counted bytes replace a claim. Not to be trusted before the proof.
+    /// The size in bytes: as counted, else as claimed where all claims agree. Not to be trusted before the proof.
     pub size: Option<u64>,
 }
 

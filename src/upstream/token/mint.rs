@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::clock::Clock;
 
@@ -73,7 +74,8 @@ fn granted(answer: Answer, mirror: &Mirror, clock: &Clock) -> Result<Answer, Err
 pub(super) struct TokenAnswer {
     pub(super) token: Option<String>,
     pub(super) access_token: Option<String>,
-    pub(super) expires_in: Option<f64>,
+    /// Anything but a number counts as absent: the token is good all the same.
+    pub(super) expires_in: Option<Value>,
 }
 
 pub(super) fn read(answer: TokenAnswer, clock: &Clock) -> Option<Token> {
@@ -83,6 +85,8 @@ pub(super) fn read(answer: TokenAnswer, clock: &Clock) -> Option<Token> {
     header.set_sensitive(true);
     let life = answer
         .expires_in
+        .as_ref()
+        .and_then(Value::as_f64)
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let life = life.unwrap_or(LEAST_LIFE).clamp(LEAST_LIFE, MOST_LIFE).mul_f64(USED);
     // From receipt, not from `issued_at`: clocks differ.

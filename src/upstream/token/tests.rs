@@ -51,6 +51,8 @@ fn a_life_is_at_least_a_minute_and_at_most_a_day() {
         r#","expires_in":-5"#,
         r#","expires_in":null"#,
         r#","expires_in":30"#,
+        r#","expires_in":"300""#,
+        r#","expires_in":[300]"#,
     ] {
         let (_, renew_at) = read_text(&format!(r#"{{"token":"x"{life}}}"#)).unwrap();
         assert_eq!(renew_at, 51_000, "{life}");

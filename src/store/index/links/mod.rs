@@ -1,8 +1,8 @@
 //! Who may see what.
 //!
-//! Owns the rows `link` and `origin`. Promises that a link, once proven, stays proven, and that the size claimed first
-//! stays: of two manifests of a repository that name one digest with different sizes, the first is believed until the
-//! bytes have been counted. Links of one repository never tell another one anything.
+//! Owns the rows `link` and `origin`. Promises that a link, once proven, stays proven, and that no claim changes its
+//! size. Of two manifests of a repository that name one digest with different sizes neither is believed: the size is
+//! unknown until the bytes have been counted, and the digest decides. Links of one repository never tell another one anything.
 
 use rusqlite::Connection;
 
@@ -48,10 +48,12 @@ impl Index {
 
 /// Adds to what the repository knows of the digest.
 pub(super) fn add_link(tx: &mut Tx<'_>, repository: i64, digest: &Digest, link: Link) -> rusqlite::Result<()> {
+    // An unknown size stays unknown, or a third claim would win over the first two.
     const ADD: &str = "
         INSERT INTO link (repository, digest, proven, size) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT (repository, digest) DO UPDATE
-        SET proven = max(proven, excluded.proven), size = coalesce(size, excluded.size)";
+        SET proven = max(proven, excluded.proven),
+            size = CASE WHEN proven OR excluded.size IS NULL OR excluded.size = size THEN size END";
     tx.touch(Shard::of_digest(digest));
     tx.execute(
         ADD,

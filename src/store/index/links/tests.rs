@@ -70,18 +70,30 @@ async fn naming_a_digest_does_not_show_what_entered_through_another_mirror() {
 }
 
 #[tokio::test]
-async fn the_first_claim_of_a_size_stays_until_the_bytes_are_counted() {
+async fn claims_of_a_size_must_agree_until_the_bytes_are_counted() {
     let (_dir, index) = fresh();
     let (name, layer) = ("docker.io/a", digest("layer"));
     let claimed = async || index.sight(&repo(name), &layer).await.unwrap().link.unwrap().size;
-    index
-        .put_manifest(put(name, &image([(layer, u64::MAX)]), None))
-        .await
-        .unwrap();
-    assert_eq!(claimed().await, None, "no file is that long");
-    index.put_manifest(put(name, &image([(layer, 5)]), None)).await.unwrap();
-    index.put_manifest(put(name, &image([(layer, 6)]), None)).await.unwrap();
-    assert_eq!(claimed().await, Some(5));
+    let claim = async |size| {
+        let manifest = image([(layer, size)]);
+        index.put_manifest(put(name, &manifest, None)).await.unwrap();
+        claimed().await
+    };
+    assert_eq!(claim(5).await, Some(5));
+    assert_eq!(claim(5).await, Some(5));
+    assert_eq!(claim(6).await, None, "either may be wrong");
+    assert_eq!(claim(5).await, None, "and saying it again proves nothing");
     index.land(landing(1, layer, 7, &[name])).await.unwrap();
     assert_eq!(claimed().await, Some(7));
+    assert_eq!(claim(5).await, Some(7), "counted");
+}
+
+#[tokio::test]
+async fn a_size_that_no_file_can_have_is_none() {
+    let (_dir, index) = fresh();
+    let (name, layer) = ("docker.io/a", digest("layer"));
+    let manifest = image([(layer, u64::MAX)]);
+    index.put_manifest(put(name, &manifest, None)).await.unwrap();
+    let link = index.sight(&repo(name), &layer).await.unwrap().link.unwrap();
+    assert_eq!(link.size, None);
 }

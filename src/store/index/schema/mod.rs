@@ -53,7 +53,7 @@ CREATE TABLE link (
     repository INTEGER NOT NULL REFERENCES repository (id),
     digest     TEXT NOT NULL,
     proven     INTEGER NOT NULL,       -- 1: pushed there, or its upstream answered for it; 0: named by a manifest
-    size       INTEGER,                -- bytes: as counted, else as claimed first; NULL: nobody said
+    size       INTEGER,                -- bytes: as counted, else as claimed; NULL: nobody said, or claims differ
     PRIMARY KEY (repository, digest)
 ) STRICT, WITHOUT ROWID;
 

@@ -100,7 +100,7 @@ async fn no_answer_has_a_deadline() {
     );
     assert_eq!(
         error.to_string(),
-        format!("{} was too slow: no answer within 150ms", fake.authority())
+        format!("{} was too slow: no answer within 300ms", fake.authority())
     );
     assert_eq!(error.verdict(), Verdict::Slow);
 }

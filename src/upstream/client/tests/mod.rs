@@ -96,6 +96,7 @@ async fn soon<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn quick(config: &mut MirrorConfig) {
+    config.connect = Duration::from_millis(150);
     config.first_byte = Duration::from_millis(150);
     config.silence = Duration::from_millis(150);
 }
