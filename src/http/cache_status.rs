@@ -6,17 +6,22 @@ use crate::pull::Via;
 
 /// `Display` is the header's value.
 #[derive(Debug, Clone)]
-pub(super) struct CacheStatus<'a>(pub(super) &'a Via);
+pub(super) struct CacheStatus<'a> {
+    pub(super) via: &'a Via,
+    /// A HEAD fetches nothing, so nothing is stored.
+    pub(super) head: bool,
+}
 
 impl fmt::Display for CacheStatus<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("wharf; ")?;
-        match self.0 {
+        let stored = if self.head { "" } else { "; stored" };
+        match self.via {
             Via::Hit => f.write_str("hit"),
             // RFC 9211 section 2.1: an answer that the upstream had to confirm is no hit.
             Via::Revalidated => f.write_str("fwd=stale; detail=revalidated"),
-            Via::Miss => f.write_str("fwd=uri-miss; stored"),
-            Via::Collapsed => f.write_str("fwd=uri-miss; stored; collapsed"),
+            Via::Miss => write!(f, "fwd=uri-miss{stored}"),
+            Via::Collapsed => write!(f, "fwd=uri-miss{stored}; collapsed"),
             Via::Stale { ttl_secs, detail } => {
                 write!(f, "hit; ttl={ttl_secs}; detail={}", Detail(detail))
             }
@@ -72,7 +77,9 @@ mod tests {
             (stale(""), "wharf; hit; ttl=-120; detail=\"\""),
         ];
         for (via, value) in cases {
-            assert_eq!(CacheStatus(&via).to_string(), value);
+            assert_eq!(CacheStatus { via: &via, head: false }.to_string(), value);
         }
+        let (via, head) = (Via::Miss, true);
+        assert_eq!(CacheStatus { via: &via, head }.to_string(), "wharf; fwd=uri-miss");
     }
 }

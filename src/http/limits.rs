@@ -14,6 +14,9 @@ pub const HEADERS: usize = 64 * KIB;
 /// From the moment a request could come to its last header.
 pub const HEADER_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long a client that has closed its sending side is waited for while nothing moves: it may be gone.
+pub const HALF_CLOSED_FOR: Duration = Duration::from_secs(3);
+
 /// How long, after an answer that closes the connection, the client's unread bytes are swallowed.
 pub const LINGER_FOR: Duration = Duration::from_secs(1);
 

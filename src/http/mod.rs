@@ -118,10 +118,12 @@ impl Shared {
         let answer = match route {
             Route::Ping => return Ok(ping::answer()),
             Route::Manifest { name, reference } => {
+                exchange.record.asks(&name, &reference);
                 let repo = self.readable(exchange, &name, ns)?;
                 manifests::answer(&self.pull, exchange.asks(&repo), &reference).await?
             }
             Route::Blob { name, digest } => {
+                exchange.record.asks(&name, &digest);
                 let repo = self.readable(exchange, &name, ns)?;
                 blobs::answer(&self.pull, &self.streams, exchange.asks(&repo), &digest).await?
             }
@@ -142,7 +144,7 @@ impl Shared {
 
     fn home(&self, exchange: &mut Exchange, name: &RepoName, ns: Option<&str>) -> Result<Repo, Refusal> {
         let resolved = self.namespaces.resolve(name, ns, exchange.head.host())?;
-        exchange.record.asks(resolved.repo.mirror());
+        exchange.record.leads_to(resolved.repo.mirror());
         if resolved.echo_ns {
             exchange.ns = ns.and_then(|ns| HeaderValue::try_from(ns).ok());
         }
@@ -161,7 +163,11 @@ impl Exchange {
     }
 
     fn pulled(&mut self, mut answer: Answer) -> Response<Body> {
-        let status = CacheStatus(&answer.via).to_string();
+        let status = CacheStatus {
+            via: &answer.via,
+            head: self.head.is_head(),
+        }
+        .to_string();
         self.record.came(&status);
         answer.set(CACHE_STATUS, status);
         answer.response

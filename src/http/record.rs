@@ -18,6 +18,7 @@ use tracing::info;
 use uuid::Uuid;
 
 use crate::http::limits;
+use crate::oci::RepoName;
 use crate::pull::Tally;
 
 /// `X-Request-Id`: the client's, or ours.
@@ -32,8 +33,10 @@ pub(super) struct Record {
     id: String,
     client: IpAddr,
     method: Method,
-    /// The path, until the names in it are known.
-    target: String,
+    path: String,
+    /// What is asked for, once the path has been understood: repository, and tag or digest.
+    name: Option<String>,
+    reference: Option<String>,
     mirror: Option<String>,
     cache: Option<String>,
     status: Option<StatusCode>,
@@ -67,7 +70,9 @@ impl Record {
             id: request_id(headers),
             client,
             method: method.clone(),
-            target: path.chars().take(LONGEST_PATH).collect(),
+            path: path.chars().take(LONGEST_PATH).collect(),
+            name: None,
+            reference: None,
             mirror: None,
             cache: None,
             status: None,
@@ -94,7 +99,14 @@ impl Record {
         self.mirror.as_deref()
     }
 
-    pub(super) fn asks(&mut self, mirror: Option<&str>) {
+    /// What the path means.
+    pub(super) fn asks(&mut self, name: &RepoName, reference: &dyn fmt::Display) {
+        self.name = Some(name.to_string());
+        self.reference = Some(reference.to_string());
+    }
+
+    /// Where that is.
+    pub(super) fn leads_to(&mut self, mirror: Option<&str>) {
         self.mirror = mirror.map(str::to_owned);
     }
 
@@ -125,7 +137,9 @@ impl Drop for Record {
             id = %self.id,
             client = %self.client,
             method = %self.method,
-            target = %self.target,
+            path = self.name.is_none().then_some(&*self.path),
+            name = self.name.as_deref(),
+            reference = self.reference.as_deref(),
             mirror = self.mirror.as_deref(),
             status = self.status.map(|status| status.as_u16()),
             cache = self.cache.as_deref(),

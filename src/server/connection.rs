@@ -75,10 +75,7 @@ fn builder(header: Duration) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(header)
-        .max_buf_size(limits::HEADERS)
-        // A client that leaves is noticed at once, also while its response waits for an upstream. The price: one that only
-        // closes its sending side (`nc -N`) is taken for gone.
-        .half_close(false);
+        .max_buf_size(limits::HEADERS);
     builder
 }
 

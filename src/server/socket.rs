@@ -7,6 +7,7 @@
 use std::io;
 use std::io::ErrorKind;
 use std::io::IoSlice;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -34,6 +35,7 @@ const LOOKS: u32 = 4;
 pub(super) struct Socket {
     stream: TcpStream,
     silence: Silence,
+    half_closed: Option<HalfClosed>,
     lingering: Option<Lingering>,
     orderly: Orderly,
 }
@@ -50,17 +52,15 @@ impl Orderly {
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, client_silence: Duration) -> (Self, Orderly) {
-        let orderly = Orderly::default();
-        let silence = Silence::new(client_silence);
-        (
-            Self {
-                stream,
-                silence,
-                lingering: None,
-                orderly: orderly.clone(),
-            },
-            orderly,
-        )
+        let (silence, orderly) = (Silence::new(client_silence), Orderly::default());
+        let socket = Self {
+            stream,
+            silence,
+            half_closed: None,
+            lingering: None,
+            orderly: orderly.clone(),
+        };
+        (socket, orderly)
     }
 
     fn written(
@@ -72,6 +72,9 @@ impl Socket {
         match written {
             Poll::Ready(written) => {
                 self.silence.moved();
+                if let Some(half_closed) = &mut self.half_closed {
+                    half_closed.moved = true;
+                }
                 Poll::Ready(written)
             }
             Poll::Pending => self.silence.poll(cx, &self.stream, bytes),
@@ -90,7 +93,15 @@ impl Drop for Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let this = &mut *self;
+        if this.half_closed.is_none() {
+            let filled = buf.filled().len();
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            if buf.filled().len() > filled || buf.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        this.half_closed.get_or_insert_with(HalfClosed::new).poll(cx).map(Ok)
     }
 }
 
@@ -161,7 +172,7 @@ impl Silence {
         loop {
             ready!(next_look.as_mut().poll(cx));
             next_look.as_mut().reset(Instant::now() + self.look_every);
-            if std::mem::take(&mut self.moved) {
+            if mem::take(&mut self.moved) {
                 self.looks_in_vain = 0;
                 continue;
             }
@@ -174,6 +185,35 @@ impl Silence {
                 let silent = io::Error::new(ErrorKind::TimedOut, "the client takes nothing");
                 return Poll::Ready(Err(silent));
             }
+        }
+    }
+}
+
+/// A peer has closed its sending side: either it is gone, which it does not say, or it waits for its answer (`nc -N`).
+///
+/// hyper drops a connection at the end of its input. So that end is kept from it as long as bytes go out, and a moment
+/// longer: an answer that takes its time is lost on few, a connection that nobody reads would hold up a drain.
+#[derive(Debug)]
+struct HalfClosed {
+    next_look: Pin<Box<Sleep>>,
+    moved: bool,
+}
+
+impl HalfClosed {
+    fn new() -> Self {
+        Self {
+            next_look: Box::pin(sleep(limits::HALF_CLOSED_FOR)),
+            moved: false,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.next_look.as_mut().poll(cx));
+            if !mem::take(&mut self.moved) {
+                return Poll::Ready(());
+            }
+            self.next_look.as_mut().reset(Instant::now() + limits::HALF_CLOSED_FOR);
         }
     }
 }

@@ -64,11 +64,12 @@ fn start(given: Given) -> Running {
     let answer = move |request: Request<Incoming>, _| {
         let (dropped, hangs, held) = (dropped.clone(), hangs.clone(), Arc::clone(&held));
         async move {
+            let script = Script::of(request.uri().path(), dropped);
             if request.uri().path() == "/hang" {
                 hangs.send(()).unwrap();
                 held.notified().await;
             }
-            Response::new(Script::of(request.uri().path(), dropped))
+            Response::new(script)
         }
     };
     let tasks = Tasks::new();
@@ -185,6 +186,16 @@ async fn a_client_that_has_closed_its_sending_side_gets_its_answer() {
     server.release.notify_one();
     let (answer, ended) = read_to_end(&mut client).await;
     assert!(answer.ends_with("hello") && ended.is_ok(), "{answer} {ended:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_is_gone_is_noticed_although_there_is_nothing_to_send() {
+    let mut server = start(ORDINARY);
+    let mut client = server.connect().await;
+    client.write_all(b"GET /hang HTTP/1.1\r\n\r\n").await.unwrap();
+    server.hanging.recv().await.unwrap();
+    drop(client);
+    server.gone.recv().await.unwrap();
 }
 
 #[tokio::test]

@@ -240,7 +240,7 @@ fn shown(refusal: &Refusal) -> String {
 
 fn record() -> Record {
     let mut record = Record::new(Ipv4Addr::LOCALHOST.into(), &Method::GET, "/v2/", &HeaderMap::new());
-    record.asks(Some("quay.io"));
+    record.leads_to(Some("quay.io"));
     record
 }
 
