@@ -71,10 +71,10 @@ impl Fill {
     /// Flies: reports to the passengers until the blob is stored or the fetch has failed.
     pub(super) async fn run(self, permit: Pilot) {
         match self.land(&permit).await {
-            Ok(blob) => self.report(&permit, Progress::Stored(blob)),
+            Ok(blob) => permit.land((self.place, Progress::Stored(blob))),
             Err(error) => {
                 tracing::debug!(%error, digest = %self.digest, mirror = self.place.mirror.key(), "a fill failed");
-                self.report(&permit, Progress::Failed(error));
+                permit.land((self.place, Progress::Failed(error)));
             }
         }
     }

@@ -114,7 +114,7 @@ impl Pull {
     }
 
     /// The manifest, if it is stored and this repository may have it.
-    async fn stored_manifest(
+    pub(super) async fn stored_manifest(
         &self,
         place: &Place,
         digest: &Digest,
@@ -215,10 +215,11 @@ impl Pull {
             media_type,
             bytes: manifest.bytes().clone(),
         };
-        let tag = tag.or_else(|| match &reference {
-            Reference::Tag(tag) => Some((tag.clone(), self.clock.now())),
-            Reference::Digest(_) => None,
-        });
+        let tag = match (tag, &reference) {
+            (Some(tag), _) => Some(tag),
+            (None, Reference::Tag(tag)) => Some((tag.clone(), self.clock.now())),
+            (None, Reference::Digest(digest)) => self.resolutions.waiting_for(&place.key, digest).await,
+        };
         if let Err(error) = self.store.put_manifest(place.put(manifest, tag)).await {
             // It is proven, so it is served; it will be fetched again.
             tracing::error!(%error, %reference, upstream, "cannot keep a manifest");

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::namespaces::Repo;
 use crate::oci::{Digest, Reference, RemoteName, RepoKey, Tag};
-use crate::store::{Store, StoredManifest};
+use crate::store::{Store, StoredManifest, TagRow};
 use crate::tasks::Tasks;
 use crate::upstream::{Client, ManifestHead, Mirror};
 
@@ -35,7 +35,7 @@ pub use crate::upstream::{Tally, Verdict};
 
 use blame::Blame;
 use flight::Flights;
-use resolution::{Resolution, Resolutions};
+use resolution::Resolutions;
 
 /// Flights whose passengers wait for one value.
 type Shared<K, T> = Flights<K, Option<Result<T, Error>>>;
@@ -53,7 +53,7 @@ pub struct Pull {
     stats: Shared<(RepoKey, Digest), Option<u64>>,
     manifests: Shared<(RepoKey, Reference), StoredManifest>,
     heads: Shared<(RepoKey, Digest), ManifestHead>,
-    tags: Shared<(RepoKey, Tag), Resolution>,
+    tags: Shared<(RepoKey, Tag), TagRow>,
     resolutions: Resolutions,
 }
 

@@ -1,54 +1,46 @@
 //! What a tag means upstream now: one HEAD for all who ask, within the tag's window of freshness.
 //!
-//! Owns the resolutions of the last while, in memory: a tag's row moves only when the manifest it moves to is stored,
-//! so that a cached tag never stops answering. Promises that a manifest GET is spent only where HEAD does not tell.
+//! Owns what the upstream said last, in memory. Promises that a manifest GET is spent only where HEAD does not tell, and
+//! that a tag which is cached moves only to a manifest that is stored, so that it never stops answering: until then the
+//! move is kept here. A tag that is new has nothing to lose and is kept at once.
 
 use jiff::Timestamp;
 use moka::future::Cache;
 
 use crate::oci::{Digest, MediaType, Reference, RepoKey, Tag};
 use crate::pull::freshness::Freshness;
-use crate::pull::manifest::ManifestStat;
-use crate::pull::{Error, Place, Pull, Via};
+use crate::pull::{Error, Place, Pull};
+use crate::store::TagRow;
 use crate::upstream::{ManifestHead, Tally};
 
 /// Resolutions kept; older ones cost a HEAD more.
 const KEPT: u64 = 10_000;
 
-/// What a tag means, as the upstream said at `checked_at`.
-#[derive(Debug, Clone)]
-pub(super) struct Resolution {
-    pub(super) digest: Digest,
-    pub(super) checked_at: Timestamp,
-    /// Media type and length in bytes, where HEAD told both.
-    described: Option<(MediaType, u64)>,
-}
-
 /// The latest resolutions. They are replaced, never taken back: only time makes one worthless.
 #[derive(Debug, Clone)]
-pub(super) struct Resolutions(Cache<(RepoKey, Tag), Resolution>);
+pub(super) struct Resolutions {
+    latest: Cache<(RepoKey, Tag), TagRow>,
+    /// Cached tags that the upstream has moved to a manifest that is not here yet.
+    moves: Cache<(RepoKey, Digest), (Tag, Timestamp)>,
+}
 
 impl Resolutions {
     pub(super) fn new() -> Self {
-        Self(Cache::new(KEPT))
+        Self {
+            latest: Cache::new(KEPT),
+            moves: Cache::new(KEPT),
+        }
     }
-}
 
-impl Resolution {
-    pub(super) fn stat(self, via: Via) -> Option<ManifestStat> {
-        let (media_type, size) = self.described?;
-        Some(ManifestStat {
-            digest: self.digest,
-            media_type,
-            size,
-            via,
-        })
+    /// The tag that waits for this manifest.
+    pub(super) async fn waiting_for(&self, repo: &RepoKey, digest: &Digest) -> Option<(Tag, Timestamp)> {
+        self.moves.get(&(repo.clone(), *digest)).await
     }
 }
 
 impl Pull {
     /// What the tag means now, from memory while that is fresh.
-    pub(super) async fn resolve(&self, place: &Place, tag: &Tag, tally: &Tally) -> Result<Resolution, Error> {
+    pub(super) async fn resolve(&self, place: &Place, tag: &Tag, tally: &Tally) -> Result<TagRow, Error> {
         let key = (place.key.clone(), tag.clone());
         if let Some(fresh) = self.fresh_resolution(place, &key).await {
             return Ok(fresh);
@@ -59,71 +51,80 @@ impl Pull {
             .await
     }
 
-    async fn resolve_now(self, place: Place, tag: Tag, tally: Tally) -> Result<Resolution, Error> {
+    async fn resolve_now(self, place: Place, tag: Tag, tally: Tally) -> Result<TagRow, Error> {
         let key = (place.key.clone(), tag);
         // The last flight may just have landed.
         if let Some(fresh) = self.fresh_resolution(&place, &key).await {
             return Ok(fresh);
         }
-        let resolution = match self.ask_for_tag(&place, &key.1, &tally).await? {
-            Some(resolution) => resolution,
+        let said = match self.ask_for_tag(&place, &key.1, &tally).await? {
+            Some(said) => said,
             None => self.fetch_by_tag(&place, &key.1, &tally).await?,
         };
-        let row = self.store.tag(&place.key, &key.1).await?;
-        if row.is_some_and(|row| row.digest == resolution.digest) {
-            let (mirror, digest) = (place.mirror.key(), resolution.digest);
-            self.store
-                .put_tag(&place.key, mirror, &key.1, digest, resolution.checked_at)
-                .await?;
+        self.keep(&place, &key.1, &said).await?;
+        self.resolutions.latest.insert(key, said.clone()).await;
+        Ok(said)
+    }
+
+    async fn keep(&self, place: &Place, tag: &Tag, said: &TagRow) -> Result<(), Error> {
+        let cached = self.store.tag(&place.key, tag).await?;
+        let moved = cached.as_ref().is_some_and(|cached| cached.digest != said.digest);
+        let stored = self.store.manifest(&said.digest).await?;
+        match stored.filter(|_| moved || cached.is_none()) {
+            // Stored for another tag or repository; that this one has it, the upstream has just said.
+            Some(manifest) => self.adopt(place, &manifest, Some((tag.clone(), said.checked_at))).await,
+            None if moved => {
+                let key = (place.key.clone(), said.digest);
+                self.resolutions.moves.insert(key, (tag.clone(), said.checked_at)).await;
+                Ok(())
+            }
+            None => Ok(self
+                .store
+                .put_tag(&place.key, place.mirror.key(), tag, said.clone())
+                .await?),
         }
-        self.resolutions.0.insert(key, resolution.clone()).await;
-        Ok(resolution)
     }
 
     pub(super) fn freshness(&self, place: &Place, checked_at: Timestamp) -> Freshness {
         Freshness::of(checked_at, place.mirror.fresh_for(), self.clock.now())
     }
 
-    async fn fresh_resolution(&self, place: &Place, key: &(RepoKey, Tag)) -> Option<Resolution> {
-        let resolution = self.resolutions.0.get(key).await?;
+    async fn fresh_resolution(&self, place: &Place, key: &(RepoKey, Tag)) -> Option<TagRow> {
+        let resolution = self.resolutions.latest.get(key).await?;
         (self.freshness(place, resolution.checked_at) == Freshness::Fresh).then_some(resolution)
     }
 
     /// One HEAD. `None` when the upstream answers HEAD in a way that tells nothing (405, or no digest).
-    async fn ask_for_tag(&self, place: &Place, tag: &Tag, tally: &Tally) -> Result<Option<Resolution>, Error> {
+    async fn ask_for_tag(&self, place: &Place, tag: &Tag, tally: &Tally) -> Result<Option<TagRow>, Error> {
         let reference = Reference::Tag(tag.clone());
         let checked_at = self.clock.now();
-        match self
+        let asked = self
             .client
             .head_manifest(&place.mirror, &place.remote, &reference, tally)
-            .await
-        {
-            Ok(ManifestHead {
-                digest: Some(digest),
-                media_type,
-                size,
-            }) => {
-                let described = media_type.filter(MediaType::is_manifest).zip(size);
-                Ok(Some(Resolution {
-                    digest,
-                    checked_at,
-                    described,
-                }))
-            }
-            Ok(ManifestHead { digest: None, .. }) => Ok(None),
-            Err(error) if matches!(error.status(), Some(405 | 501)) => Ok(None),
-            Err(error) => Err(Error::of_manifest(&reference, error)),
-        }
+            .await;
+        let ManifestHead {
+            digest,
+            media_type,
+            size,
+        } = asked.map_err(|error| Error::of_manifest(&reference, error))?;
+        let media_type = media_type.filter(MediaType::is_manifest);
+        Ok(digest.map(|digest| TagRow {
+            digest,
+            media_type,
+            size,
+            checked_at,
+        }))
     }
 
-    async fn fetch_by_tag(&self, place: &Place, tag: &Tag, tally: &Tally) -> Result<Resolution, Error> {
+    async fn fetch_by_tag(&self, place: &Place, tag: &Tag, tally: &Tally) -> Result<TagRow, Error> {
         let checked_at = self.clock.now();
         let manifest = self.fetch(place, Reference::Tag(tag.clone()), None, tally).await?;
-        let described = Some((manifest.media_type.clone(), manifest.bytes.len() as u64));
-        Ok(Resolution {
-            digest: manifest.digest,
+        let (digest, size) = (manifest.digest, manifest.bytes.len() as u64);
+        Ok(TagRow {
+            digest,
+            media_type: Some(manifest.media_type),
+            size: Some(size),
             checked_at,
-            described,
         })
     }
 }

@@ -54,23 +54,28 @@ impl Pull {
         tally: &Tally,
     ) -> Result<Option<ManifestStat>, Error> {
         let Some(row) = self.store.tag(&place.key, tag).await? else {
-            return Ok(self.resolve(place, tag, tally).await?.stat(Via::Miss));
+            return Ok(stat(self.resolve(place, tag, tally).await?, Via::Miss));
         };
         let since_secs = match self.freshness(place, row.checked_at) {
-            Freshness::Fresh => return Ok(None),
+            Freshness::Fresh => return Ok(stat(row, Via::Hit)),
             Freshness::Stale { since_secs } => since_secs,
         };
-        let via = match in_time(place, tag, self.resolve(place, tag, tally)).await? {
-            Word::New(resolution) if resolution.digest != row.digest => return Ok(resolution.stat(Via::Revalidated)),
-            Word::New(_) => Via::Revalidated,
-            Word::None(detail) => Via::Stale {
-                ttl_secs: -since_secs,
-                detail,
-            },
-        };
-        self.stale(place, &row, via, tally)
-            .await
-            .map(|answer| Some(ManifestStat::of(answer)))
+        match in_time(place, tag, self.resolve(place, tag, tally)).await? {
+            Word::New(said) => Ok(stat(said, Via::Revalidated)),
+            Word::None(detail) => {
+                let via = Via::Stale {
+                    ttl_secs: -since_secs,
+                    detail,
+                };
+                match stat(row.clone(), via.clone()) {
+                    Some(stat) => Ok(Some(stat)),
+                    None => self
+                        .stale(place, &row, via, tally)
+                        .await
+                        .map(|answer| Some(ManifestStat::of(answer))),
+                }
+            }
+        }
     }
 
     /// What the upstream has for the tag now; the tag moves once the manifest is here.
@@ -81,20 +86,14 @@ impl Pull {
         row: Option<&TagRow>,
         tally: &Tally,
     ) -> Result<ManifestAnswer, Error> {
-        let resolution = self.resolve(place, tag, tally).await?;
-        let digest = resolution.digest;
-        let pointer = Some((tag.clone(), resolution.checked_at));
-        if let Some(manifest) = self.store.manifest(&digest).await? {
-            if row.is_none_or(|row| row.digest != digest) {
-                // Stored for another tag or repository; that this one has it, the upstream has just said.
-                self.adopt(place, &manifest, pointer).await?;
-            }
-            return Ok(ManifestAnswer {
-                manifest,
-                via: Via::Revalidated,
-            });
+        let TagRow { digest, checked_at, .. } = self.resolve(place, tag, tally).await?;
+        if let Some(manifest) = self.stored_manifest(place, &digest, tally).await? {
+            let via = if row.is_some() { Via::Revalidated } else { Via::Miss };
+            return Ok(ManifestAnswer { manifest, via });
         }
-        let manifest = self.fetch(place, Reference::Digest(digest), pointer, tally).await?;
+        let manifest = self
+            .fetch(place, Reference::Digest(digest), Some((tag.clone(), checked_at)), tally)
+            .await?;
         Ok(ManifestAnswer {
             manifest,
             via: Via::Miss,
@@ -106,6 +105,17 @@ impl Pull {
         let ManifestAnswer { manifest, .. } = self.by_digest(place, &row.digest, tally).await?;
         Ok(ManifestAnswer { manifest, via })
     }
+}
+
+/// What a row says of its manifest, if it says all.
+fn stat(row: TagRow, via: Via) -> Option<ManifestStat> {
+    let (media_type, size) = row.media_type.zip(row.size)?;
+    Some(ManifestStat {
+        digest: row.digest,
+        media_type,
+        size,
+        via,
+    })
 }
 
 /// The upstream's answer within the time that one who has a cached tag waits for it.

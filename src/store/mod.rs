@@ -15,7 +15,6 @@ mod recover;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 
@@ -109,21 +108,8 @@ impl Store {
         self.index.tag(repo, tag).await
     }
 
-    /// Points a tag of a mirror's repository to a stored manifest, as the upstream said at `checked_at`.
-    pub async fn put_tag(
-        &self,
-        repo: &RepoKey,
-        mirror: &str,
-        tag: &Tag,
-        digest: Digest,
-        checked_at: Timestamp,
-    ) -> Result<(), Error> {
-        let row = TagRow {
-            digest,
-            media_type: None,
-            size: None,
-            checked_at,
-        };
+    /// Points a tag of a mirror's repository to what the upstream said; the manifest need not be stored.
+    pub async fn put_tag(&self, repo: &RepoKey, mirror: &str, tag: &Tag, row: TagRow) -> Result<(), Error> {
         self.index.put_tag(repo, Some(mirror), tag, row).await
     }
 

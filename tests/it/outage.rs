@@ -10,6 +10,34 @@ use crate::support::upstream::Upstream;
 use crate::support::wharf::{Mirror, Setup, Wharf};
 use crate::support::{blob_path, manifest_path};
 
+/// dockerd's way: HEAD the tag, pull by digest.
+#[tokio::test]
+async fn a_tag_that_was_headed_and_pulled_by_digest_still_answers() {
+    for moved in [false, true] {
+        let Harbour {
+            upstream, wharf, fresh, ..
+        } = harbour().await;
+        let tag = manifest_path("hub/a/b", if moved { "cached" } else { "fresh" });
+        if moved {
+            upstream.put_image("a/b", "cached", &fresh);
+        }
+        assert_eq!(
+            wharf.head(&tag).await.header("docker-content-digest"),
+            Some(fresh.digest())
+        );
+        assert_eq!(wharf.get(&manifest_path("hub/a/b", fresh.digest())).await.status, 200);
+        upstream.stop().await;
+        for answer in [wharf.head(&tag).await, wharf.get(&tag).await] {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert_eq!(
+                answer.header("docker-content-digest"),
+                Some(fresh.digest()),
+                "moved: {moved}"
+            );
+        }
+    }
+}
+
 /// A way for an upstream to fail, and what a client hears who asks for something that is not cached.
 struct Failure {
     name: &'static str,

@@ -47,7 +47,7 @@ impl<K: Eq + Hash + Clone, P: Clone> Flights<K, P> {
                 let (progress, passenger) = watch::channel(start());
                 vacant.insert(passenger.clone());
                 let permit = Permit {
-                    key: key.clone(),
+                    key: Some(key.clone()),
                     table: Arc::clone(&self.table),
                     progress,
                 };
@@ -81,7 +81,7 @@ where
                 let work = work();
                 tasks.spawn(async move {
                     let landed = work.await;
-                    permit.report(Some(landed));
+                    permit.land(Some(landed));
                 });
                 passenger
             }
@@ -110,7 +110,8 @@ impl<K, P> fmt::Debug for Flights<K, P> {
 /// The right to fly for a key. The way is clear again when it is dropped.
 #[must_use = "dropping the permit ends the flight"]
 pub(super) struct Permit<K: Eq + Hash, P> {
-    key: K,
+    /// Gone with the landing.
+    key: Option<K>,
     table: Table<K, P>,
     progress: watch::Sender<P>,
 }
@@ -128,12 +129,24 @@ impl<K: Eq + Hash, P> Permit<K, P> {
     {
         self.progress.borrow().clone()
     }
+
+    /// Ends the flight: clears the way, then tells every passenger. Who comes now starts anew.
+    pub(super) fn land(mut self, progress: P) {
+        self.clear();
+        self.report(progress);
+    }
+
+    fn clear(&mut self) {
+        // The entry is ours: nobody can have boarded as pilot while it was there.
+        if let Some(key) = self.key.take() {
+            lock(&self.table).remove(&key);
+        }
+    }
 }
 
 impl<K: Eq + Hash, P> Drop for Permit<K, P> {
     fn drop(&mut self) {
-        // The entry is ours: nobody can have boarded as pilot while it was there.
-        lock(&self.table).remove(&self.key);
+        self.clear();
     }
 }
 

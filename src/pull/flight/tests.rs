@@ -27,9 +27,8 @@ fn one_pilot_at_a_time_and_everybody_hears_the_ending() {
                                 assert_eq!(flying.fetch_add(1, Ordering::SeqCst), 0, "two pilots fly one key");
                                 thread::yield_now();
                                 let flight = flown.fetch_add(1, Ordering::SeqCst);
-                                permit.report(Some(flight));
                                 assert_eq!(flying.fetch_sub(1, Ordering::SeqCst), 1);
-                                drop(permit);
+                                permit.land(Some(flight));
                                 passenger
                             }
                         };
