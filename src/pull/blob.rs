@@ -14,7 +14,7 @@ use crate::oci::Digest;
 use crate::pull::fill::{Fill, Progress};
 use crate::pull::flight::{Passenger, Seat};
 use crate::pull::{Error, Place, Pull, Tail, Via};
-use crate::store::{Arriving, Blob, Ending, Sight};
+use crate::store::{Arriving, Blob, Ending, Reader, Sight};
 use crate::upstream::Tally;
 
 /// A blob that can be read: stored, or arriving.
@@ -86,10 +86,9 @@ impl Pull {
     ) -> Result<BlobStat, Error> {
         let place = Place::of(repo)?;
         let sight = self.store.sight(&place.key, digest).await?;
-        if let Some(row) = &sight.blob {
-            self.admit(&place, digest, &sight, tally).await?;
+        if let Some(blob) = self.stored(&place, digest, &sight, tally).await? {
             return Ok(BlobStat {
-                size: Some(row.size),
+                size: Some(blob.length()),
                 via: Via::Hit,
             });
         }
@@ -167,7 +166,12 @@ impl Pull {
     }
 
     /// One HEAD upstream for all who ask; a yes is kept as a proven link. Gives the length, if told.
-    async fn ask_for_blob(&self, place: &Place, digest: &Digest, tally: &Tally) -> Result<Option<u64>, Error> {
+    pub(super) async fn ask_for_blob(
+        &self,
+        place: &Place,
+        digest: &Digest,
+        tally: &Tally,
+    ) -> Result<Option<u64>, Error> {
         let (client, store, place) = (self.client.clone(), self.store.clone(), place.clone());
         let (digest, tally, key) = (*digest, tally.clone(), (place.key.clone(), *digest));
         let ask = async move || {
@@ -212,7 +216,7 @@ impl Opened {
     /// Waits until the content is proven, and its length with it.
     pub async fn settled(self) -> Result<Self, Error> {
         if let Source::Arriving(arriving) = &self.source {
-            let mut reader = arriving.reader();
+            let mut reader = Reader::of(arriving);
             match poll_fn(|cx| reader.poll_ending(cx)).await {
                 Ending::Proven => {}
                 Ending::Cut => return Err(Error::Lost(crate::pull::Lost)),
@@ -226,7 +230,7 @@ impl Opened {
     pub fn read(self, ranges: Vec<Range<u64>>, completing: bool) -> Tail {
         match self.source {
             Source::Stored(blob) => Tail::stored(blob, ranges),
-            Source::Arriving(arriving) => Tail::arriving(arriving.reader(), ranges, completing),
+            Source::Arriving(arriving) => Tail::arriving(Reader::of(&arriving), ranges, completing),
         }
     }
 

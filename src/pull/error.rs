@@ -108,11 +108,12 @@ impl Error {
     /// Whether this is a word about one repository, and none about the content: others may still get it.
     pub(super) fn is_about_one_repository(&self) -> bool {
         match self {
-            Self::NameUnknown(_) | Self::ManifestUnknown { .. } | Self::BlobUnknown { .. } => true,
-            Self::Upstream(source) => source.verdict() == Verdict::RepositoryRefused,
-            Self::Mismatch { .. } | Self::Length { .. } | Self::BadManifest { .. } | Self::Store(_) | Self::Lost(_) => {
-                false
+            // A length is what one repository's manifest claims, until the content is proven.
+            Self::NameUnknown(_) | Self::ManifestUnknown { .. } | Self::BlobUnknown { .. } | Self::Length { .. } => {
+                true
             }
+            Self::Upstream(source) => source.verdict() == Verdict::RepositoryRefused,
+            Self::Mismatch { .. } | Self::BadManifest { .. } | Self::Store(_) | Self::Lost(_) => false,
         }
     }
 }

@@ -53,9 +53,17 @@ pub(super) struct Fill {
     pub(super) pull: Pull,
     pub(super) place: Place,
     pub(super) digest: Digest,
-    /// The length in bytes that a proven manifest gives.
+    /// The length in bytes that a manifest of this repository claims.
     pub(super) expected: Option<u64>,
     pub(super) tally: Tally,
+}
+
+/// What the upstream's first answer came to.
+struct First {
+    /// Where it was asked from, and the body; none when nothing is missing.
+    body: Option<(u64, BlobBody)>,
+    /// The blob's length in bytes, where it is known.
+    length: Option<u64>,
 }
 
 /// What a side stream came to.
@@ -69,8 +77,8 @@ type Pilot = Permit<Key, (Place, Progress)>;
 
 impl Fill {
     /// Flies: reports to the passengers until the blob is stored or the fetch has failed.
-    pub(super) async fn run(self, permit: Pilot) {
-        match self.land(&permit).await {
+    pub(super) async fn run(self, mut permit: Pilot) {
+        match self.land(&mut permit).await {
             Ok(blob) => permit.land((self.place, Progress::Stored(blob))),
             Err(error) => {
                 tracing::debug!(%error, digest = %self.digest, mirror = self.place.mirror.key(), "a fill failed");
@@ -79,7 +87,7 @@ impl Fill {
         }
     }
 
-    async fn land(&self, permit: &Pilot) -> Result<Blob, Error> {
+    async fn land(&self, permit: &mut Pilot) -> Result<Blob, Error> {
         let Self {
             pull, place, digest, ..
         } = self;
@@ -91,10 +99,10 @@ impl Fill {
         }
         pull.blame.check(&upstream, digest)?;
         loop {
-            let first = self.first_body().await?;
-            let staged = pull.store.stage(mirror, &place.remote, digest, self.expected).await?;
+            let First { body, length } = self.first_body(sight.link.is_some()).await?;
+            let staged = pull.store.stage(mirror, &place.remote, digest, length).await?;
             let resumed = staged.is_resumed();
-            let wrong = match self.fetch(&staged, first, permit).await {
+            let wrong = match self.fetch(&staged, body, permit).await {
                 Ok(()) => match staged.verify().await {
                     Ok(verified) => {
                         pull.blame.clear(&upstream, digest);
@@ -106,8 +114,6 @@ impl Fill {
                     }
                     Err(Unproven::Mismatch { staged, .. }) => staged,
                 },
-                // What an earlier attempt left does not fit what the upstream has now.
-                Err(Error::Length { .. }) if resumed => staged,
                 Err(error) => return Err(self.give_up(staged, error, permit).await),
             };
             // A partial is resumed without trusting it, so wrong bytes may be its fault: once from zero.
@@ -124,30 +130,58 @@ impl Fill {
         }
     }
 
-    /// Asks before anything is written: most failures are the upstream's first word. `None`: nothing is missing.
-    async fn first_body(&self) -> Result<Option<(u64, BlobBody)>, Error> {
+    /// Asks before anything is written: most failures are the upstream's first word.
+    async fn first_body(&self, linked: bool) -> Result<First, Error> {
         let Self {
             pull, place, digest, ..
         } = self;
-        let Some(from) = pull.store.resume_at(place.mirror.key(), digest, self.expected).await? else {
-            return Ok(None);
-        };
-        match self.ask(from).await {
-            Err(Error::Upstream(source)) if from > 0 && source.verdict() == Verdict::NoSuchRange => {
-                let useless = pull
-                    .store
-                    .stage(place.mirror.key(), &place.remote, digest, None)
-                    .await?;
-                pull.store.discard(useless).await?;
-                Ok(Some((0, self.ask(0).await?)))
+        let mirror = place.mirror.key();
+        let Some(from) = pull.store.resume_at(mirror, digest, self.expected).await? else {
+            // With nothing to fetch, nobody has said yet that this repository may have it.
+            if !linked {
+                pull.ask_for_blob(place, digest, &self.tally).await?;
             }
-            asked => Ok(Some((from, asked?))),
+            return Ok(First {
+                body: None,
+                length: self.expected,
+            });
+        };
+        let asked = match self.ask(from).await {
+            Err(Error::Upstream(source)) if from > 0 && source.verdict() == Verdict::NoSuchRange => {
+                if source.total() == Some(from) {
+                    // Every byte is here: an earlier body only never told its end.
+                    return Ok(First {
+                        body: None,
+                        length: Some(from),
+                    });
+                }
+                if self.expected.is_some() {
+                    return Err(Error::Upstream(source));
+                }
+                let useless = pull.store.stage(mirror, &place.remote, digest, None).await?;
+                pull.store.discard(useless).await?;
+                self.ask(0).await?
+            }
+            asked => asked?,
+        };
+        match (self.expected, asked.total()) {
+            (Some(known), Some(told)) if known != told => Err(Error::Length {
+                upstream: place.upstream(),
+                digest: *digest,
+                told,
+                known,
+            }),
+            (known, told) => Ok(First {
+                length: told.or(known),
+                body: Some((from, asked)),
+            }),
         }
     }
 
-    /// The bytes that came are kept for the next attempt. Passengers are told before the readers are cut, so that nobody
-    /// boards a flight that is over.
-    async fn give_up(&self, staged: Staged, error: Error, permit: &Pilot) -> Error {
+    /// The bytes that came are kept for the next attempt. The flight ends before the readers are cut, so that nobody
+    /// boards one that is over.
+    async fn give_up(&self, staged: Staged, error: Error, permit: &mut Pilot) -> Error {
+        permit.clear();
         self.report(permit, Progress::Failed(error.clone()));
         if staged.is_empty()
             && let Err(error) = self.pull.store.discard(staged).await
@@ -164,6 +198,7 @@ impl Fill {
         tokio::pin!(main);
         let mut sides = FuturesUnordered::new();
         let mut no_sides_before = Instant::now();
+        let mut knows_ranges = true;
         let mut look_again = None;
         let closing = self.pull.tasks.closing();
         loop {
@@ -172,7 +207,7 @@ impl Fill {
                 () = closing.cancelled() => return Err(Lost.into()),
                 Some(brought) = sides.next(), if !sides.is_empty() => match brought {
                     Ok(Brought::All) => {}
-                    Ok(Brought::Nothing) => no_sides_before = Instant::now() + SIDE_PAUSE,
+                    Ok(Brought::Nothing) => knows_ranges = false,
                     Err(error) => {
                         tracing::debug!(%error, digest = %self.digest, "a side stream failed");
                         no_sides_before = Instant::now() + SIDE_PAUSE;
@@ -183,7 +218,7 @@ impl Fill {
             }
             look_again = None;
             let now = Instant::now();
-            while sides.len() < SIDE_STREAMS && look_again.is_none() {
+            while knows_ranges && sides.len() < SIDE_STREAMS && look_again.is_none() {
                 match arriving.wanted(now) {
                     Demand::Fetch(_) if now < no_sides_before => look_again = Some(no_sides_before),
                     Demand::Fetch(span) => sides.push(self.side_stream(staged, arriving.claim(span))),
@@ -207,10 +242,14 @@ impl Fill {
             let (before, _) = arriving.present();
             let attempt = match (first.take(), arriving.gap()) {
                 (Some((from, body)), _) => self.one_body(staged, from, body, permit).await,
-                (None, Gap::From(from)) => match self.ask(from).await {
-                    Ok(body) => self.one_body(staged, from, body, permit).await,
-                    Err(error) => Err(error),
-                },
+                (None, Gap::From(from)) => {
+                    // Said before the answer is there: a reader that comes here has not far to wait.
+                    arriving.main_is_at(from);
+                    match self.ask(from).await {
+                        Ok(body) => self.one_body(staged, from, body, permit).await,
+                        Err(error) => Err(error),
+                    }
+                }
                 (None, Gap::Claimed) => {
                     arriving.moved.notified().await;
                     continue;

@@ -218,7 +218,7 @@ impl Pull {
         let tag = match (tag, &reference) {
             (Some(tag), _) => Some(tag),
             (None, Reference::Tag(tag)) => Some((tag.clone(), self.clock.now())),
-            (None, Reference::Digest(digest)) => self.resolutions.waiting_for(&place.key, digest).await,
+            (None, Reference::Digest(_)) => None,
         };
         if let Err(error) = self.store.put_manifest(place.put(manifest, tag)).await {
             // It is proven, so it is served; it will be fetched again.

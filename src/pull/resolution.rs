@@ -1,13 +1,13 @@
 //! What a tag means upstream now: one HEAD for all who ask, within the tag's window of freshness.
 //!
 //! Owns what the upstream said last, in memory. Promises that a manifest GET is spent only where HEAD does not tell, and
-//! that a tag which is cached moves only to a manifest that is stored, so that it never stops answering: until then the
-//! move is kept here. A tag that is new has nothing to lose and is kept at once.
+//! that a tag which is cached moves only to a manifest that is stored, so that it never stops answering. A tag that is
+//! new has nothing to lose and is kept at once.
 
 use jiff::Timestamp;
 use moka::future::Cache;
 
-use crate::oci::{Digest, MediaType, Reference, RepoKey, Tag};
+use crate::oci::{MediaType, Reference, RepoKey, Tag};
 use crate::pull::freshness::Freshness;
 use crate::pull::{Error, Place, Pull};
 use crate::store::TagRow;
@@ -18,23 +18,11 @@ const KEPT: u64 = 10_000;
 
 /// The latest resolutions. They are replaced, never taken back: only time makes one worthless.
 #[derive(Debug, Clone)]
-pub(super) struct Resolutions {
-    latest: Cache<(RepoKey, Tag), TagRow>,
-    /// Cached tags that the upstream has moved to a manifest that is not here yet.
-    moves: Cache<(RepoKey, Digest), (Tag, Timestamp)>,
-}
+pub(super) struct Resolutions(Cache<(RepoKey, Tag), TagRow>);
 
 impl Resolutions {
     pub(super) fn new() -> Self {
-        Self {
-            latest: Cache::new(KEPT),
-            moves: Cache::new(KEPT),
-        }
-    }
-
-    /// The tag that waits for this manifest.
-    pub(super) async fn waiting_for(&self, repo: &RepoKey, digest: &Digest) -> Option<(Tag, Timestamp)> {
-        self.moves.get(&(repo.clone(), *digest)).await
+        Self(Cache::new(KEPT))
     }
 }
 
@@ -61,28 +49,29 @@ impl Pull {
             Some(said) => said,
             None => self.fetch_by_tag(&place, &key.1, &tally).await?,
         };
-        self.keep(&place, &key.1, &said).await?;
-        self.resolutions.latest.insert(key, said.clone()).await;
+        if let Err(error) = self.keep(&place, &key.1, &said).await {
+            // It is true, so it is answered; after a restart it costs a HEAD more.
+            tracing::error!(%error, tag = %key.1, repository = %key.0, "cannot keep a tag");
+        }
+        self.resolutions.0.insert(key, said.clone()).await;
         Ok(said)
     }
 
     async fn keep(&self, place: &Place, tag: &Tag, said: &TagRow) -> Result<(), Error> {
-        let cached = self.store.tag(&place.key, tag).await?;
-        let moved = cached.as_ref().is_some_and(|cached| cached.digest != said.digest);
-        let stored = self.store.manifest(&said.digest).await?;
-        match stored.filter(|_| moved || cached.is_none()) {
-            // Stored for another tag or repository; that this one has it, the upstream has just said.
-            Some(manifest) => self.adopt(place, &manifest, Some((tag.clone(), said.checked_at))).await,
-            None if moved => {
-                let key = (place.key.clone(), said.digest);
-                self.resolutions.moves.insert(key, (tag.clone(), said.checked_at)).await;
-                Ok(())
-            }
-            None => Ok(self
-                .store
-                .put_tag(&place.key, place.mirror.key(), tag, said.clone())
-                .await?),
-        }
+        let row = match self.store.tag(&place.key, tag).await? {
+            // What the manifest itself said of its type and length stays.
+            Some(cached) if cached.digest == said.digest => TagRow {
+                checked_at: said.checked_at,
+                ..cached
+            },
+            cached => match self.store.manifest(&said.digest).await? {
+                // Stored for another tag or repository; that this one has it, the upstream has just said.
+                Some(manifest) => return self.adopt(place, &manifest, Some((tag.clone(), said.checked_at))).await,
+                None if cached.is_some() => return Ok(()),
+                None => said.clone(),
+            },
+        };
+        Ok(self.store.put_tag(&place.key, place.mirror.key(), tag, row).await?)
     }
 
     pub(super) fn freshness(&self, place: &Place, checked_at: Timestamp) -> Freshness {
@@ -90,7 +79,7 @@ impl Pull {
     }
 
     async fn fresh_resolution(&self, place: &Place, key: &(RepoKey, Tag)) -> Option<TagRow> {
-        let resolution = self.resolutions.latest.get(key).await?;
+        let resolution = self.resolutions.0.get(key).await?;
         (self.freshness(place, resolution.checked_at) == Freshness::Fresh).then_some(resolution)
     }
 

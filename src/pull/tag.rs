@@ -56,26 +56,29 @@ impl Pull {
         let Some(row) = self.store.tag(&place.key, tag).await? else {
             return Ok(stat(self.resolve(place, tag, tally).await?, Via::Miss));
         };
-        let since_secs = match self.freshness(place, row.checked_at) {
-            Freshness::Fresh => return Ok(stat(row, Via::Hit)),
-            Freshness::Stale { since_secs } => since_secs,
-        };
-        match in_time(place, tag, self.resolve(place, tag, tally)).await? {
-            Word::New(said) => Ok(stat(said, Via::Revalidated)),
-            Word::None(detail) => {
-                let via = Via::Stale {
-                    ttl_secs: -since_secs,
-                    detail,
-                };
-                match stat(row.clone(), via.clone()) {
-                    Some(stat) => Ok(Some(stat)),
-                    None => self
-                        .stale(place, &row, via, tally)
-                        .await
-                        .map(|answer| Some(ManifestStat::of(answer))),
-                }
-            }
+        if !self.has_manifest(place, &row).await? {
+            // Only ever asked about by HEAD: there is nothing that a GET could still be given.
+            let via = if self.freshness(place, row.checked_at) == Freshness::Fresh {
+                Via::Hit
+            } else {
+                Via::Miss
+            };
+            let row = if via == Via::Hit {
+                row
+            } else {
+                self.resolve(place, tag, tally).await?
+            };
+            return Ok(stat(row, via));
         }
+        // As a GET is answered, so that a tag that has moved to what cannot be had still means what it meant.
+        self.by_tag(place, tag, tally)
+            .await
+            .map(|answer| Some(ManifestStat::of(answer)))
+    }
+
+    async fn has_manifest(&self, place: &Place, row: &TagRow) -> Result<bool, Error> {
+        let sight = self.store.sight(&place.key, &row.digest).await?;
+        Ok(sight.manifest && sight.visible())
     }
 
     /// What the upstream has for the tag now; the tag moves once the manifest is here.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
-use crate::store::{Blob, Cut, Ending, Extent, Reader};
+use crate::store::{Blob, Cut, Extent, Reader};
 
 /// A stream of extents. An error says that the connection must be cut.
 #[derive(Debug)]
@@ -62,34 +62,16 @@ impl Stream for Tail {
             let Some(range) = this.ranges.front_mut() else {
                 return Poll::Ready(None);
             };
-            let Some(span) = may_leave(reader, range, this.completing) else {
-                match ready!(reader.poll_ending(cx)) {
-                    Ending::Proven => continue,
-                    Ending::Cut => return Poll::Ready(Some(Err(Cut))),
+            let extent = ready!(reader.poll_run(cx, range.clone(), this.completing));
+            match &extent {
+                Ok(extent) if extent.is_empty() => {
+                    this.ranges.pop_front();
+                    continue;
                 }
-            };
-            if span.is_empty() {
-                this.ranges.pop_front();
-                continue;
-            }
-            let extent = ready!(reader.poll_run(cx, span));
-            if let Ok(extent) = &extent {
-                range.start += extent.len();
+                Ok(extent) => range.start += extent.len(),
+                Err(Cut) => {}
             }
             return Poll::Ready(Some(extent));
         }
     }
-}
-
-/// The part of `range` that may leave as soon as it is present; `None` when only the proof frees what is left.
-fn may_leave(reader: &Reader, range: &Range<u64>, completing: bool) -> Option<Range<u64>> {
-    // The ending is read before the length: a proven arrival has its length.
-    let proven = reader.arriving().ending() == Some(Ending::Proven);
-    let length = reader.arriving().length();
-    let end = range.end.min(length.unwrap_or(u64::MAX));
-    if proven || !completing {
-        return Some(range.start.min(end)..end);
-    }
-    let held_back = length.map_or(end, |length| end.min(length.saturating_sub(1)));
-    (range.start < held_back).then_some(range.start..held_back)
 }

@@ -16,6 +16,7 @@ use crate::store::content::disk::{self, OpenFile};
 use crate::store::content::staging::{Staged, Verified};
 use crate::store::index::{BlobRow, FileStep, Landing, StagedRow};
 use crate::store::{Error, Store};
+use crate::tasks::Lost;
 
 /// Blobs up to this size are kept in memory, in bytes.
 const SMALL: u64 = 64 * 1024;
@@ -42,7 +43,10 @@ impl Store {
         }
         let mut found = self.look(digest, *row).await?;
         if let Found::Moved(_) = found {
-            found = self.prove_again(digest).await?;
+            // A task of its own: a client that leaves must not cost the next one the whole proof again.
+            let (store, digest) = (self.clone(), *digest);
+            let proof = self.tasks.spawn(async move { store.prove_again(&digest).await });
+            found = proof.await.map_err(|_ended| Error::Lost(Lost))??;
         }
         match found {
             Found::Good(file) | Found::Moved(file) => {
@@ -191,15 +195,14 @@ impl Store {
         repo: &RepoKey,
     ) -> Result<(), Error> {
         let arriving = Arc::clone(staged.arriving());
+        if !arriving.written_back().await {
+            return Err(arriving.file().not_durable());
+        }
         let sync = move || {
             // A longer partial of another length may have been here before.
             arriving.file().truncate(size)?;
             arriving.file().sync()?;
-            if arriving.is_damaged() {
-                Err(arriving.file().not_durable())
-            } else {
-                arriving.file().stamp()
-            }
+            arriving.file().stamp()
         };
         let stamp = self.tasks.blocking(sync).await.map_err(Error::Lost)??;
         let (from, to) = (self.layout.staging(staged.id()), self.layout.blob(&digest));

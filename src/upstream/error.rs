@@ -148,6 +148,15 @@ impl Error {
         }
     }
 
+    /// The blob's whole length in bytes, where a refused range told it.
+    pub fn total(&self) -> Option<u64> {
+        if let Self::RangeNotSatisfiable { total, .. } = self {
+            *total
+        } else {
+            None
+        }
+    }
+
     /// How long a throttling upstream asked us to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         if let Self::Throttled { retry_after, .. } = self {

@@ -319,3 +319,21 @@ async fn an_upstream_that_comes_back_is_used_again() {
     };
     crate::support::soon("the upstream to be used again", back).await;
 }
+
+#[tokio::test]
+async fn a_cached_tag_answers_within_two_seconds_of_an_upstream_that_says_nothing() {
+    let (upstream, image) = (Upstream::start(), Image::oci(1, &[10]));
+    upstream.put_image("a/b", "v1", &image);
+    // All deadlines as a user has them: the first byte may take 10 s.
+    let mirror = Mirror::of("hub", &upstream)
+        .set("fresh_for", "\"0s\"")
+        .set("first_byte", "\"10s\"");
+    let wharf = Setup::new().mirror(mirror).start().await;
+    let target = manifest_path("hub/a/b", "v1");
+    assert_eq!(wharf.get(&target).await.status, 200);
+    upstream.script(On::any(), [Act::HoldHead(Gate::shut())]);
+    let began = Instant::now();
+    let answer = wharf.get(&target).await;
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!((answer.status, answer.body == image.manifest.all()), (200, true));
+}

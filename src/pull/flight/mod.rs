@@ -136,7 +136,8 @@ impl<K: Eq + Hash, P> Permit<K, P> {
         self.report(progress);
     }
 
-    fn clear(&mut self) {
+    /// Clears the way: who comes now starts anew. The passengers still hear what is reported.
+    pub(super) fn clear(&mut self) {
         // The entry is ours: nobody can have boarded as pilot while it was there.
         if let Some(key) = self.key.take() {
             lock(&self.table).remove(&key);

@@ -38,11 +38,11 @@ impl Frontier {
         }
     }
 
-    /// Hashes what is present beyond the frontier, `chunks` (which lie at `offset`) from memory. Does nothing while
-    /// another thread hashes: what it does not see now, it or `digest` sees later.
+    /// Hashes what is present beyond the frontier, `written` from memory: what the caller has just put into the file, by
+    /// position. Does nothing while another thread hashes: what it does not see now, it or `digest` sees later.
     pub(super) fn advance(
         &self,
-        (offset, chunks): (u64, &[Bytes]),
+        written: &[(u64, Bytes)],
         run_end: impl Fn(u64) -> u64,
         file: &OpenFile,
     ) -> Result<(), Error> {
@@ -52,7 +52,7 @@ impl Frontier {
                 frontier: self,
                 progress: Some(progress),
             }
-            .run((offset, chunks), run_end, file),
+            .run(written, run_end, file),
             None => Ok(()),
         }
     }
@@ -87,24 +87,13 @@ struct Baton<'a> {
 }
 
 impl Baton<'_> {
-    fn run(
-        mut self,
-        (mut offset, chunks): (u64, &[Bytes]),
-        run_end: impl Fn(u64) -> u64,
-        file: &OpenFile,
-    ) -> Result<(), Error> {
-        for chunk in chunks {
-            let end = offset + chunk.len() as u64;
-            if let Some(progress) = self
-                .progress
-                .as_mut()
-                .filter(|progress| (offset..end).contains(&progress.at))
-            {
-                let seen = usize::try_from(progress.at - offset).unwrap_or(chunk.len());
-                progress.hasher.update(&chunk[seen..]);
-                progress.at = end;
+    fn run(mut self, written: &[(u64, Bytes)], run_end: impl Fn(u64) -> u64, file: &OpenFile) -> Result<(), Error> {
+        for (start, part) in written {
+            self.read_back(|from| run_end(from).min(*start), file)?;
+            if let Some(Progress { hasher, at }) = self.progress.as_mut().filter(|progress| progress.at == *start) {
+                hasher.update(part);
+                *at += part.len() as u64;
             }
-            offset = end;
         }
         self.read_back(run_end, file)
     }
@@ -115,20 +104,19 @@ impl Baton<'_> {
         };
         let mut buffer = Vec::new();
         loop {
-            let end = run_end(*at);
-            if end <= *at {
+            // Asked again at every step: more may have come, and whoever asked may have given up.
+            let left = run_end(*at).saturating_sub(*at);
+            if left == 0 {
                 return Ok(());
             }
             buffer.resize(STEP, 0);
-            while *at < end {
-                let wanted = usize::try_from(end - *at).unwrap_or(STEP).min(STEP);
-                let read = file.read_at(&mut buffer[..wanted], *at)?;
-                if read == 0 {
-                    return Err(file.ended_early());
-                }
-                hasher.update(&buffer[..read]);
-                *at += read as u64;
+            let wanted = usize::try_from(left).unwrap_or(STEP).min(STEP);
+            let read = file.read_at(&mut buffer[..wanted], *at)?;
+            if read == 0 {
+                return Err(file.ended_early());
             }
+            hasher.update(&buffer[..read]);
+            *at += read as u64;
         }
     }
 }

@@ -9,5 +9,6 @@ mod pieces;
 pub(crate) mod reader;
 pub(crate) mod readers;
 pub(crate) mod staging;
+mod writing;
 
 pub(crate) use pieces::Pieces;

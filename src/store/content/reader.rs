@@ -22,8 +22,13 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(arriving: Arc<Arriving>, id: u64) -> Self {
-        Self { arriving, id, waits: 0 }
+    /// A new reader of `arriving`.
+    pub fn of(arriving: &Arc<Arriving>) -> Self {
+        Self {
+            arriving: Arc::clone(arriving),
+            id: arriving.next_reader(),
+            waits: 0,
+        }
     }
 
     /// The arrival that is read.
@@ -31,29 +36,33 @@ impl Reader {
         &self.arriving
     }
 
-    /// The bytes of `span` that are present from its start on; waits for the first of them. An error says that the
-    /// arrival was cut. While the length is unknown the last present byte is held back.
-    pub fn poll_run(&mut self, cx: &mut Context<'_>, span: Range<u64>) -> Poll<Result<Extent, Cut>> {
+    /// The bytes of `span` that are present from its start on, waiting for the first of them; nothing where the span has
+    /// ended. An error says that the arrival was cut. For a response that could complete the blob (`completing`) the
+    /// blob's last byte is held back until the content is proven: while the length is unknown, the last one present.
+    pub fn poll_run(&mut self, cx: &mut Context<'_>, span: Range<u64>, completing: bool) -> Poll<Result<Extent, Cut>> {
         let arriving = &self.arriving;
         let mut state = arriving.state();
-        let run_end = state.pieces.run_end(span.start);
-        let open_end = state.length.is_none() && state.ending.is_none();
-        let end = run_end.saturating_sub(u64::from(open_end)).min(span.end);
         if state.ending == Some(Ending::Cut) {
             return Poll::Ready(Err(Cut));
         }
-        if end > span.start {
+        let end = span.end.min(state.length.unwrap_or(u64::MAX));
+        let run_end = state.pieces.run_end(span.start).min(end);
+        let free = match (state.ending, state.length) {
+            (Some(Ending::Proven), _) => end,
+            (_, Some(length)) if completing => length.saturating_sub(1),
+            (_, Some(_)) => end,
+            (_, None) => run_end.saturating_sub(1),
+        };
+        let until = run_end.min(free);
+        if span.start >= end || until > span.start {
             // It may have come here without having been woken: then nobody took its wait out.
             state.waiting.leave(self.id);
-            return Poll::Ready(Ok(arriving.extent(span.start..end)));
+            return Poll::Ready(Ok(arriving.extent(span.start..until.max(span.start))));
         }
-        if state.ending == Some(Ending::Proven) {
-            // All bytes are here, and none of these is among them.
-            return Poll::Ready(Err(Cut));
-        }
-        // With the length unknown the byte at the frontier is there but held: the next one frees it.
-        let awaited = if open_end { run_end..span.end } else { span };
-        let wait = self.wait(Some(awaited), state.main_at, cx);
+        // What is here and held is freed by the proof or, with the length unknown, by the next byte.
+        let held = run_end > span.start;
+        let awaited = (!held || state.length.is_none()).then_some(run_end..end);
+        let wait = self.wait(awaited, state.main_at, cx);
         if state.waiting.wait(self.id, wait) {
             self.waits += 1;
             arriving.demand.notify_one();

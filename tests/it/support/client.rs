@@ -309,8 +309,9 @@ impl Answer {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The body for reading, as far as an error message would go.
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+        String::from_utf8_lossy(&self.body[..self.body.len().min(4096)]).into_owned()
     }
 
     /// The code of an OCI error body; panics when it is none.

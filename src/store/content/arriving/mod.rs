@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use crate::oci::Digest;
@@ -20,26 +19,23 @@ use crate::store::content::blob::Extent;
 use crate::store::content::disk::OpenFile;
 use crate::store::content::frontier::Frontier;
 use crate::store::content::pieces::Pieces;
-use crate::store::content::reader::Reader;
 use crate::store::content::readers::{Demand, Waiting};
 use crate::tasks::Tasks;
 
-/// Write-back is started whenever so many bytes are new, so that the sync before the commit is short.
-const WRITE_BACK: u64 = 64 * 1024 * 1024;
-
 /// A blob that arrives. Shared by the streams that fetch it and the readers that follow.
 pub struct Arriving {
-    file: Arc<OpenFile>,
-    tasks: Tasks,
-    frontier: Frontier,
+    pub(super) file: Arc<OpenFile>,
+    pub(super) tasks: Tasks,
+    pub(super) frontier: Frontier,
     state: Mutex<State>,
     /// A reader waits for bytes that are not here.
     pub(crate) demand: Notify,
     /// Bytes came, or a claim was given up.
     pub(crate) moved: Notify,
-    unsynced: AtomicU64,
-    syncing: AtomicBool,
-    damaged: AtomicBool,
+    pub(super) unsynced: AtomicU64,
+    /// One write-back at a time.
+    pub(super) syncing: Arc<Semaphore>,
+    pub(super) damaged: AtomicBool,
     next_reader: AtomicU64,
 }
 
@@ -48,6 +44,8 @@ pub(super) struct State {
     pub(super) pieces: Pieces,
     pub(super) length: Option<u64>,
     pub(super) ending: Option<Ending>,
+    /// Spans that are being written now.
+    pub(super) writing: Vec<Range<u64>>,
     /// Spans that side streams are fetching.
     claims: Vec<Range<u64>>,
     /// Where the main stream is.
@@ -90,7 +88,7 @@ impl Arriving {
             demand: Notify::new(),
             moved: Notify::new(),
             unsynced: AtomicU64::new(0),
-            syncing: AtomicBool::new(false),
+            syncing: Arc::new(Semaphore::new(1)),
             damaged: AtomicBool::new(false),
             next_reader: AtomicU64::new(0),
         }
@@ -122,78 +120,25 @@ impl Arriving {
         self.state().ending
     }
 
-    /// Whether a failed sync has made the file worthless.
-    pub(crate) fn is_damaged(&self) -> bool {
-        self.damaged.load(Ordering::Acquire)
-    }
-
     pub(crate) fn file(&self) -> &Arc<OpenFile> {
         &self.file
     }
 
-    /// Writes `chunks`, one behind the other, at `offset`: what is there already stays as it is. Hashes what reaches
-    /// the frontier. Once called it completes, also when the future is dropped.
-    pub(crate) async fn write(self: &Arc<Self>, offset: u64, chunks: Vec<Bytes>) -> Result<(), Error> {
-        let this = Arc::clone(self);
-        self.tasks
-            .blocking(move || this.write_now(offset, &chunks))
-            .await
-            .map_err(Error::Lost)??;
-        self.start_write_back();
-        Ok(())
-    }
-
-    fn write_now(&self, offset: u64, chunks: &[Bytes]) -> Result<(), Error> {
-        let mut at = offset;
-        for chunk in chunks {
-            let end = at + chunk.len() as u64;
-            let gaps = self.state().pieces.missing(at..end);
-            for gap in gaps {
-                let (from, to) = (usize::try_from(gap.start - at), usize::try_from(gap.end - at));
-                if let (Ok(from), Ok(to)) = (from, to) {
-                    self.file.write_at(&chunk[from..to], gap.start)?;
-                }
-            }
-            at = end;
-        }
-        self.publish(offset..at);
-        self.unsynced.fetch_add(at - offset, Ordering::Relaxed);
-        self.frontier
-            .advance((offset, chunks), |from| self.run_end(from), &self.file)
-    }
-
-    fn publish(&self, span: Range<u64>) {
-        let reached = {
-            let mut state = self.state();
-            state.pieces.insert(span.clone());
-            state.waiting.reached(&span)
-        };
-        wake(reached);
-        self.moved.notify_one();
-    }
-
-    fn start_write_back(self: &Arc<Self>) {
-        if self.unsynced.load(Ordering::Relaxed) < WRITE_BACK || self.syncing.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        self.unsynced.store(0, Ordering::Relaxed);
-        let this = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let file = Arc::clone(&this.file);
-            let synced = this.tasks.blocking(move || file.sync()).await;
-            if !matches!(synced, Ok(Ok(()))) {
-                this.damaged.store(true, Ordering::Release);
-            }
-            this.syncing.store(false, Ordering::Release);
-        });
-    }
-
-    /// Hashes what a resumed partial already has, on the blocking pool, beside the fetch.
+    /// Hashes what a resumed partial already has, on the blocking pool, beside the fetch, until the arrival is cut.
     pub(crate) fn catch_up(self: &Arc<Self>) {
         let this = Arc::clone(self);
         self.tasks.spawn(async move {
             let tasks = this.tasks.clone();
-            let read_back = move || this.frontier.advance((0, &[]), |from| this.run_end(from), &this.file);
+            let read_back = move || {
+                let until = |from| {
+                    if this.ending() == Some(Ending::Cut) {
+                        from
+                    } else {
+                        this.run_end(from)
+                    }
+                };
+                this.frontier.advance(&[], until, &this.file)
+            };
             if let Ok(Err(error)) = tasks.blocking(read_back).await {
                 tracing::warn!(%error, "cannot read a partial back");
             }
@@ -284,9 +229,9 @@ impl Arriving {
         }
     }
 
-    /// A new reader.
-    pub fn reader(self: &Arc<Self>) -> Reader {
-        Reader::new(Arc::clone(self), self.next_reader.fetch_add(1, Ordering::Relaxed))
+    /// The name of a new reader among those who wait.
+    pub(super) fn next_reader(&self) -> u64 {
+        self.next_reader.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Bytes of the file, whether present or not.
@@ -294,7 +239,7 @@ impl Arriving {
         Extent::staging(&self.file, span, &self.tasks)
     }
 
-    fn run_end(&self, from: u64) -> u64 {
+    pub(super) fn run_end(&self, from: u64) -> u64 {
         self.state().pieces.run_end(from)
     }
 
@@ -353,7 +298,7 @@ impl Drop for Claim {
     }
 }
 
-fn wake(wakers: Vec<Waker>) {
+pub(super) fn wake(wakers: Vec<Waker>) {
     wakers.into_iter().for_each(Waker::wake);
 }
 

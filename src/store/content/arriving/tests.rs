@@ -2,11 +2,12 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
 use crate::oci::{Algorithm, Digest};
-use crate::store::content::reader::Cut;
+use crate::store::content::reader::{Cut, Reader};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -33,7 +34,7 @@ async fn read(extent: &Extent) -> Vec<u8> {
 }
 
 fn poll_run(reader: &mut Reader, span: Range<u64>) -> Poll<Result<Extent, Cut>> {
-    reader.poll_run(&mut Context::from_waker(Waker::noop()), span)
+    reader.poll_run(&mut Context::from_waker(Waker::noop()), span, true)
 }
 
 /// Bytes that come in any order, also twice, are read as they are meant and hashed once, in order.
@@ -48,13 +49,13 @@ fn any_order_of_writes_gives_the_content_and_its_digest() {
         runtime.block_on(async {
             let content = noise(10_000);
             let (arriving, _dir) = arriving(&content, Some(10_000));
-            let mut reader = arriving.reader();
+            let mut reader = Reader::of(&arriving);
             let reading = arriving.tasks.spawn({
                 let expected = content.clone();
                 async move {
                     let mut at = 0;
                     while at < 10_000 {
-                        let extent = poll_fn(|cx| reader.poll_run(cx, at..10_000)).await.unwrap();
+                        let extent = poll_fn(|cx| reader.poll_run(cx, at..10_000, false)).await.unwrap();
                         let bytes = read(&extent).await;
                         let from = usize::try_from(at).unwrap();
                         assert_eq!(bytes, expected[from..from + bytes.len()]);
@@ -81,7 +82,7 @@ fn any_order_of_writes_gives_the_content_and_its_digest() {
 #[tokio::test]
 async fn with_the_length_unknown_the_last_byte_present_is_held_back() {
     let (arriving, _dir) = arriving(b"abcd", None);
-    let mut reader = arriving.reader();
+    let mut reader = Reader::of(&arriving);
     arriving.write(0, vec![Bytes::from_static(b"a")]).await.unwrap();
     assert!(
         poll_run(&mut reader, 0..u64::MAX).is_pending(),
@@ -103,10 +104,10 @@ async fn with_the_length_unknown_the_last_byte_present_is_held_back() {
 #[tokio::test]
 async fn a_reader_is_woken_by_its_own_byte_and_by_the_ending() {
     let (arriving, _dir) = arriving(&noise(100), Some(100));
-    let mut far = arriving.reader();
-    let mut near = arriving.reader();
-    let mut near = std::pin::pin!(poll_fn(|cx| near.poll_run(cx, 0..100)));
-    let mut far = std::pin::pin!(poll_fn(|cx| far.poll_run(cx, 50..100)));
+    let mut far = Reader::of(&arriving);
+    let mut near = Reader::of(&arriving);
+    let mut near = std::pin::pin!(poll_fn(|cx| near.poll_run(cx, 0..100, false)));
+    let mut far = std::pin::pin!(poll_fn(|cx| far.poll_run(cx, 50..100, false)));
     tokio::select! { biased; _ = &mut near => panic!("nothing is here"), _ = &mut far => panic!("nothing is here"), () = async {} => {} }
     arriving.write(0, vec![Bytes::from(noise(10))]).await.unwrap();
     assert_eq!(near.await.unwrap().len(), 10);
@@ -135,4 +136,27 @@ async fn the_main_stream_goes_round_claims_and_takes_over_what_is_given_up() {
     assert_eq!(arriving.gap(), Gap::From(0));
     drop(rest);
     assert_eq!(arriving.taken_until(5 * MIB), 5 * MIB);
+}
+
+/// What is hashed is what is in the file: bytes that another stream brought first count, not those that came later.
+#[tokio::test]
+async fn wrong_bytes_that_were_there_first_are_not_hidden_by_right_ones() {
+    for ends in [vec![100], vec![40, 70, 100], vec![55, 100]] {
+        let content = noise(100);
+        let (arriving, _dir) = arriving(&content, Some(100));
+        arriving.write(50, vec![Bytes::from_static(&[0xEE; 10])]).await.unwrap();
+        let mut start = 0;
+        for end in ends {
+            let chunk = Bytes::copy_from_slice(&content[start..end]);
+            arriving.write(start as u64, vec![chunk]).await.unwrap();
+            start = end;
+        }
+        let (digest, size) = arriving.digest().await.unwrap();
+        assert_eq!(size, 100);
+        assert_ne!(
+            digest,
+            Digest::of(Algorithm::Sha256, &content),
+            "the file does not hold this"
+        );
+    }
 }

@@ -1,0 +1,116 @@
+//! How bytes get into an arriving blob's file.
+//!
+//! Owns the order: a span is reserved, written, and only then present, so no byte is written twice and none is told of
+//! before it is there. Promises that what is hashed is what is in the file. A write that was begun completes, also when
+//! its future is dropped.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use crate::store::Error;
+use crate::store::content::arriving::{Arriving, wake};
+
+/// Write-back is started whenever so many bytes are new, so that the sync before the commit is short.
+const WRITE_BACK: u64 = 64 * 1024 * 1024;
+
+impl Arriving {
+    /// Writes `chunks`, one behind the other, at `offset`: what is there already, or is being written by another stream,
+    /// stays as it is. Hashes what reaches the frontier. Once called it completes, also when the future is dropped.
+    pub(crate) async fn write(self: &Arc<Self>, offset: u64, chunks: Vec<Bytes>) -> Result<(), Error> {
+        let this = Arc::clone(self);
+        self.tasks
+            .blocking(move || this.write_now(offset, &chunks))
+            .await
+            .map_err(Error::Lost)??;
+        self.start_write_back();
+        Ok(())
+    }
+
+    fn write_now(&self, offset: u64, chunks: &[Bytes]) -> Result<(), Error> {
+        let end = chunks.iter().fold(offset, |at, chunk| at + chunk.len() as u64);
+        // Only what this call wrote is hashed from memory: the file may hold another stream's bytes elsewhere.
+        let mut written = Vec::new();
+        let mut from = offset;
+        while let Some(gap) = self.reserve(from..end) {
+            let mut parts = parts(offset, chunks, &gap);
+            let outcome = parts.iter().try_for_each(|(at, part)| self.file.write_at(part, *at));
+            from = gap.end;
+            self.release(gap, outcome.is_ok());
+            outcome?;
+            written.append(&mut parts);
+        }
+        self.unsynced.fetch_add(end - offset, Ordering::Relaxed);
+        self.frontier.advance(&written, |from| self.run_end(from), &self.file)
+    }
+
+    /// The first part of `span` that is neither present nor being written: it is the caller's to write and release.
+    fn reserve(&self, span: Range<u64>) -> Option<Range<u64>> {
+        let mut state = self.state();
+        let mut taken = state.pieces.clone();
+        state.writing.iter().for_each(|other| taken.insert(other.clone()));
+        let gap = taken.missing(span).into_iter().next()?;
+        state.writing.push(gap.clone());
+        Some(gap)
+    }
+
+    /// Gives a reserved span back, as present if it was written.
+    fn release(&self, span: Range<u64>, written: bool) {
+        let reached = {
+            let mut state = self.state();
+            state.writing.retain(|other| *other != span);
+            if written {
+                state.pieces.insert(span.clone());
+                state.waiting.reached(&span)
+            } else {
+                Vec::new()
+            }
+        };
+        wake(reached);
+        self.moved.notify_one();
+    }
+
+    fn start_write_back(self: &Arc<Self>) {
+        if self.unsynced.load(Ordering::Relaxed) < WRITE_BACK {
+            return;
+        }
+        let Ok(turn) = Arc::clone(&self.syncing).try_acquire_owned() else {
+            return;
+        };
+        self.unsynced.store(0, Ordering::Relaxed);
+        let this = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let tasks = this.tasks.clone();
+            // The kernel reports a failure once: it is noted here, or lost.
+            let sync = move || {
+                if this.file.sync().is_err() {
+                    this.damaged.store(true, Ordering::Release);
+                }
+            };
+            let _ended = tasks.blocking(sync).await;
+            drop(turn);
+        });
+    }
+
+    /// Waits for a write-back under way. False when one has failed: then the file is worthless.
+    pub(crate) async fn written_back(&self) -> bool {
+        let _turn = self.syncing.acquire().await;
+        !self.damaged.load(Ordering::Acquire)
+    }
+}
+
+/// What of `chunks`, which begin at `offset`, lies in `gap`, with the position of each part.
+fn parts(offset: u64, chunks: &[Bytes], gap: &Range<u64>) -> Vec<(u64, Bytes)> {
+    let mut at = offset;
+    let mut parts = Vec::new();
+    for chunk in chunks {
+        let (start, end) = (at.max(gap.start), (at + chunk.len() as u64).min(gap.end));
+        if let (true, Ok(from), Ok(to)) = (start < end, usize::try_from(start - at), usize::try_from(end - at)) {
+            parts.push((start, chunk.slice(from..to)));
+        }
+        at += chunk.len() as u64;
+    }
+    parts
+}
