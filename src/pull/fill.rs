@@ -97,7 +97,7 @@ impl Fill {
         if let Some(blob) = pull.stored(place, digest, &sight, &self.tally).await? {
             return Ok(blob);
         }
-        pull.blame.check(&upstream, digest)?;
+        pull.blame.check(&upstream, digest, Instant::now())?;
         loop {
             let First { body, length } = self.first_body(sight.link.is_some()).await?;
             let staged = pull.store.stage(mirror, &place.remote, digest, length).await?;
@@ -120,7 +120,7 @@ impl Fill {
             let outcome = if resumed {
                 Progress::Asking
             } else {
-                Progress::Failed(pull.blame.strike(&upstream, digest))
+                Progress::Failed(pull.blame.strike(&upstream, digest, Instant::now()))
             };
             self.report(permit, outcome.clone());
             pull.store.discard(wrong).await?;

@@ -12,6 +12,7 @@ use crate::pull::{Error, Place, Pull, Via};
 use crate::store::{PutManifest, StoredManifest};
 use crate::upstream::{ManifestHead, Tally};
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 /// A manifest, as it was made.
 #[derive(Debug, Clone)]
@@ -192,7 +193,7 @@ impl Pull {
             if let Some(manifest) = self.stored_manifest(&place, digest, &tally).await? {
                 return Ok(manifest);
             }
-            self.blame.check(&upstream, digest)?;
+            self.blame.check(&upstream, digest, Instant::now())?;
         }
         let fetched = self
             .client
@@ -205,7 +206,7 @@ impl Pull {
         };
         let algorithm = promised.map_or(Algorithm::Sha256, |digest| digest.algorithm());
         if let Some(promised) = promised.filter(|promised| Digest::of(algorithm, &fetched.bytes) != *promised) {
-            return Err(self.blame.strike(&upstream, &promised));
+            return Err(self.blame.strike(&upstream, &promised, Instant::now()));
         }
         let parsed = Manifest::parse(fetched.bytes, fetched.media_type.as_ref(), algorithm);
         let manifest = parsed.map_err(|source| place.unusable(&reference, source))?;
