@@ -63,8 +63,8 @@ pub enum Error {
         source: Arc<InvalidManifest>,
     },
     /// The store cannot be read or written.
-    #[error("the local store failed: {0}")]
-    Store(Arc<store::Error>),
+    #[error("the local store failed")]
+    Store(#[source] Arc<store::Error>),
     /// The fetch ended without a word, because wharf is winding down or a task panicked.
     #[error(transparent)]
     Lost(#[from] Lost),
