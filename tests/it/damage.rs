@@ -67,6 +67,14 @@ impl Harbour {
         self.open().set_len(LEN / 2).unwrap();
     }
 
+    /// As a file system does that lost the end of a file in a crash, but not its times.
+    fn truncate_quietly(&self) {
+        let file = self.open();
+        let modified = file.metadata().unwrap().modified().unwrap();
+        file.set_len(LEN / 2).unwrap();
+        file.set_modified(modified).unwrap();
+    }
+
     fn flip(&self) {
         let mut file = self.open();
         file.seek(SeekFrom::Start(LEN / 2)).unwrap();
@@ -113,9 +121,10 @@ impl Harbour {
 
 type Damage = fn(&Harbour);
 
-const DAMAGES: [(&str, Damage); 3] = [
+const DAMAGES: [(&str, Damage); 4] = [
     ("deleted", Harbour::delete),
     ("truncated", Harbour::truncate),
+    ("truncated, its time unchanged", Harbour::truncate_quietly),
     ("flipped", Harbour::flip),
 ];
 
