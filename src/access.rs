@@ -3,9 +3,35 @@
 //! Owns the answer, and nothing else: who the caller is was decided where the connection was accepted.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
 
 use crate::oci::RepoKey;
+
+/// The `[access]` table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What a caller without a name may do. Not said: everything on a loopback address, which only this machine
+    /// reaches; only `pull` on any other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anonymous: Option<Vec<Action>>,
+}
+
+impl Config {
+    /// What a caller without a name may do to a server that listens there.
+    pub fn anonymous(&self, listen: SocketAddr) -> Vec<Action> {
+        let default = || {
+            if listen.ip().is_loopback() {
+                vec![Action::Pull, Action::Push, Action::Delete]
+            } else {
+                vec![Action::Pull]
+            }
+        };
+        self.anonymous.clone().unwrap_or_else(default)
+    }
+}
 
 /// Whoever sent a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +50,8 @@ pub enum Principal {
 }
 
 /// What can be done to a repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Action {
     /// Read its content.
     Pull,
@@ -42,7 +69,7 @@ pub struct Access {
 
 /// The rules say no.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{principal} may not {action} {repository}")]
+#[error("{principal} may not {action} {repository}: this server's access.{principal} does not list it")]
 pub struct Denied {
     /// Who asked.
     pub principal: Principal,
@@ -102,6 +129,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_a_loopback_address_is_open_by_default() {
+        let all = vec![Action::Pull, Action::Push, Action::Delete];
+        let cases = [
+            ("127.0.0.1:5000", "", all.clone()),
+            ("[::1]:5000", "", all),
+            ("0.0.0.0:5000", "", vec![Action::Pull]),
+            ("[::]:5000", "", vec![Action::Pull]),
+            ("192.0.2.1:5000", "", vec![Action::Pull]),
+            (
+                "0.0.0.0:5000",
+                "anonymous = ['pull', 'push']",
+                vec![Action::Pull, Action::Push],
+            ),
+            ("127.0.0.1:5000", "anonymous = []", vec![]),
+        ];
+        for (listen, said, expected) in cases {
+            let config: Config = toml::from_str(said).unwrap();
+            assert_eq!(config.anonymous(listen.parse().unwrap()), expected, "{listen} {said}");
+        }
+        assert!(toml::from_str::<Config>("anonymous = ['everything']").is_err());
+    }
+
+    #[test]
     fn anonymous_callers_do_what_is_listed_and_nothing_else() {
         let access = Access::new([Action::Pull]);
         let caller = Caller {
@@ -112,7 +162,11 @@ mod tests {
         assert_eq!(access.admit(&caller, Action::Pull, &key), Ok(()));
         for action in [Action::Push, Action::Delete] {
             let denied = access.admit(&caller, action, &key).unwrap_err();
-            assert_eq!(denied.to_string(), format!("anonymous may not {action} team/app"));
+            let said = denied.to_string();
+            assert!(
+                said.starts_with(&format!("anonymous may not {action} team/app: ")),
+                "{said}"
+            );
         }
     }
 }

@@ -11,12 +11,13 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::access::{Access, Action};
+use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::Http;
 use crate::namespaces::{self, Namespaces};
 use crate::pull::Pull;
+use crate::push::Push;
 use crate::server::{self, Server};
 use crate::store::{self, Store};
 use crate::tasks::Tasks;
@@ -88,8 +89,10 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
 
     let clock = Clock::system();
     let client = Client::new(tasks.clone(), clock.clone());
-    let pull = Pull::new(store.clone(), client, clock, tasks.clone());
-    let http = Http::new(Access::new([Action::Pull]), namespaces, pull);
+    let pull = Pull::new(store.clone(), client, clock.clone(), tasks.clone());
+    let push = Push::new(store.clone(), clock, tasks.clone(), &config.hosted);
+    let access = Access::new(config.access.anonymous(server.address()));
+    let http = Http::new(access, namespaces, pull, push, config.server.client_silence);
     server
         .run(
             move |request, address| http.clone().answer(request, address),

@@ -19,6 +19,7 @@
 //! | [`access`] | may this caller do this |
 //! | [`namespaces`] | where a repository lives: on a mirror, or here |
 //! | [`pull`] | flight, fill, tail: one fetch, followed by everybody who waits |
+//! | [`push`] | uploads, manifests and deletions: what a client was told is done survives a power cut |
 //! | [`upstream`] | asks a registry: tokens, redirects, deadlines, guards |
 //! | [`store`] | bytes in files (`content`), facts in rows (`index`) |
 //! | [`oci`] | digests, names, references, media types, manifests |
@@ -70,6 +71,7 @@ pub mod http;
 pub mod namespaces;
 pub mod oci;
 pub mod pull;
+pub mod push;
 pub mod server;
 pub mod store;
 pub mod tasks;

@@ -27,26 +27,12 @@ pub struct Config {
     pub server: crate::server::Config,
     /// `[store]`: where things are kept.
     pub store: crate::store::Config,
-    /// `[hosted]`: which names are ours.
-    pub hosted: HostedConfig,
+    /// `[hosted]`: which names are ours, and how long what they hold is kept.
+    pub hosted: crate::push::Config,
+    /// `[access]`: who may do what.
+    pub access: crate::access::Config,
     /// `[mirror."KEY"]`: the registries that are mirrored, the built-in ones among them.
     pub mirror: BTreeMap<String, MirrorConfig>,
-}
-
-/// The `[hosted]` table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HostedConfig {
-    /// Patterns of bare names that live here.
-    pub namespaces: Vec<String>,
-}
-
-impl Default for HostedConfig {
-    fn default() -> Self {
-        Self {
-            namespaces: vec!["*".to_owned()],
-        }
-    }
 }
 
 impl Default for Config {
@@ -54,7 +40,8 @@ impl Default for Config {
         Self {
             server: crate::server::Config::default(),
             store: crate::store::Config::default(),
-            hosted: HostedConfig::default(),
+            hosted: crate::push::Config::default(),
+            access: crate::access::Config::default(),
             mirror: builtin(),
         }
     }
@@ -71,6 +58,7 @@ impl Config {
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         let mut effective = self.clone();
         effective.store.index = Some(self.store.index_path());
+        effective.access.anonymous = Some(self.access.anonymous(self.server.listen));
         toml::to_string_pretty(&effective)
     }
 }

@@ -40,3 +40,9 @@ pub const SMALL_FRAME: usize = 64 * KIB;
 
 /// Up to so many bodies get large frames.
 pub const FEW_BODIES: usize = 16;
+
+/// Tags that one push of a manifest may set with `?tag=`: more are 414.
+pub const TAGS: usize = 100;
+
+/// Entries of one page of tags or repositories: more are a further page.
+pub const PAGE: usize = 10_000;

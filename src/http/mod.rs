@@ -1,8 +1,8 @@
 //! The registry's HTTP: from a request's head to an answer, and back to a log line.
 //!
 //! Owns headers, statuses and bodies. Promises an OCI error for everything that is not answered, one log line for each
-//! request, and that nothing a client sends makes a 5xx by itself. Never reads a request's body: nothing here takes one
-//! yet. Dropping [`Http::answer`] is the client leaving: what it started below goes on without it.
+//! request, and that nothing a client sends makes a 5xx by itself. Never reads a request's body before it is known where
+//! it goes. Dropping [`Http::answer`] is the client leaving: what it started below goes on without it.
 
 mod blobs;
 mod body;
@@ -17,27 +17,30 @@ mod ping;
 pub mod range;
 mod record;
 mod request;
+mod request_body;
 pub mod route;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderName;
 use http::HeaderValue;
 use http::Request;
 use http::Response;
 use http::header::CONNECTION;
-use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::access::Access;
 use crate::access::Action;
 use crate::access::Caller;
 use crate::access::Principal;
+use crate::namespaces::HostedRepo;
 use crate::namespaces::Namespaces;
 use crate::namespaces::Repo;
 use crate::oci::RepoName;
 use crate::pull::Pull;
+use crate::push::Push;
 
 use body::Streams;
 use cache_status::CacheStatus;
@@ -47,6 +50,7 @@ use error::Refusal;
 use record::Ending;
 use record::Record;
 use request::Head;
+use request_body::RequestBody;
 use route::Route;
 use route::Target;
 
@@ -65,6 +69,9 @@ struct Shared {
     access: Access,
     namespaces: Namespaces,
     pull: Pull,
+    push: Push,
+    /// Longest wait for the next bytes of a request's body.
+    client_silence: Duration,
     streams: Streams,
 }
 
@@ -72,6 +79,7 @@ struct Shared {
 #[derive(Debug)]
 struct Exchange {
     head: Head,
+    body: RequestBody,
     caller: Caller,
     record: Record,
     /// `?ns=`, where it decided what the name means.
@@ -80,11 +88,13 @@ struct Exchange {
 
 impl Http {
     /// Over what decides and what delivers.
-    pub fn new(access: Access, namespaces: Namespaces, pull: Pull) -> Self {
+    pub fn new(access: Access, namespaces: Namespaces, pull: Pull, push: Push, client_silence: Duration) -> Self {
         Self(Arc::new(Shared {
             access,
             namespaces,
             pull,
+            push,
+            client_silence,
             streams: Streams::default(),
         }))
     }
@@ -92,14 +102,14 @@ impl Http {
     /// The answer to one request of the client at `address`. Its body writes the log line when it is done with.
     pub async fn answer(self, request: Request<Incoming>, address: IpAddr) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let head = Head::new(parts, !body.is_end_stream());
-        drop(body);
+        let head = Head::new(parts);
         let record = Record::new(address, &head.method, head.uri.path(), &head.headers);
         let caller = Caller {
             principal: Principal::Anonymous,
             address,
         };
         let mut exchange = Exchange {
+            body: RequestBody::new(body, self.0.client_silence),
             head,
             caller,
             record,
@@ -128,10 +138,18 @@ impl Shared {
                 let repo = self.readable(exchange, &name, ns)?;
                 blobs::answer(&self.pull, &self.streams, exchange.asks(&repo), &digest).await?
             }
-            Route::Tags { name } | Route::Referrers { name, .. } => {
+            Route::Tags { name, .. } | Route::Referrers { name, .. } => {
                 return Err(self.readable(exchange, &name, ns)?.not_listed());
             }
-            Route::Write { name, .. } => return Err(self.home(exchange, &name, None)?.read_only()),
+            Route::Extensions | Route::Catalog { .. } => return Err(route::Error::NotFound.into()),
+            Route::DeleteManifest { name, .. } | Route::DeleteBlob { name, .. } => {
+                let repo = self.writable(exchange, &name, Action::Delete)?;
+                return Err(Refusal::no_such_repository(repo.name()));
+            }
+            Route::PutManifest { name, .. } | Route::StartUpload { name, .. } | Route::Upload { name, .. } => {
+                let repo = self.writable(exchange, &name, Action::Push)?;
+                return Err(Refusal::no_such_repository(repo.name()));
+            }
         };
         Ok(exchange.pulled(answer))
     }
@@ -141,6 +159,19 @@ impl Shared {
         let repo = self.home(exchange, name, ns)?;
         self.access.admit(&exchange.caller, Action::Pull, &repo.key())?;
         Ok(repo)
+    }
+
+    /// The hosted repository `name`, if the caller may change it. `ns` means nothing here.
+    fn writable(&self, exchange: &mut Exchange, name: &RepoName, action: Action) -> Result<HostedRepo, Refusal> {
+        let repo = self.home(exchange, name, None)?;
+        let key = repo.key();
+        match repo {
+            Repo::Mirrored { mirror, .. } => Err(Refusal::read_only(mirror.key())),
+            Repo::Hosted(hosted) => {
+                self.access.admit(&exchange.caller, action, &key)?;
+                Ok(hosted)
+            }
+        }
     }
 
     fn home(&self, exchange: &mut Exchange, name: &RepoName, ns: Option<&str>) -> Result<Repo, Refusal> {
@@ -185,7 +216,7 @@ impl Exchange {
             headers.insert(record::REQUEST_ID, id);
         }
         headers.extend(self.ns.map(|ns| (NAMESPACE, ns)));
-        if self.head.has_body {
+        if !self.body.is_read() {
             // What was not read cannot be told from the next request.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -210,13 +241,6 @@ impl Repo {
         match self {
             Self::Mirrored { mirror, .. } => Refusal::not_listed(mirror.key()),
             Self::Hosted(hosted) => Refusal::no_such_repository(hosted.name()),
-        }
-    }
-
-    fn read_only(&self) -> Refusal {
-        match self {
-            Self::Mirrored { mirror, .. } => Refusal::read_only(&format!("the mirror {}", mirror.key())),
-            Self::Hosted(hosted) => Refusal::read_only(&format!("{}", hosted.name())),
         }
     }
 }

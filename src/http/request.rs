@@ -33,12 +33,10 @@ pub(super) struct Head {
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
     pub(super) version: Version,
-    /// A body follows, or may follow, that nobody has read.
-    pub(super) has_body: bool,
 }
 
 impl Head {
-    pub(super) fn new(parts: Parts, has_body: bool) -> Self {
+    pub(super) fn new(parts: Parts) -> Self {
         let Parts {
             method,
             uri,
@@ -51,7 +49,6 @@ impl Head {
             uri,
             headers,
             version,
-            has_body,
         }
     }
 
@@ -102,7 +99,7 @@ mod tests {
     use super::*;
 
     fn head(request: Builder) -> Head {
-        Head::new(request.body(()).unwrap().into_parts().0, false)
+        Head::new(request.body(()).unwrap().into_parts().0)
     }
 
     #[test]

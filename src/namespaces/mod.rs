@@ -14,6 +14,7 @@ use crate::oci::{RemoteName, RepoKey, RepoName};
 use crate::upstream::Mirror;
 
 pub use claims::Error;
+pub use pattern::{InvalidPattern, Pattern};
 
 use claims::{Claims, Home, Registry};
 

@@ -2,18 +2,23 @@
 //!
 //! Promises that of two different patterns that match one name, one is more specific: so a name has one home.
 
+use std::fmt;
 use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use crate::oci::{RepoName, is_component};
 
 /// Name components, each of which may end in `*`. A last component `*` stands for one or more components, every other
 /// component for exactly one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pattern(Vec<Component>);
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Pattern(Vec<Component>);
 
 /// The text is no pattern.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct InvalidPattern;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no pattern: expected name components, each of which may end in `*`")]
+pub struct InvalidPattern;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Component {
@@ -23,7 +28,7 @@ enum Component {
 
 impl Pattern {
     /// Whether the pattern claims the name.
-    pub(super) fn matches(&self, name: &RepoName) -> bool {
+    pub fn matches(&self, name: &RepoName) -> bool {
         let mut names = name.components();
         let fits = self
             .0
@@ -61,6 +66,33 @@ impl Component {
 
     fn is_anything(&self) -> bool {
         *self == Self::StartingWith(String::new())
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, component) in self.0.iter().enumerate() {
+            f.write_str(if at == 0 { "" } else { "/" })?;
+            match component {
+                Component::Exactly(text) => f.write_str(text)?,
+                Component::StartingWith(text) => write!(f, "{text}*")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = InvalidPattern;
+
+    fn try_from(text: String) -> Result<Self, InvalidPattern> {
+        text.parse()
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.to_string()
     }
 }
 

@@ -97,18 +97,27 @@ impl Digest {
     }
 }
 
+impl FromStr for Algorithm {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
+        match text {
+            "sha256" => Ok(Self::Sha256),
+            "sha512" => Ok(Self::Sha512),
+            other if is_algorithm(other) => Err(InvalidDigest::UnsupportedAlgorithm),
+            _ => Err(InvalidDigest::Malformed),
+        }
+    }
+}
+
 impl FromStr for Digest {
     type Err = InvalidDigest;
 
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
         let (name, encoded) = text.split_once(':').ok_or(InvalidDigest::Malformed)?;
-        let algorithm = match name {
-            "sha256" => Algorithm::Sha256,
-            "sha512" => Algorithm::Sha512,
-            other if is_algorithm(other) && is_encoded(encoded) => {
-                return Err(InvalidDigest::UnsupportedAlgorithm);
-            }
-            _ => return Err(InvalidDigest::Malformed),
+        let algorithm: Algorithm = match name.parse() {
+            Err(InvalidDigest::UnsupportedAlgorithm) if !is_encoded(encoded) => return Err(InvalidDigest::Malformed),
+            parsed => parsed?,
         };
         let mut bytes = [0; MAX_BYTES];
         let (pairs, odd) = encoded.as_bytes().as_chunks::<2>();

@@ -85,9 +85,10 @@ impl Refusal {
         }
     }
 
-    /// A push or a delete: `place` says where.
-    pub(super) fn read_only(place: &str) -> Self {
-        Self::not_allowed("GET, HEAD", format!("{place} can be pulled from, but not pushed to"))
+    /// A push to a mirrored repository, or a delete there.
+    pub(super) fn read_only(mirror: &str) -> Self {
+        let message = format!("the mirror {mirror} can be pulled from, but not pushed to");
+        Self::not_allowed("GET, HEAD", message)
     }
 
     /// Tag lists and referrers of a mirrored repository.
@@ -196,7 +197,12 @@ impl From<route::Error> for Refusal {
             Error::Tag { writing: false, .. } => {
                 Self::new(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, error.to_string())
             }
-            Error::Digest { .. } => Self::new(StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid, error.to_string()),
+            Error::Page => Self::new(StatusCode::BAD_REQUEST, ErrorCode::Unsupported, error.to_string()),
+            Error::TagForTag => Self::new(StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, error.to_string()),
+            Error::TooManyTags => Self::new(StatusCode::URI_TOO_LONG, ErrorCode::ManifestInvalid, error.to_string()),
+            Error::NoDigest | Error::Digest { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid, error.to_string())
+            }
         }
     }
 }

@@ -4,13 +4,20 @@
 //! `blobs` or `a/tags/list`; to decode percent signs once, piece by piece; and to say exactly what is wrong. Never decides
 //! where a name leads.
 
+mod query;
+
 use std::borrow::Cow;
 
 use http::Method;
 use percent_encoding::percent_decode_str;
 
 use crate::access::Action;
-use crate::oci::{Digest, InvalidDigest, InvalidName, InvalidReference, InvalidTag, Reference, RepoName};
+use crate::http::limits;
+use crate::oci::{
+    Algorithm, Digest, InvalidDigest, InvalidName, InvalidReference, InvalidTag, Reference, RepoName, Tag,
+};
+
+use query::Query;
 
 /// What a request line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,11 +33,34 @@ pub struct Target {
 pub enum Route {
     /// `/v2/`: is this a registry, and is it ready?
     Ping,
+    /// `/v2/_oci/ext/discover`: what it can do beyond the specification.
+    Extensions,
+    /// `/v2/_catalog`: which repositories are there.
+    Catalog {
+        /// Which part of the list.
+        page: Page,
+    },
     /// Read a manifest.
     Manifest {
         /// Of this repository.
         name: RepoName,
         /// By tag or digest.
+        reference: Reference,
+    },
+    /// Push a manifest.
+    PutManifest {
+        /// To this repository.
+        name: RepoName,
+        /// Under this tag, or with this digest.
+        reference: Reference,
+        /// And under these tags (`?tag=`), in the order asked for. Empty where `reference` is a tag.
+        tags: Vec<Tag>,
+    },
+    /// Delete a tag, or a manifest with all its tags.
+    DeleteManifest {
+        /// In this repository.
+        name: RepoName,
+        /// The tag, or the manifest.
         reference: Reference,
     },
     /// Read a blob.
@@ -40,10 +70,19 @@ pub enum Route {
         /// Which.
         digest: Digest,
     },
+    /// Delete a blob.
+    DeleteBlob {
+        /// From this repository.
+        name: RepoName,
+        /// Which.
+        digest: Digest,
+    },
     /// List the tags.
     Tags {
         /// Of this repository.
         name: RepoName,
+        /// Which part of the list.
+        page: Page,
     },
     /// List the manifests that are about another.
     Referrers {
@@ -51,14 +90,76 @@ pub enum Route {
         name: RepoName,
         /// That other, which need not exist.
         digest: Digest,
+        /// Only those of this type (`?artifactType=`).
+        artifact_type: Option<String>,
+        /// Only those behind this one (`?last=`): a page after the first.
+        after: Option<Digest>,
     },
-    /// Push or delete something, or go on with an upload.
-    Write {
-        /// In this repository.
+    /// Begin an upload, or save it.
+    StartUpload {
+        /// To this repository.
         name: RepoName,
-        /// Which of them.
-        action: Action,
+        /// How.
+        start: Start,
     },
+    /// Go on with an upload.
+    Upload {
+        /// To this repository.
+        name: RepoName,
+        /// The session, as the client names it.
+        session: String,
+        /// What to do.
+        step: Step,
+    },
+}
+
+/// A part of a sorted list (distribution-spec, "Listing Tags").
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// No more entries than this (`?n=`).
+    pub n: Option<usize>,
+    /// Only what sorts behind this (`?last=`), which need not be in the list.
+    pub last: Option<String>,
+}
+
+/// How an upload begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// `?mount=`: the blob may be here already. If not, as `Empty`.
+    Mount {
+        /// The blob.
+        digest: Digest,
+        /// Where it is said to be (`?from=`); anywhere the caller may read where this is not said.
+        from: From,
+    },
+    /// `?digest=`: all of it is in this request's body.
+    Whole(Digest),
+    /// With a session, to be hashed by this algorithm (`?digest-algorithm=`) as far as is known yet.
+    Empty(Option<Algorithm>),
+}
+
+/// Where a blob is to be mounted from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum From {
+    /// Wherever the caller may read it.
+    Anywhere,
+    /// From this repository.
+    Repository(RepoName),
+    /// From something that is no repository: there is nothing to mount.
+    Nowhere,
+}
+
+/// One request on an upload session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// `GET`: how far is it?
+    Status,
+    /// `PATCH`: more bytes.
+    Append,
+    /// `PUT`: the last bytes, if any; all together are this blob.
+    Finish(Digest),
+    /// `DELETE`: forget it.
+    Cancel,
 }
 
 /// Why a request line leads nowhere.
@@ -76,6 +177,18 @@ pub enum Error {
     /// A piece of the path, decoded, has NUL or a slash in it, or is not UTF-8.
     #[error("the percent-encoding hides a slash, a NUL or bytes that are not UTF-8")]
     Encoding,
+    /// `?n=` is no number.
+    #[error("the query parameter n must be a number of entries, such as 100")]
+    Page,
+    /// A closing `PUT` without `?digest=`.
+    #[error("the query parameter digest is missing: it says what the upload is to be")]
+    NoDigest,
+    /// `?tag=` beside a tag: the manifest would be pushed under a name that it also has.
+    #[error("the query parameter tag goes with a digest, not with a tag")]
+    TagForTag,
+    /// More of `?tag=` than [`limits::TAGS`].
+    #[error("more than {} query parameters tag", limits::TAGS)]
+    TooManyTags,
     /// `?ns=` stands twice.
     #[error("the query parameter ns may appear only once")]
     RepeatedNs,
@@ -103,15 +216,17 @@ pub enum Error {
     },
 }
 
-/// Reads a request line; `path` and `query` as they were sent, still encoded. Query parameters other than `ns` are ignored.
+/// Reads a request line; `path` and `query` as they were sent, still encoded. Query parameters that mean nothing here are
+/// ignored.
 pub fn parse(method: &Method, path: &str, query: Option<&str>) -> Result<Target, Error> {
     let decoded = path.split('/').map(decode).collect::<Result<Vec<_>, _>>()?;
     let pieces: Vec<&str> = decoded.iter().map(AsRef::as_ref).collect();
     let (name, endpoint) = Endpoint::find(&pieces).ok_or(Error::NotFound)?;
     let action = endpoint.action(method)?;
-    let route = endpoint.route(&name.join("/"), action)?;
+    let query = Query::new(query);
+    let route = endpoint.route(&name.join("/"), action, method, &query)?;
     let ns = match action {
-        Action::Pull => ns(query)?,
+        Action::Pull => query.ns()?,
         Action::Push | Action::Delete => None,
     };
     Ok(Target { route, ns })
@@ -121,12 +236,14 @@ pub fn parse(method: &Method, path: &str, query: Option<&str>) -> Result<Target,
 #[derive(Clone, Copy)]
 enum Endpoint<'a> {
     Ping,
+    Extensions,
+    Catalog,
     Manifest(&'a str),
     Blob(&'a str),
     Tags,
     Referrers(&'a str),
     Uploads,
-    Upload,
+    Upload(&'a str),
 }
 
 impl<'a> Endpoint<'a> {
@@ -134,10 +251,12 @@ impl<'a> Endpoint<'a> {
     fn find<'p>(pieces: &'p [&'a str]) -> Option<(&'p [&'a str], Self)> {
         match pieces {
             ["", "v2"] | ["", "v2", ""] => Some((&[], Self::Ping)),
+            ["", "v2", "_catalog"] => Some((&[], Self::Catalog)),
+            ["", "v2", name @ .., "_oci", "ext", "discover"] => Some((name, Self::Extensions)),
             ["", "v2", name @ .., "blobs", "uploads"] | ["", "v2", name @ .., "blobs", "uploads", ""] => {
                 Some((name, Self::Uploads))
             }
-            ["", "v2", name @ .., "blobs", "uploads", _session] => Some((name, Self::Upload)),
+            ["", "v2", name @ .., "blobs", "uploads", session] => Some((name, Self::Upload(session))),
             ["", "v2", name @ .., "manifests", reference] => Some((name, Self::Manifest(reference))),
             ["", "v2", name @ .., "blobs", digest] => Some((name, Self::Blob(digest))),
             ["", "v2", name @ .., "tags", "list"] => Some((name, Self::Tags)),
@@ -150,12 +269,18 @@ impl<'a> Endpoint<'a> {
     fn action(self, method: &Method) -> Result<Action, Error> {
         match (self, method) {
             (
-                Self::Ping | Self::Manifest(_) | Self::Blob(_) | Self::Tags | Self::Referrers(_),
+                Self::Ping
+                | Self::Extensions
+                | Self::Catalog
+                | Self::Manifest(_)
+                | Self::Blob(_)
+                | Self::Tags
+                | Self::Referrers(_),
                 &Method::GET | &Method::HEAD,
             ) => Ok(Action::Pull),
             (Self::Manifest(_), &Method::PUT)
             | (Self::Uploads, &Method::POST)
-            | (Self::Upload, &(Method::GET | Method::HEAD | Method::PATCH | Method::PUT | Method::DELETE)) => {
+            | (Self::Upload(_), &(Method::GET | Method::HEAD | Method::PATCH | Method::PUT | Method::DELETE)) => {
                 Ok(Action::Push)
             }
             (Self::Manifest(_) | Self::Blob(_), &Method::DELETE) => Ok(Action::Delete),
@@ -165,41 +290,60 @@ impl<'a> Endpoint<'a> {
 
     fn allow(self) -> &'static str {
         match self {
-            Self::Ping | Self::Tags | Self::Referrers(_) => "GET, HEAD",
+            Self::Ping | Self::Extensions | Self::Catalog | Self::Tags | Self::Referrers(_) => "GET, HEAD",
             Self::Manifest(_) => "GET, HEAD, PUT, DELETE",
             Self::Blob(_) => "GET, HEAD, DELETE",
             Self::Uploads => "POST",
-            Self::Upload => "GET, HEAD, PATCH, PUT, DELETE",
+            Self::Upload(_) => "GET, HEAD, PATCH, PUT, DELETE",
         }
     }
 
-    fn route(self, name: &str, action: Action) -> Result<Route, Error> {
+    fn route(self, name: &str, action: Action, method: &Method, query: &Query<'_>) -> Result<Route, Error> {
         let writing = action != Action::Pull;
         let name = || name.parse::<RepoName>().map_err(|why| Error::Name { writing, why });
         Ok(match self {
             Self::Ping => Route::Ping,
+            Self::Extensions => Route::Extensions,
+            Self::Catalog => Route::Catalog { page: query.page()? },
             Self::Manifest(text) => {
                 let (name, reference) = (name()?, reference(text, writing)?);
-                if writing {
-                    Route::Write { name, action }
-                } else {
-                    Route::Manifest { name, reference }
+                match action {
+                    Action::Pull => Route::Manifest { name, reference },
+                    Action::Push => Route::PutManifest {
+                        tags: query.tags(&reference)?,
+                        name,
+                        reference,
+                    },
+                    Action::Delete => Route::DeleteManifest { name, reference },
                 }
             }
             Self::Blob(text) => {
                 let (name, digest) = (name()?, digest(text)?);
                 if writing {
-                    Route::Write { name, action }
+                    Route::DeleteBlob { name, digest }
                 } else {
                     Route::Blob { name, digest }
                 }
             }
-            Self::Tags => Route::Tags { name: name()? },
+            Self::Tags => Route::Tags {
+                name: name()?,
+                page: query.page()?,
+            },
             Self::Referrers(text) => Route::Referrers {
                 name: name()?,
                 digest: digest(text)?,
+                artifact_type: query.value("artifactType"),
+                after: query.value("last").map(|last| digest(&last)).transpose()?,
             },
-            Self::Uploads | Self::Upload => Route::Write { name: name()?, action },
+            Self::Uploads => Route::StartUpload {
+                name: name()?,
+                start: query.start()?,
+            },
+            Self::Upload(session) => Route::Upload {
+                name: name()?,
+                session: session.to_owned(),
+                step: query.step(method)?,
+            },
         })
     }
 }
@@ -224,25 +368,6 @@ fn decode(piece: &str) -> Result<Cow<'_, str>, Error> {
         Err(Error::Encoding)
     } else {
         Ok(decoded)
-    }
-}
-
-/// Whatever stands in `ns` is only looked up, so bytes that are not UTF-8 are an unknown registry like any other.
-fn ns(query: Option<&str>) -> Result<Option<String>, Error> {
-    let pairs = query
-        .unwrap_or_default()
-        .split('&')
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let mut values = pairs
-        .filter(|(key, _)| percent_decode_str(key).eq(*b"ns"))
-        .map(|(_, value)| value);
-    let first = values
-        .next()
-        .map(|value| percent_decode_str(value).decode_utf8_lossy().into_owned());
-    if values.next().is_some() {
-        Err(Error::RepeatedNs)
-    } else {
-        Ok(first)
     }
 }
 

@@ -37,7 +37,7 @@ fn ping_with_and_without_slash() {
         "/v2/a",
         "/V2/",
         "*",
-        "/v2/_catalog",
+        "/v2/_catalogue",
     ] {
         assert_eq!(get(path), Err(Error::NotFound), "{path}");
     }
@@ -48,6 +48,7 @@ fn reads_from_the_right() {
     let tags = |name: &str| {
         Ok(Route::Tags {
             name: name.parse().unwrap(),
+            page: Page::default(),
         })
     };
     assert_eq!(get("/v2/a/b/c/manifests/latest"), Ok(manifest("a/b/c", "latest")));
@@ -78,43 +79,184 @@ fn reads_from_the_right() {
     let referrers = Route::Referrers {
         name: "referrers".parse().unwrap(),
         digest: DIGEST.parse().unwrap(),
+        artifact_type: None,
+        after: None,
     };
     assert_eq!(get(&format!("/v2/referrers/referrers/{DIGEST}")), Ok(referrers));
 }
 
+fn ask(method: &Method, path: &str, query: &str) -> Result<Route, Error> {
+    parse(method, path, Some(query)).map(|target| target.route)
+}
+
 #[test]
-fn writes_are_told_from_reads() {
-    let write = |method: Method, path: &str| parse(&method, path, Some("ns=docker.io&ns=x"));
-    let target = |name: &str, action| {
-        Ok(Target {
-            route: Route::Write {
-                name: name.parse().unwrap(),
-                action,
+fn writes_are_told_from_reads_and_have_no_ns() {
+    let (name, digest) = ("a/b".parse::<RepoName>().unwrap(), DIGEST.parse::<Digest>().unwrap());
+    let reference: Reference = "latest".parse().unwrap();
+    let expected = [
+        (
+            Method::PUT,
+            "/v2/a/b/manifests/latest".to_owned(),
+            Route::PutManifest {
+                name: name.clone(),
+                reference: reference.clone(),
+                tags: Vec::new(),
             },
-            ns: None,
-        })
-    };
-    assert_eq!(write(Method::PUT, "/v2/a/manifests/latest"), target("a", Action::Push));
-    assert_eq!(
-        write(Method::DELETE, "/v2/a/manifests/latest"),
-        target("a", Action::Delete)
-    );
-    assert_eq!(
-        write(Method::DELETE, &format!("/v2/a/blobs/{DIGEST}")),
-        target("a", Action::Delete)
-    );
-    assert_eq!(write(Method::POST, "/v2/a/blobs/uploads"), target("a", Action::Push));
-    assert_eq!(write(Method::POST, "/v2/a/blobs/uploads/"), target("a", Action::Push));
-    assert_eq!(
-        write(Method::POST, "/v2/a/blobs/uploads/blobs/uploads/"),
-        target("a/blobs/uploads", Action::Push)
-    );
-    for method in [Method::GET, Method::HEAD, Method::PATCH, Method::PUT, Method::DELETE] {
-        assert_eq!(
-            write(method, "/v2/a/b/blobs/uploads/0-1-2"),
-            target("a/b", Action::Push)
-        );
+        ),
+        (
+            Method::DELETE,
+            "/v2/a/b/manifests/latest".to_owned(),
+            Route::DeleteManifest {
+                name: name.clone(),
+                reference,
+            },
+        ),
+        (
+            Method::DELETE,
+            format!("/v2/a/b/blobs/{DIGEST}"),
+            Route::DeleteBlob { name, digest },
+        ),
+    ];
+    for (method, path, route) in expected {
+        let target = parse(&method, &path, Some("ns=docker.io&ns=x"));
+        assert_eq!(target, Ok(Target { route, ns: None }), "{method} {path}");
     }
+}
+
+#[test]
+fn a_manifest_may_come_with_tags() {
+    let tags = |path: &str, query: &str| {
+        let route = ask(&Method::PUT, path, query)?;
+        let Route::PutManifest { tags, .. } = route else {
+            panic!("{route:?}")
+        };
+        Ok(tags.iter().map(Tag::to_string).collect::<Vec<_>>())
+    };
+    let by_digest = format!("/v2/a/manifests/{DIGEST}");
+    assert_eq!(
+        tags(&by_digest, "tag=b&x=y&tag=%61"),
+        Ok(vec!["b".to_owned(), "a".to_owned()])
+    );
+    assert!(matches!(
+        tags(&by_digest, "tag=-"),
+        Err(Error::Tag { writing: true, .. })
+    ));
+    assert!(matches!(
+        tags(&by_digest, "tag="),
+        Err(Error::Tag { writing: true, .. })
+    ));
+    assert_eq!(tags("/v2/a/manifests/latest", "tag=b"), Err(Error::TagForTag));
+    let many = |count: usize| (0..count).map(|n| format!("tag=t{n}")).collect::<Vec<_>>().join("&");
+    assert_eq!(
+        tags(&by_digest, &many(limits::TAGS)).map(|tags| tags.len()),
+        Ok(limits::TAGS)
+    );
+    assert_eq!(tags(&by_digest, &many(limits::TAGS + 1)), Err(Error::TooManyTags));
+}
+
+#[test]
+fn uploads_begin_in_three_ways() {
+    let start = |query: &str| {
+        let with_slash = ask(&Method::POST, "/v2/a/blobs/uploads/blobs/uploads/", query)?;
+        assert_eq!(
+            ask(&Method::POST, "/v2/a/blobs/uploads/blobs/uploads", query),
+            Ok(with_slash.clone())
+        );
+        let Route::StartUpload { name, start } = with_slash else {
+            panic!("{with_slash:?}")
+        };
+        assert_eq!(name.as_str(), "a/blobs/uploads");
+        Ok(start)
+    };
+    let digest: Digest = DIGEST.parse().unwrap();
+    let encoded = DIGEST.replace(':', "%3A");
+    let mount = |from| Ok(Start::Mount { digest, from });
+    assert_eq!(start(""), Ok(Start::Empty(None)));
+    assert_eq!(start("digest=&mount=&from=b"), Ok(Start::Empty(None)));
+    assert_eq!(
+        start("digest-algorithm=sha512"),
+        Ok(Start::Empty(Some(Algorithm::Sha512)))
+    );
+    assert_eq!(start(&format!("digest={encoded}")), Ok(Start::Whole(digest)));
+    assert_eq!(start(&format!("mount={encoded}&origin=x")), mount(From::Anywhere));
+    let from = From::Repository("b/c".parse().unwrap());
+    assert_eq!(start(&format!("digest=x&mount={DIGEST}&from=b%2Fc")), mount(from));
+    assert_eq!(start(&format!("mount={DIGEST}&from=B")), mount(From::Nowhere));
+    for bad in [
+        "digest=sha256:1",
+        "mount=sha256:1&from=b",
+        "digest-algorithm=md5",
+        "digest-algorithm=!",
+    ] {
+        assert!(matches!(start(bad), Err(Error::Digest { .. })), "{bad}");
+    }
+}
+
+#[test]
+fn uploads_go_on_in_four_ways() {
+    let step = |method: Method, query: &str| {
+        let route = ask(&method, "/v2/a/b/blobs/uploads/0-1-2", query)?;
+        let Route::Upload { name, session, step } = route else {
+            panic!("{route:?}")
+        };
+        assert_eq!((name.as_str(), session.as_str()), ("a/b", "0-1-2"));
+        Ok(step)
+    };
+    let digest: Digest = DIGEST.parse().unwrap();
+    let leftover = format!("ns=docker.io&digest={DIGEST}");
+    assert_eq!(step(Method::GET, &leftover), Ok(Step::Status));
+    assert_eq!(step(Method::HEAD, ""), Ok(Step::Status));
+    assert_eq!(step(Method::PATCH, &leftover), Ok(Step::Append));
+    assert_eq!(step(Method::DELETE, ""), Ok(Step::Cancel));
+    assert_eq!(step(Method::PUT, &leftover), Ok(Step::Finish(digest)));
+    assert_eq!(step(Method::PUT, ""), Err(Error::NoDigest));
+    assert!(matches!(step(Method::PUT, "digest=md5:00"), Err(Error::Digest { .. })));
+}
+
+#[test]
+fn lists_come_in_pages() {
+    let page = |query: &str| {
+        let route = ask(&Method::GET, "/v2/a/tags/list", query)?;
+        let Route::Tags { page, .. } = route else {
+            panic!("{route:?}")
+        };
+        Ok(page)
+    };
+    let expected = |n, last: Option<&str>| {
+        let last = last.map(str::to_owned);
+        Ok(Page { n, last })
+    };
+    assert_eq!(page("n=&last="), expected(None, None));
+    assert_eq!(page("n=0"), expected(Some(0), None));
+    assert_eq!(page("n=7&last=v1%2B2&n=8"), expected(Some(7), Some("v1+2")));
+    for bad in ["n=-1", "n=x", "n=1.5", "n=99999999999999999999999"] {
+        assert_eq!(page(bad), Err(Error::Page), "{bad}");
+    }
+    let last = page("last=c");
+    assert_eq!(
+        ask(&Method::GET, "/v2/_catalog", "last=c"),
+        last.map(|page| Route::Catalog { page })
+    );
+    assert_eq!(ask(&Method::GET, "/v2/_oci/ext/discover", ""), Ok(Route::Extensions));
+    assert_eq!(
+        ask(&Method::GET, "/v2/a/b/_oci/ext/discover", ""),
+        Ok(Route::Extensions)
+    );
+}
+
+#[test]
+fn referrers_may_be_filtered() {
+    let referrers = |query: &str| ask(&Method::GET, &format!("/v2/a/referrers/{DIGEST}"), query);
+    let digest: Digest = DIGEST.parse().unwrap();
+    let expected = Route::Referrers {
+        name: "a".parse().unwrap(),
+        digest,
+        artifact_type: Some("application/spdx+json".to_owned()),
+        after: Some(digest),
+    };
+    let query = format!("artifactType=application%2Fspdx+json&last={DIGEST}");
+    assert_eq!(referrers(&query), Ok(expected));
+    assert!(matches!(referrers("last=x"), Err(Error::Digest { .. })));
 }
 
 #[test]
@@ -128,6 +270,8 @@ fn allow_lists_what_is_allowed() {
         "/v2/",
         "/v2/a/manifests/x",
         &blob,
+        "/v2/_catalog",
+        "/v2/_oci/ext/discover",
         "/v2/a/tags/list",
         &referrers,
         "/v2/a/blobs/uploads/",
@@ -270,10 +414,13 @@ proptest! {
     fn every_name_can_be_asked_for(name in "(a|b0|blobs|uploads|manifests|tags|list|referrers)(/(a|blobs|uploads|manifests|tags|list|referrers)){0,4}") {
         prop_assert_eq!(get(&format!("/v2/{name}/manifests/latest")), Ok(manifest(&name, "latest")));
         prop_assert_eq!(get(&format!("/v2/{name}/blobs/{DIGEST}")), Ok(blob(&name)));
-        prop_assert_eq!(get(&format!("/v2/{name}/tags/list")), Ok(Route::Tags { name: name.parse().unwrap() }));
+        prop_assert_eq!(get(&format!("/v2/{name}/tags/list")), Ok(Route::Tags {
+            name: name.parse().unwrap(),
+            page: Page::default(),
+        }));
         for slash in ["", "/"] {
             let target = parse(&Method::POST, &format!("/v2/{name}/blobs/uploads{slash}"), None);
-            let route = Route::Write { name: name.parse().unwrap(), action: Action::Push };
+            let route = Route::StartUpload { name: name.parse().unwrap(), start: Start::Empty(None) };
             prop_assert_eq!(target, Ok(Target { route, ns: None }));
         }
     }

@@ -20,7 +20,7 @@ const MIB: i64 = 1024 * 1024;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Step n leads from schema n to schema n + 1.
-const STEPS: &[&str] = &[V1];
+const STEPS: &[&str] = &[V1, V2];
 
 /// Digests are text, so that an operator can read the index with `sqlite3`; the comments are stored with the tables.
 const V1: &str = "
@@ -82,6 +82,49 @@ CREATE TABLE staged (
     pieces  BLOB NOT NULL,
     UNIQUE (mirror, digest)
 ) STRICT;
+";
+
+/// Pushing: what hosted repositories hold, and what is under way.
+const V2: &str = "
+CREATE TABLE upload (
+    id         TEXT NOT NULL PRIMARY KEY, -- names the session and its file
+    repository TEXT NOT NULL,          -- the key of a hosted repository, which need not exist yet
+    owner      TEXT NOT NULL,          -- who began it
+    algorithm  TEXT NOT NULL,          -- what its bytes are hashed by as they come
+    moved_at   INTEGER NOT NULL        -- microseconds since 1970: its last progress
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE pushed (                  -- the manifests of hosted repositories
+    repository    INTEGER NOT NULL REFERENCES repository (id),
+    digest        TEXT NOT NULL REFERENCES manifest (digest),
+    media_type    TEXT NOT NULL,       -- as pushed there
+    subject       TEXT,                -- the digest that it is about; NULL: none
+    artifact_type TEXT,                -- of a referrer
+    descriptor    TEXT,                -- of a referrer, as JSON
+    PRIMARY KEY (repository, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX pushed_by_subject ON pushed (repository, subject, digest) WHERE subject IS NOT NULL;
+CREATE INDEX pushed_by_digest ON pushed (digest);
+
+CREATE TABLE names (                   -- what pushed manifests name
+    manifest TEXT NOT NULL,
+    digest   TEXT NOT NULL,
+    PRIMARY KEY (manifest, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX names_by_digest ON names (digest, manifest);
+
+CREATE TABLE loose (                   -- blobs of hosted repositories that no manifest there names
+    repository INTEGER NOT NULL REFERENCES repository (id),
+    digest     TEXT NOT NULL,
+    since      INTEGER NOT NULL,       -- microseconds since 1970
+    PRIMARY KEY (repository, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX loose_by_age ON loose (since);
+CREATE INDEX tag_by_digest ON tag (repository, digest);
+CREATE INDEX link_by_digest ON link (digest);
 ";
 
 /// Opens the connection that writes, creating the file and bringing it to the newest schema.

@@ -1,7 +1,9 @@
-//! The only source of wall time.
+//! The only source of wall time, and how lengths of time are written.
 //!
 //! Promises that whoever holds clones of one [`Clock`] agrees on the time, so that a test can set it by hand. Socket
 //! deadlines are tokio's business, not this clock's.
+
+pub mod friendly;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,0 +1,36 @@
+//! Writing: what clients push to hosted repositories, and what they delete there.
+//!
+//! Owns upload sessions and the rules of a push. Promises that what is acknowledged is durable (P8), that a manifest is
+//! accepted only with everything it names, and that no reader sees half of a push. Never asks an upstream, and never
+//! writes to a mirrored repository: only a `HostedRepo` gets in here.
+
+mod config;
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::store::Store;
+use crate::tasks::Tasks;
+
+pub use config::Config;
+
+/// Writes to repositories. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Push {
+    store: Store,
+    clock: Clock,
+    tasks: Tasks,
+    config: Arc<Config>,
+}
+
+impl Push {
+    /// Over a store.
+    pub fn new(store: Store, clock: Clock, tasks: Tasks, config: &Config) -> Self {
+        Self {
+            store,
+            clock,
+            tasks,
+            config: Arc::new(config.clone()),
+        }
+    }
+}
