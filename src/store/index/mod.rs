@@ -10,6 +10,7 @@ mod blobs;
 mod facts;
 mod generation;
 mod links;
+mod loose;
 mod manifests;
 mod notes;
 mod readers;
@@ -17,6 +18,7 @@ mod schema;
 mod sql;
 mod staged;
 mod tags;
+mod uploads;
 mod writer;
 
 use std::fmt;
@@ -25,8 +27,8 @@ use std::sync::Arc;
 
 use moka::future::Cache;
 
-pub use self::facts::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow};
-pub(in crate::store) use self::facts::{FileStep, Landing, StagedRow};
+pub(in crate::store) use self::facts::{Arrival, FileStep, Landing, StagedRow};
+pub use self::facts::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow, UploadRow};
 use self::generation::{Generations, Remembered};
 use self::readers::Readers;
 use self::writer::Writer;
