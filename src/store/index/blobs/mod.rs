@@ -103,9 +103,7 @@ fn arrive(tx: &mut Tx<'_>, digest: &Digest, size: u64, arrival: Arrival) -> rusq
         Arrival::Pushed { upload, repo, at } => {
             let repository = tx.repository(&repo, None)?;
             links::add_counted_link(tx, repository, digest, size)?;
-            if !loose::is_named(tx, repository, digest)? {
-                loose::loosen(tx, repository, digest, at)?;
-            }
+            loose::loosen(tx, repository, digest, at)?;
             uploads::remove(tx, &upload).map(drop)
         }
     }

@@ -121,9 +121,9 @@ async fn a_blob_that_a_manifest_of_its_repository_names_is_not_loose() {
         let pushed = "INSERT INTO pushed (repository, digest, media_type)
                       SELECT id, ?2, 'x' FROM repository WHERE key = ?1";
         beside.execute(pushed, [name, &text]).unwrap();
-        beside
-            .execute("INSERT INTO names (manifest, digest) VALUES (?1, ?2)", [text, layer])
-            .unwrap();
+        let names = "INSERT INTO names (repository, manifest, digest)
+                     SELECT id, ?2, ?3 FROM repository WHERE key = ?1";
+        beside.execute(names, [name, &text, &layer]).unwrap();
         index
             .land(super::tests::pushed(UploadId::new(), of, at(1)))
             .await
