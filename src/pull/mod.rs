@@ -6,13 +6,16 @@
 mod batch;
 mod blame;
 mod blob;
+mod catalog;
 mod error;
 mod fill;
 mod flight;
 mod freshness;
 mod manifest;
+mod referrers;
 mod resolution;
 mod tag;
+mod tags;
 mod tail;
 
 use std::sync::Arc;
@@ -30,7 +33,7 @@ pub use flight::Lost;
 pub use manifest::{ManifestAnswer, ManifestStat};
 pub use tail::Tail;
 
-pub use crate::store::Cut;
+pub use crate::store::{Cut, Kept, Part, Referrer};
 pub use crate::upstream::{Tally, Verdict};
 
 use blame::Blame;

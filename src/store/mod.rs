@@ -9,6 +9,7 @@ mod config;
 mod content;
 mod error;
 mod index;
+mod lists;
 mod lock;
 mod recover;
 
@@ -33,7 +34,7 @@ pub use content::blob::{Attempt, Blob, Extent};
 pub use content::reader::{Cut, Reader};
 pub use content::staging::{Staged, Unproven, Verified};
 pub use error::Error;
-pub use index::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow};
+pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow};
 
 pub(crate) use content::arriving::{Claim, Gap};
 pub(crate) use content::readers::Demand;

@@ -10,6 +10,7 @@ mod blobs;
 mod facts;
 mod generation;
 mod links;
+mod lists;
 mod loose;
 mod manifests;
 mod notes;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 
 use moka::future::Cache;
 
-pub use self::facts::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow};
+pub use self::facts::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow};
 pub(in crate::store) use self::facts::{FileStep, Landing, StagedRow};
 use self::generation::{Generations, Remembered};
 use self::readers::Readers;
