@@ -12,6 +12,7 @@ mod index;
 mod lists;
 mod lock;
 mod recover;
+mod upload_id;
 
 use std::sync::Arc;
 
@@ -34,7 +35,8 @@ pub use content::blob::{Attempt, Blob, Extent};
 pub use content::reader::{Cut, Reader};
 pub use content::staging::{Staged, Unproven, Verified};
 pub use error::Error;
-pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow};
+pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow};
+pub use upload_id::{InvalidUploadId, UploadId};
 
 pub(crate) use content::arriving::{Claim, Gap};
 pub(crate) use content::readers::Demand;
