@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use moka::future::Cache;
 
+pub(in crate::store) use self::blobs::Dropped;
 pub(in crate::store) use self::facts::{Arrival, FileStep, Landing, StagedRow};
 pub use self::facts::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow, UploadRow};
 use self::generation::{Generations, Remembered};
