@@ -9,6 +9,7 @@ mod config;
 mod content;
 mod error;
 mod index;
+mod lists;
 mod lock;
 mod recover;
 mod running;
@@ -39,7 +40,7 @@ pub use content::reader::{Cut, Reader};
 pub use content::staging::{Staged, Unproven, Verified};
 pub use content::upload::{Received, Unreceived, Upload};
 pub use error::Error;
-pub use index::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow, UploadRow};
+pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow};
 pub use upload_id::{InvalidUploadId, UploadId};
 pub use uploads::Uncommitted;
 

@@ -77,6 +77,33 @@ pub struct TagRow {
     pub checked_at: Timestamp,
 }
 
+/// A part of a sorted list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part<T> {
+    /// What stands there, in order.
+    pub entries: Vec<T>,
+    /// Whether more stands behind it.
+    pub more: bool,
+}
+
+/// A repository that holds something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Which.
+    pub key: RepoKey,
+    /// Whether manifests have been pushed there; otherwise it was filled from a mirror.
+    pub hosted: bool,
+}
+
+/// A manifest that is about another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrer {
+    /// The manifest's digest.
+    pub digest: Digest,
+    /// Its descriptor with its artifact type and annotations, as JSON.
+    pub descriptor: String,
+}
+
 /// A partial of a blob: its staging file is named by the id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct StagedRow {
@@ -201,6 +228,9 @@ pub enum Fact {
     Progress,
     Upload(UploadId),
     Uploads,
+    Tags(RepoKey),
+    Repositories,
+    Referrers(RepoKey, Digest),
 }
 
 impl fmt::Display for Fact {
@@ -218,6 +248,9 @@ impl fmt::Display for Fact {
             Self::Progress => write!(f, "the progress of the partials"),
             Self::Upload(id) => write!(f, "the upload {id}"),
             Self::Uploads => write!(f, "the list of uploads"),
+            Self::Tags(repo) => write!(f, "the tags of {repo}"),
+            Self::Repositories => write!(f, "the list of repositories"),
+            Self::Referrers(repo, digest) => write!(f, "what {repo} has about {digest}"),
         }
     }
 }

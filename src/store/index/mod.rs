@@ -10,6 +10,7 @@ mod blobs;
 mod facts;
 mod generation;
 mod links;
+mod lists;
 mod loose;
 mod manifests;
 mod notes;
@@ -29,7 +30,9 @@ use moka::future::Cache;
 
 pub(in crate::store) use self::blobs::Dropped;
 pub(in crate::store) use self::facts::{Arrival, FileStep, Landing, StagedRow};
-pub use self::facts::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow, UploadRow};
+pub use self::facts::{
+    BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow,
+};
 use self::generation::{Generations, Remembered};
 use self::readers::Readers;
 use self::writer::Writer;
