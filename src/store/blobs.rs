@@ -15,7 +15,7 @@ use crate::store::content::blob::Blob;
 use crate::store::content::disk::{self, OpenFile};
 use crate::store::content::staging::{Staged, Verified};
 use crate::store::index::{BlobRow, FileStep, Landing, StagedRow};
-use crate::store::{Error, Store};
+use crate::store::{Error, Store, hosted};
 use crate::tasks::Lost;
 
 /// Blobs up to this size are kept in memory, in bytes.
@@ -113,14 +113,11 @@ impl Store {
     }
 
     async fn drop_blob(&self, digest: &Digest, row: BlobRow) -> Result<(), Error> {
-        let (from, to) = (self.layout.blob(digest), self.layout.trash().join(digest.encoded()));
-        let trash = to.clone();
-        let step = FileStep::new([self.layout.blobs(digest.algorithm())], move || {
-            disk::rename_if_present(&from, &trash).map(drop)
-        });
+        let step = hosted::throw_away(&self.layout, digest);
         if self.index.drop_blob(digest, row, step).await? {
+            let trash = self.layout.thrown_away(digest);
             self.tasks
-                .blocking(move || disk::remove(&to))
+                .blocking(move || disk::remove(&trash))
                 .await
                 .map_err(Error::Lost)??;
         }

@@ -8,6 +8,7 @@ mod blobs;
 mod config;
 mod content;
 mod error;
+mod hosted;
 mod index;
 mod lock;
 mod recover;
@@ -15,7 +16,6 @@ mod recover;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 
@@ -33,7 +33,10 @@ pub use content::blob::{Attempt, Blob, Extent};
 pub use content::reader::{Cut, Reader};
 pub use content::staging::{Staged, Unproven, Verified};
 pub use error::Error;
-pub use index::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow};
+pub use index::{
+    BlobRow, Conditions, Deleted, Entities, Fact, Link, PushManifest, Pushed, PutManifest, Sight, StoredManifest,
+    TagRow,
+};
 
 pub(crate) use content::arriving::{Claim, Gap};
 pub(crate) use content::readers::Demand;
@@ -72,6 +75,7 @@ impl Store {
             .max_capacity(SMALL_BLOBS_KIB)
             .build();
         let proofs = Arc::new(Semaphore::new(PROOFS));
+        recover::thrown_away(&index, &layout, &tasks).await?;
         let known = recover::partials(&index, &layout, &tasks).await?;
         tasks.spawn(recover::tidy(index.clone(), layout.clone(), tasks.clone(), known));
         Ok(Self {
@@ -112,12 +116,6 @@ impl Store {
     /// Points a tag of a mirror's repository to what the upstream said; the manifest need not be stored.
     pub async fn put_tag(&self, repo: &RepoKey, mirror: &str, tag: &Tag, row: TagRow) -> Result<(), Error> {
         self.index.put_tag(repo, Some(mirror), tag, row).await
-    }
-
-    /// Gives a blob of a hosted repository that no manifest names its whole grace again. False when it is named meanwhile,
-    /// or gone.
-    pub async fn refresh(&self, repo: &RepoKey, digest: &Digest, now: Timestamp) -> Result<bool, Error> {
-        self.index.refresh(repo, digest, now).await
     }
 
     /// Notes that the upstream of a mirror's repository answered for `digest`.

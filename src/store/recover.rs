@@ -7,10 +7,10 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use crate::store::Error;
 use crate::store::content::disk;
 use crate::store::content::layout::Layout;
 use crate::store::index::{FileStep, Index};
+use crate::store::{Error, hosted};
 use crate::tasks::Tasks;
 
 /// Before the first request: every partial's row gets its file back, or goes. Gives the ids of the partials.
@@ -39,6 +39,20 @@ pub(super) async fn partials(index: &Index, layout: &Layout, tasks: &Tasks) -> R
         }
     }
     Ok(ids)
+}
+
+/// Before the first request: a file that was taken away without its row gets its place back. The rest of the trash is for
+/// [`tidy`].
+pub(super) async fn thrown_away(index: &Index, layout: &Layout, tasks: &Tasks) -> Result<(), Error> {
+    let trash = layout.trash();
+    let list = move || {
+        let thrown = disk::entries(&trash)?.filter_map(|path| Layout::thrown_digest(&path));
+        Ok::<_, Error>(thrown.collect::<Vec<_>>())
+    };
+    for digest in tasks.blocking(list).await.map_err(Error::Lost)?? {
+        index.put_back(&digest, hosted::take_back(layout, &digest)).await?;
+    }
+    Ok(())
 }
 
 /// While wharf serves: files that `known`, the partials at the start, does not explain. It only tidies, so a failure is
