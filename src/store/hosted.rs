@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::oci::{Digest, MediaType, RepoKey, Tag};
 use crate::store::content::disk;
 use crate::store::content::layout::Layout;
-use crate::store::index::{Deleted, FileStep, PushManifest, Pushed};
+use crate::store::index::{Deleted, FileStep, Kept, PushManifest, Pushed};
 use crate::store::{Error, Store};
 use crate::tasks::Lost;
 
@@ -42,7 +42,7 @@ impl Store {
     }
 
     /// Repositories that may see the stored blob, 100 of them at most.
-    pub async fn homes(&self, digest: &Digest) -> Result<Vec<RepoKey>, Error> {
+    pub async fn homes(&self, digest: &Digest) -> Result<Vec<Kept>, Error> {
         self.index.homes(digest).await
     }
 

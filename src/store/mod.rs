@@ -10,6 +10,7 @@ mod content;
 mod error;
 mod hosted;
 mod index;
+mod lists;
 mod lock;
 mod recover;
 
@@ -34,8 +35,8 @@ pub use content::reader::{Cut, Reader};
 pub use content::staging::{Staged, Unproven, Verified};
 pub use error::Error;
 pub use index::{
-    BlobRow, Conditions, Deleted, Entities, Fact, Link, PushManifest, Pushed, PutManifest, Sight, StoredManifest,
-    TagRow,
+    BlobRow, Conditions, Deleted, Entities, Fact, Kept, Link, Part, PushManifest, Pushed, PutManifest, Referrer, Sight,
+    StoredManifest, TagRow,
 };
 
 pub(crate) use content::arriving::{Claim, Gap};

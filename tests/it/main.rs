@@ -14,6 +14,7 @@ mod damage;
 mod fake_upstream;
 mod guards;
 mod leavers;
+mod lists;
 mod manifests;
 mod memory;
 mod names;

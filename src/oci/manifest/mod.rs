@@ -3,7 +3,7 @@
 //! Promises that the bytes are kept exactly and that one digest is never read as two things. Lenient in everything else:
 //! unknown fields and types are accepted, because clients judge them, not a registry. Never serialises.
 
-mod referrer;
+mod about;
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::oci::json;
 use crate::oci::json::{InvalidJson, Object};
 use crate::oci::media_type::{InvalidMediaType, MediaType};
 
-pub use referrer::Referrer;
+pub use about::About;
 
 /// An image manifest or an index, OCI's or Docker's (schema 2), or an artifact manifest of image-spec 1.1's candidates.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::oci::{Digest, Manifest, MediaType, Reference, Referrer, RepoKey, Tag};
+use crate::oci::{About, Digest, Manifest, MediaType, Reference, RepoKey, Tag};
 use crate::store::Error;
 
 /// What one repository may know of one digest, read at one moment.
@@ -77,6 +77,33 @@ pub struct TagRow {
     pub checked_at: Timestamp,
 }
 
+/// A part of a sorted list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part<T> {
+    /// What stands there, in order.
+    pub entries: Vec<T>,
+    /// Whether more stands behind it.
+    pub more: bool,
+}
+
+/// A repository that holds something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Which.
+    pub key: RepoKey,
+    /// Whether it is a hosted one; otherwise it was filled from a mirror.
+    pub hosted: bool,
+}
+
+/// A manifest that is about another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrer {
+    /// The manifest's digest.
+    pub digest: Digest,
+    /// Its descriptor with its artifact type and annotations, as JSON.
+    pub descriptor: String,
+}
+
 /// A partial of a blob: its staging file is named by the id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct StagedRow {
@@ -109,7 +136,7 @@ pub struct PushManifest {
     /// The manifest.
     pub manifest: Arc<Manifest>,
     /// What it is to its subject, where it has one.
-    pub referrer: Option<Referrer>,
+    pub about: Option<About>,
     /// What it is pushed as: its digest, or a tag that will point to it.
     pub reference: Reference,
     /// Further tags that will point to it.
@@ -242,6 +269,9 @@ pub enum Fact {
     Partial(u64),
     Partials,
     Progress,
+    Tags(RepoKey),
+    Repositories,
+    Referrers(RepoKey, Digest),
 }
 
 impl fmt::Display for Fact {
@@ -259,6 +289,9 @@ impl fmt::Display for Fact {
             Self::Partial(id) => write!(f, "partial {id}"),
             Self::Partials => write!(f, "the list of partials"),
             Self::Progress => write!(f, "the progress of the partials"),
+            Self::Tags(repo) => write!(f, "the tags of {repo}"),
+            Self::Repositories => write!(f, "the list of repositories"),
+            Self::Referrers(repo, digest) => write!(f, "what {repo} has about {digest}"),
         }
     }
 }

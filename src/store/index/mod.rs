@@ -10,6 +10,7 @@ mod blobs;
 mod facts;
 mod generation;
 mod links;
+mod lists;
 mod loose;
 mod manifests;
 mod notes;
@@ -28,8 +29,8 @@ use std::sync::Arc;
 use moka::future::Cache;
 
 pub use self::facts::{
-    BlobRow, Conditions, Deleted, Entities, Fact, Link, PushManifest, Pushed, PutManifest, Sight, StoredManifest,
-    TagRow,
+    BlobRow, Conditions, Deleted, Entities, Fact, Kept, Link, Part, PushManifest, Pushed, PutManifest, Referrer, Sight,
+    StoredManifest, TagRow,
 };
 pub(in crate::store) use self::facts::{FileStep, Landing, StagedRow};
 use self::generation::{Generations, Remembered};

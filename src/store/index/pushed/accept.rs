@@ -1,6 +1,6 @@
 //! A manifest comes in: one transaction that decides, and does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::oci::{Digest, Kind, Manifest, Reference, Tag};
 use crate::store::Error;
@@ -88,7 +88,7 @@ fn put_pushed(tx: &mut Tx<'_>, repository: i64, push: &PushManifest) -> rusqlite
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT (repository, digest) DO UPDATE SET media_type = excluded.media_type,
                subject = excluded.subject, artifact_type = excluded.artifact_type, descriptor = excluded.descriptor";
-    let (digest, referrer) = (push.manifest.digest(), push.referrer.as_ref());
+    let (digest, about) = (push.manifest.digest(), push.about.as_ref());
     tx.touch(Shard::of_digest(&digest));
     tx.execute(
         PUT,
@@ -96,9 +96,9 @@ fn put_pushed(tx: &mut Tx<'_>, repository: i64, push: &PushManifest) -> rusqlite
             repository,
             sql::text(&digest),
             push.manifest.media_type().as_str(),
-            referrer.map(|referrer| sql::text(&referrer.subject)),
-            referrer.and_then(|referrer| referrer.artifact_type.as_deref()),
-            referrer.map(|referrer| referrer.descriptor.as_str()),
+            about.map(|about| sql::text(&about.subject)),
+            about.and_then(|about| about.artifact_type.as_deref()),
+            about.map(|about| about.descriptor.as_str()),
         ),
     )?;
     Ok(())
@@ -116,7 +116,7 @@ fn put_names(tx: &mut Tx<'_>, repository: i64, manifest: &Manifest) -> rusqlite:
 
 /// The digests that the manifest names, in its order.
 fn each_named(manifest: &Manifest) -> impl Iterator<Item = Digest> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     manifest
         .named()
         .map(|named| named.digest)

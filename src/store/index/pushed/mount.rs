@@ -7,7 +7,7 @@ use crate::oci::{Digest, RepoKey};
 use crate::store::Error;
 use crate::store::index::Index;
 use crate::store::index::batch::Tx;
-use crate::store::index::facts::Fact;
+use crate::store::index::facts::{Fact, Kept};
 use crate::store::index::{links, loose, sql};
 
 impl Index {
@@ -34,9 +34,9 @@ impl Index {
     }
 
     /// Repositories that may see the stored blob, 100 of them at most.
-    pub(in crate::store) async fn homes(&self, digest: &Digest) -> Result<Vec<RepoKey>, Error> {
+    pub(in crate::store) async fn homes(&self, digest: &Digest) -> Result<Vec<Kept>, Error> {
         const READ: &str = "
-            SELECT repository.key
+            SELECT repository.key, repository.mirror IS NULL
             FROM blob JOIN link ON link.digest = blob.digest JOIN repository ON repository.id = link.repository
             WHERE blob.digest = ?1
                   AND (link.proven OR EXISTS (SELECT 1 FROM origin
@@ -46,7 +46,10 @@ impl Index {
         let read = move |connection: &Connection| {
             connection
                 .prepare_cached(READ)?
-                .query_map([sql::text(&asked)], |row| sql::parsed(row, 0))?
+                .query_map([sql::text(&asked)], |row| {
+                    let (key, hosted) = (sql::parsed(row, 0)?, row.get(1)?);
+                    Ok(Kept { key, hosted })
+                })?
                 .collect()
         };
         self.0.readers.read(Fact::Homes(asked), read).await

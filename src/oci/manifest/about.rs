@@ -12,9 +12,9 @@ use crate::oci::json;
 use crate::oci::json::{InvalidJson, Object};
 use crate::oci::manifest::{InvalidManifest, Kind, Manifest};
 
-/// A manifest that is about another.
+/// What a manifest that is about another is to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Referrer {
+pub struct About {
     /// That other, which need not exist.
     pub subject: Digest,
     /// What kind of thing this is: its `artifactType`, else an image's config type. An index may have none.
@@ -52,7 +52,7 @@ struct Listed<'a> {
 impl Manifest {
     /// What it is to its subject; `None` where it has none that could be asked for. An error where `artifactType` or
     /// `annotations` have the wrong type, whether there is a subject or not.
-    pub fn referrer(&self) -> Result<Option<Referrer>, InvalidManifest> {
+    pub fn about(&self) -> Result<Option<About>, InvalidManifest> {
         let told: Told = json::parse(self.bytes())?;
         let Some(subject) = self.subject() else {
             return Ok(None);
@@ -70,7 +70,7 @@ impl Manifest {
             annotations: told.annotations,
         };
         let descriptor = serde_json::to_string(&listed).map_err(InvalidJson::from)?;
-        Ok(Some(Referrer {
+        Ok(Some(About {
             subject: subject.digest,
             artifact_type,
             descriptor,
@@ -120,10 +120,10 @@ mod tests {
         let manifest = parse(about(
             json!({ "artifactType": "application/spdx+json", "annotations": annotations }),
         ));
-        let referrer = manifest.referrer().unwrap().unwrap();
-        assert_eq!(referrer.subject, subject());
-        assert_eq!(referrer.artifact_type.as_deref(), Some("application/spdx+json"));
-        let descriptor: Value = serde_json::from_str(&referrer.descriptor).unwrap();
+        let about = manifest.about().unwrap().unwrap();
+        assert_eq!(about.subject, subject());
+        assert_eq!(about.artifact_type.as_deref(), Some("application/spdx+json"));
+        let descriptor: Value = serde_json::from_str(&about.descriptor).unwrap();
         let expected = json!({
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "digest": manifest.digest().to_string(),
@@ -146,9 +146,9 @@ mod tests {
             (json!({ "config": null, "layers": [] }), None),
             (index, None),
         ] {
-            let referrer = parse(about(more.clone())).referrer().unwrap().unwrap();
-            assert_eq!(referrer.artifact_type.as_deref(), expected, "{more}");
-            let descriptor: Value = serde_json::from_str(&referrer.descriptor).unwrap();
+            let about = parse(about(more.clone())).about().unwrap().unwrap();
+            assert_eq!(about.artifact_type.as_deref(), expected, "{more}");
+            let descriptor: Value = serde_json::from_str(&about.descriptor).unwrap();
             assert_eq!(descriptor.get("artifactType"), expected.map(Value::from).as_ref());
             assert_eq!(descriptor.get("annotations"), None);
         }
@@ -156,9 +156,9 @@ mod tests {
 
     #[test]
     fn without_a_subject_that_can_be_asked_for_there_is_nothing_to_list() {
-        assert_eq!(parse(json!({})).referrer().unwrap(), None);
+        assert_eq!(parse(json!({})).about().unwrap(), None);
         let blake = json!({ "subject": { "digest": "blake3:00", "size": 7 } });
-        assert_eq!(parse(blake).referrer().unwrap(), None);
+        assert_eq!(parse(blake).about().unwrap(), None);
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
             json!({ "artifactType": {} }),
         ] {
             for body in [wrong.clone(), about(wrong)] {
-                let refused = parse(body.clone()).referrer();
+                let refused = parse(body.clone()).about();
                 assert!(matches!(refused, Err(InvalidManifest::Json(_))), "{body}");
             }
         }
