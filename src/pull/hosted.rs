@@ -3,6 +3,8 @@
 //! Promises that no upstream is ever asked, that a repository sees only what was pushed to it or mounted there, and that a
 //! client which hears of a blob that no manifest names has time to name it. Dropped futures cost nothing.
 
+use jiff::SignedDuration;
+
 use crate::oci::{Digest, Reference, RepoKey, Tag};
 use crate::pull::manifest::ManifestAnswer;
 use crate::pull::{Error, Pull, Via};
@@ -69,7 +71,8 @@ impl Pull {
     /// grace again, but only when a good part of it is used up, because that is a write.
     async fn kept_alive(&self, repo: &RepoKey, digest: &Digest) -> Result<Sight, Error> {
         let (sight, now) = (self.store.sight(repo, digest).await?, self.clock.now());
-        let used_up = |since| now.duration_since(since).unsigned_abs() > self.grace / 4;
+        let quarter = SignedDuration::try_from(self.grace / 4).unwrap_or(SignedDuration::MAX);
+        let used_up = |since| now.duration_since(since) > quarter;
         if sight.loose_since.is_some_and(used_up) && !self.store.refresh(repo, digest, now).await? {
             // Named meanwhile, or gone.
             return Ok(self.store.sight(repo, digest).await?);

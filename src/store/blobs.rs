@@ -14,7 +14,7 @@ use crate::store::content::arriving::Arriving;
 use crate::store::content::blob::Blob;
 use crate::store::content::disk::{self, OpenFile};
 use crate::store::content::staging::{Staged, Verified};
-use crate::store::index::{BlobRow, FileStep, Landing, StagedRow};
+use crate::store::index::{Arrival, BlobRow, FileStep, Landing, StagedRow};
 use crate::store::{Error, Store, hosted};
 use crate::tasks::Lost;
 
@@ -207,15 +207,17 @@ impl Store {
             disk::rename(&from, &to)
         });
         let landing = Landing {
-            id: staged.id(),
             digest,
             blob: BlobRow {
                 size,
                 modified_ns: stamp.modified_ns,
             },
-            mirror: Some(mirror.to_owned()),
-            repos: vec![repo.clone()],
             rename,
+            arrival: Arrival::Fetched {
+                partial: staged.id(),
+                mirror: mirror.to_owned(),
+                repo: repo.clone(),
+            },
         };
         self.index.land(landing).await
     }

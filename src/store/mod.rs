@@ -13,6 +13,7 @@ mod index;
 mod lists;
 mod lock;
 mod recover;
+mod upload_id;
 
 use std::sync::Arc;
 
@@ -34,10 +35,9 @@ pub use content::blob::{Attempt, Blob, Extent};
 pub use content::reader::{Cut, Reader};
 pub use content::staging::{Staged, Unproven, Verified};
 pub use error::Error;
-pub use index::{
-    BlobRow, Conditions, Deleted, Entities, Fact, Kept, Link, Part, PushManifest, Pushed, PutManifest, Referrer, Sight,
-    StoredManifest, TagRow,
-};
+pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow};
+pub use index::{Conditions, Deleted, Entities, PushManifest, Pushed};
+pub use upload_id::{InvalidUploadId, UploadId};
 
 pub(crate) use content::arriving::{Claim, Gap};
 pub(crate) use content::readers::Demand;

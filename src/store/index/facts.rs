@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::oci::{About, Digest, Manifest, MediaType, Reference, RepoKey, Tag};
-use crate::store::Error;
+use crate::oci::{Algorithm, Digest, Manifest, MediaType, RepoKey, Tag};
+use crate::store::{Error, UploadId};
 
 /// What one repository may know of one digest, read at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,96 +128,55 @@ pub struct PutManifest {
     pub tag: Option<(Tag, Timestamp)>,
 }
 
-/// A manifest that a client pushes to a hosted repository.
-#[derive(Debug, Clone)]
-pub struct PushManifest {
-    /// The repository.
+/// An upload session: what a client pushes piece by piece. How far it is says its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadRow {
+    /// Names it, and its file.
+    pub id: UploadId,
+    /// The hosted repository that it is pushed to; it need not exist yet.
     pub repo: RepoKey,
-    /// The manifest.
-    pub manifest: Arc<Manifest>,
-    /// What it is to its subject, where it has one.
-    pub about: Option<About>,
-    /// What it is pushed as: its digest, or a tag that will point to it.
-    pub reference: Reference,
-    /// Further tags that will point to it.
-    pub tags: Vec<Tag>,
-    /// What must be true of `reference` before.
-    pub conditions: Conditions,
-    /// Whether it may name what is not there.
-    pub allow_missing: bool,
-    /// The time of the push.
-    pub now: Timestamp,
-}
-
-/// Conditions of a change (RFC 9110 section 13.1), where the entity tag is the digest.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Conditions {
-    /// `If-Match`: one of these is there now.
-    pub if_match: Option<Entities>,
-    /// `If-None-Match`: none of these is there now.
-    pub if_none_match: Option<Entities>,
-}
-
-/// What a condition names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entities {
-    /// `*`: whatever there is.
-    Any,
-    /// What has one of these digests.
-    These(Vec<Digest>),
-}
-
-impl Conditions {
-    /// Whether they are true where `present` is there now.
-    pub fn hold_for(&self, present: Option<&Digest>) -> bool {
-        let named = |entities: &Entities| match entities {
-            Entities::Any => present.is_some(),
-            Entities::These(digests) => present.is_some_and(|present| digests.contains(present)),
-        };
-        self.if_match.as_ref().is_none_or(named) && !self.if_none_match.as_ref().is_some_and(named)
-    }
-}
-
-/// What became of a pushed manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pushed {
-    /// It is stored, and its tags point to it.
-    Done,
-    /// Its conditions are not true; nothing has changed.
-    Precondition,
-    /// It names what the repository does not have: these digests, each once. Nothing has changed.
-    Missing(Vec<String>),
-}
-
-/// What became of something to delete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deleted {
-    /// It is gone.
-    Done,
-    /// It was not there.
-    Absent,
-    /// A manifest of the repository names it; nothing has changed.
-    Named {
-        /// That manifest, or one of them.
-        by: Digest,
-    },
+    /// Who began it, and alone may go on with it.
+    pub owner: String,
+    /// What its bytes are hashed by as they come.
+    pub algorithm: Algorithm,
+    /// When it last made progress, kept to the microsecond.
+    pub moved_at: Timestamp,
 }
 
 /// A proven blob that takes its place.
 #[derive(Debug)]
 pub(in crate::store) struct Landing {
-    /// The partial that ends with this.
-    pub(in crate::store) id: u64,
     /// What it was proven to be.
     pub(in crate::store) digest: Digest,
     /// The file as it lies there after the rename.
     pub(in crate::store) blob: BlobRow,
-    /// The mirror it came through; `None` for a push.
-    pub(in crate::store) mirror: Option<String>,
-    /// The repositories whose upstream answered for it.
-    pub(in crate::store) repos: Vec<RepoKey>,
     /// Moves the file into its place.
     pub(in crate::store) rename: FileStep,
+    /// How it came.
+    pub(in crate::store) arrival: Arrival,
+}
+
+/// How a blob came: what ends with its landing, and who may see it from then on.
+#[derive(Debug, Clone)]
+pub(in crate::store) enum Arrival {
+    /// Fetched from an upstream.
+    Fetched {
+        /// The partial that it was.
+        partial: u64,
+        /// The key of the mirror that it came through.
+        mirror: String,
+        /// The repository whose upstream answered for it.
+        repo: RepoKey,
+    },
+    /// Pushed by a client.
+    Pushed {
+        /// The upload that it was.
+        upload: UploadId,
+        /// The hosted repository that it was pushed to.
+        repo: RepoKey,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// A change of files that belongs to a row change: done on the writer thread, just before it.
@@ -269,6 +228,8 @@ pub enum Fact {
     Partial(u64),
     Partials,
     Progress,
+    Upload(UploadId),
+    Uploads,
     Tags(RepoKey),
     Repositories,
     Referrers(RepoKey, Digest),
@@ -289,6 +250,8 @@ impl fmt::Display for Fact {
             Self::Partial(id) => write!(f, "partial {id}"),
             Self::Partials => write!(f, "the list of partials"),
             Self::Progress => write!(f, "the progress of the partials"),
+            Self::Upload(id) => write!(f, "the upload {id}"),
+            Self::Uploads => write!(f, "the list of uploads"),
             Self::Tags(repo) => write!(f, "the tags of {repo}"),
             Self::Repositories => write!(f, "the list of repositories"),
             Self::Referrers(repo, digest) => write!(f, "what {repo} has about {digest}"),

@@ -20,6 +20,7 @@ mod schema;
 mod sql;
 mod staged;
 mod tags;
+mod uploads;
 mod writer;
 
 use std::fmt;
@@ -28,12 +29,12 @@ use std::sync::Arc;
 
 use moka::future::Cache;
 
+pub(in crate::store) use self::facts::{Arrival, FileStep, Landing, StagedRow};
 pub use self::facts::{
-    BlobRow, Conditions, Deleted, Entities, Fact, Kept, Link, Part, PushManifest, Pushed, PutManifest, Referrer, Sight,
-    StoredManifest, TagRow,
+    BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow,
 };
-pub(in crate::store) use self::facts::{FileStep, Landing, StagedRow};
 use self::generation::{Generations, Remembered};
+pub use self::pushed::facts::{Conditions, Deleted, Entities, PushManifest, Pushed};
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::oci::{Digest, MediaType, RepoKey, Tag};

@@ -10,9 +10,9 @@ use crate::oci::Digest;
 use crate::store::Error;
 use crate::store::index::Index;
 use crate::store::index::batch::{Refusal, Tx};
-use crate::store::index::facts::{BlobRow, Fact, FileStep, Landing};
+use crate::store::index::facts::{Arrival, BlobRow, Fact, FileStep, Landing};
 use crate::store::index::generation::Shard;
-use crate::store::index::{links, sql, staged};
+use crate::store::index::{links, loose, sql, staged, uploads};
 
 impl Index {
     /// The stored blob; a warm answer costs neither a read nor a thread.
@@ -34,28 +34,19 @@ impl Index {
         self.0.blobs.get(asked, Shard::of_digest(digest), read).await
     }
 
-    /// Gives a proven blob its place: renames the file, keeps its row, origin and proven links, and ends its partial.
-    /// A blob of that digest which is stored already is replaced.
+    /// Gives a proven blob its place: renames the file, keeps its row, lets the repository see it, and ends the partial or
+    /// the upload that it was. A blob of that digest which is stored already is replaced.
     pub(in crate::store) async fn land(&self, landing: Landing) -> Result<(), Error> {
         let Landing {
-            id,
             digest,
             blob,
-            mirror,
-            repos,
             rename,
+            arrival,
         } = landing;
         let change = move |tx: &mut Tx<'_>| {
             tx.run(rename)?;
             put_blob(tx, &digest, blob)?;
-            if let Some(mirror) = &mirror {
-                links::add_origin(tx, &digest, mirror)?;
-            }
-            for repo in &repos {
-                let repository = tx.repository(repo, mirror.as_deref())?;
-                links::add_counted_link(tx, repository, &digest, blob.size)?;
-            }
-            Ok(staged::remove(tx, id)?)
+            Ok(arrive(tx, &digest, blob.size, arrival)?)
         };
         self.0.writer.write(Fact::Blob(digest), change).await
     }
@@ -127,6 +118,23 @@ pub(super) fn free(tx: &mut Tx<'_>, digest: &Digest, and: FileStep) -> Result<bo
         tx.run(and)?;
     }
     Ok(freed)
+}
+
+fn arrive(tx: &mut Tx<'_>, digest: &Digest, size: u64, arrival: Arrival) -> rusqlite::Result<()> {
+    match arrival {
+        Arrival::Fetched { partial, mirror, repo } => {
+            links::add_origin(tx, digest, &mirror)?;
+            let repository = tx.repository(&repo, Some(&mirror))?;
+            links::add_counted_link(tx, repository, digest, size)?;
+            staged::remove(tx, partial)
+        }
+        Arrival::Pushed { upload, repo, at } => {
+            let repository = tx.repository(&repo, None)?;
+            links::add_counted_link(tx, repository, digest, size)?;
+            loose::loosen(tx, repository, digest, at)?;
+            uploads::remove(tx, &upload).map(drop)
+        }
+    }
 }
 
 fn put_blob(tx: &mut Tx<'_>, digest: &Digest, blob: BlobRow) -> rusqlite::Result<()> {

@@ -15,7 +15,7 @@ async fn a_blob_that_was_fetched_anew_is_not_dropped_for_the_old_ones_damage() {
             modified_ns: 8,
         },
     );
-    index.land(landing(1, layer, 5, &["docker.io/a"])).await.unwrap();
+    index.land(landing(1, layer, 5, "docker.io/a")).await.unwrap();
     assert!(index.reprove_blob(&layer, old, 8).await.unwrap());
     assert!(!index.reprove_blob(&layer, old, 9).await.unwrap());
 

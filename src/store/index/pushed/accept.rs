@@ -6,8 +6,9 @@ use crate::oci::{Digest, Kind, Manifest, Reference, Tag};
 use crate::store::Error;
 use crate::store::index::Index;
 use crate::store::index::batch::Tx;
-use crate::store::index::facts::{Fact, PushManifest, Pushed, TagRow};
+use crate::store::index::facts::{Fact, TagRow};
 use crate::store::index::generation::Shard;
+use crate::store::index::pushed::facts::{PushManifest, Pushed};
 use crate::store::index::{loose, manifests, sql, tags};
 
 impl Index {

@@ -6,8 +6,9 @@ use crate::oci::{Digest, RepoKey, Tag};
 use crate::store::Error;
 use crate::store::index::Index;
 use crate::store::index::batch::{Refusal, Tx};
-use crate::store::index::facts::{Deleted, Fact, FileStep};
+use crate::store::index::facts::{Fact, FileStep};
 use crate::store::index::generation::Shard;
+use crate::store::index::pushed::facts::Deleted;
 use crate::store::index::{blobs, loose, sql};
 
 impl Index {

@@ -6,6 +6,7 @@
 
 mod accept;
 mod delete;
+pub(in crate::store) mod facts;
 mod mount;
 
 use rusqlite::{Connection, OptionalExtension};
