@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::access::Caller;
 use crate::namespaces::Repo;
-use crate::oci::Digest;
+use crate::oci::{Digest, RepoKey};
 use crate::pull::fill::{Fill, Progress};
 use crate::pull::flight::{Passenger, Seat};
 use crate::pull::{Error, Place, Pull, Tail, Via};
@@ -27,7 +27,16 @@ pub struct Opened {
 #[derive(Debug)]
 enum Source {
     Stored(Blob),
-    Arriving(Arc<Arriving>),
+    Arriving(Followed),
+}
+
+/// A blob that arrives, and the flight that brings it.
+#[derive(Debug)]
+struct Followed {
+    arriving: Arc<Arriving>,
+    flight: Ride,
+    /// Who follows it, perhaps another repository than the pilot's.
+    by: RepoKey,
 }
 
 /// What is known of a blob without reading it.
@@ -64,7 +73,14 @@ impl Pull {
                 Progress::Failed(error) if error.is_about_one_repository() && pilot.key != place.key => {}
                 Progress::Failed(error) => return Err(error),
                 Progress::Stored(blob) => return Ok(Opened::stored(blob, via)),
-                Progress::Arriving(arriving) => return Opened::arriving(arriving, via).await,
+                Progress::Arriving(arriving) => {
+                    let followed = Followed {
+                        arriving,
+                        flight: passenger,
+                        by: place.key,
+                    };
+                    return Opened::arriving(followed, via).await;
+                }
                 Progress::Asking => return Err(Error::Lost(crate::pull::Lost)),
             }
         }
@@ -186,6 +202,28 @@ impl Pull {
 
 type Ride = Passenger<(Place, Progress)>;
 
+impl Followed {
+    /// Waits for the proof. Where this arrival was cut, the flight says why, or has stored the blob after all: wrong bytes
+    /// of a partial are fetched once more.
+    async fn landed(&mut self) -> Result<Option<Blob>, Error> {
+        let mut reader = Reader::of(&self.arriving);
+        match poll_fn(|cx| reader.poll_ending(cx)).await {
+            Ending::Proven => return Ok(None),
+            Ending::Cut => {}
+        }
+        let over = |(_, progress): &_| matches!(progress, Progress::Stored(_) | Progress::Failed(_));
+        match self.flight.until(over).await? {
+            (_, Progress::Stored(blob)) => Ok(Some(blob)),
+            // No word about this repository: asked again, it gets a flight of its own.
+            (pilot, Progress::Failed(error)) if error.is_about_one_repository() && pilot.key != self.by => {
+                Err(crate::pull::Lost.into())
+            }
+            (_, Progress::Failed(error)) => Err(error),
+            (_, Progress::Asking | Progress::Arriving(_)) => Err(crate::pull::Lost.into()),
+        }
+    }
+}
+
 impl Opened {
     fn stored(blob: Blob, via: Via) -> Self {
         Self {
@@ -194,9 +232,9 @@ impl Opened {
         }
     }
 
-    async fn arriving(arriving: Arc<Arriving>, via: Via) -> Result<Self, Error> {
+    async fn arriving(followed: Followed, via: Via) -> Result<Self, Error> {
         let opened = Self {
-            source: Source::Arriving(arriving),
+            source: Source::Arriving(followed),
             via,
         };
         // With no byte to hold back, the head of the response would already complete it.
@@ -211,7 +249,7 @@ impl Opened {
     pub fn length(&self) -> Option<u64> {
         match &self.source {
             Source::Stored(blob) => Some(blob.length()),
-            Source::Arriving(arriving) => arriving.length(),
+            Source::Arriving(followed) => followed.arriving.length(),
         }
     }
 
@@ -220,14 +258,12 @@ impl Opened {
         &self.via
     }
 
-    /// Waits until the content is proven, and its length with it.
-    pub async fn settled(self) -> Result<Self, Error> {
-        if let Source::Arriving(arriving) = &self.source {
-            let mut reader = Reader::of(arriving);
-            match poll_fn(|cx| reader.poll_ending(cx)).await {
-                Ending::Proven => {}
-                Ending::Cut => return Err(Error::Lost(crate::pull::Lost)),
-            }
+    /// Waits until the content is proven, and its length with it; otherwise the flight's own word is the error.
+    pub async fn settled(mut self) -> Result<Self, Error> {
+        if let Source::Arriving(followed) = &mut self.source
+            && let Some(blob) = followed.landed().await?
+        {
+            self.source = Source::Stored(blob);
         }
         Ok(self)
     }
@@ -237,7 +273,7 @@ impl Opened {
     pub fn read(self, ranges: Vec<Range<u64>>, completing: bool) -> Tail {
         match self.source {
             Source::Stored(blob) => Tail::stored(blob, ranges),
-            Source::Arriving(arriving) => Tail::arriving(Reader::of(&arriving), ranges, completing),
+            Source::Arriving(followed) => Tail::arriving(Reader::of(&followed.arriving), ranges, completing),
         }
     }
 

@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::namespaces::Repo;
-use crate::oci::{Digest, Reference, RemoteName, RepoKey, Tag};
-use crate::store::{Store, StoredManifest, TagRow};
+use crate::oci::{Digest, RemoteName, RepoKey, Tag};
+use crate::store::{Store, TagRow};
 use crate::tasks::Tasks;
 use crate::upstream::{Client, ManifestHead, Mirror};
 
@@ -58,7 +58,7 @@ pub struct Pull {
     fills: Flights<fill::Key, (Place, fill::Progress)>,
     /// Blobs whose place in a repository, or size, is being asked for.
     stats: Shared<(RepoKey, Digest), Option<u64>>,
-    manifests: Shared<(RepoKey, Reference), StoredManifest>,
+    manifests: Shared<(String, Digest), manifest::Landed>,
     heads: Shared<(RepoKey, Digest), ManifestHead>,
     tags: Shared<(RepoKey, Tag), TagRow>,
     resolutions: Resolutions,

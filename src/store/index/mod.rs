@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use moka::future::Cache;
 
+pub(in crate::store) use self::blobs::Dropped;
 pub(in crate::store) use self::facts::{Arrival, FileStep, Landing, StagedRow};
 pub use self::facts::{
     BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow,

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::store::index::Index;
 use crate::store::index::batch::Tx;
-use crate::store::index::facts::{Fact, FileStep, UploadRow};
+use crate::store::index::facts::{Fact, UploadRow};
 use crate::store::index::sql;
 use crate::store::{Error, UploadId};
 
@@ -49,13 +49,10 @@ impl Index {
         self.0.writer.write_lazily(Fact::Upload(id), change).await
     }
 
-    /// Forgets a session, after the step that takes its file away. False when there was none.
-    pub(in crate::store) async fn forget_upload(&self, id: &UploadId, and: FileStep) -> Result<bool, Error> {
+    /// Forgets a session. False when there was none.
+    pub(in crate::store) async fn forget_upload(&self, id: &UploadId) -> Result<bool, Error> {
         let id = *id;
-        let change = move |tx: &mut Tx<'_>| {
-            tx.run(and)?;
-            Ok(remove(tx, &id)?)
-        };
+        let change = move |tx: &mut Tx<'_>| Ok(remove(tx, &id)?);
         self.0.writer.write_lazily(Fact::Upload(id), change).await
     }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::oci::Algorithm;
 use crate::store::index::tests::{beside, digest, fresh, image, open, put, repo};
-use crate::store::index::{Arrival, BlobRow, Landing};
+use crate::store::index::{Arrival, BlobRow, FileStep, Landing};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -62,8 +62,8 @@ async fn a_session_is_remembered_until_it_is_forgotten() {
         Some(moved),
         "time moves forward only"
     );
-    assert!(index.forget_upload(&row.id, FileStep::none()).await.unwrap());
-    assert!(!index.forget_upload(&row.id, FileStep::none()).await.unwrap());
+    assert!(index.forget_upload(&row.id).await.unwrap());
+    assert!(!index.forget_upload(&row.id).await.unwrap());
     assert_eq!(index.upload(&row.id).await.unwrap(), None);
     index.note_upload(&row.id, at(10)).await.unwrap();
     assert_eq!(
