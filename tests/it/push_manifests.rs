@@ -1,12 +1,10 @@
 //! Manifests that are pushed (distribution-spec end-7, `protocol` 1.8): kept byte for byte, with everything they name.
 
-use serde_json::{Value, json};
-
 use crate::support::client::{Answer, Ended};
-use crate::support::image::{Content, Image, OCI_INDEX, OCI_MANIFEST};
+use crate::support::image::{Content, Image, OCI_MANIFEST};
 use crate::support::manifest_path;
 use crate::support::upstream::Upstream;
-use crate::support::wharf::{Setup, Wharf};
+use crate::support::wharf::Wharf;
 
 fn assert_is(answer: &Answer, manifest: &Content, media_type: &str, digest: &str) {
     assert_eq!(answer.status, 200, "{}", answer.text());
