@@ -4,6 +4,7 @@
 //! they ask, and that nobody sees content through a repository that could not get it from its upstream.
 //! Never fetches for a HEAD. Dropping these futures leaves the fill running.
 
+use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::ops::Range;
 use std::sync::Arc;
@@ -153,7 +154,8 @@ impl Pull {
         }
     }
 
-    /// The blob, if it is stored and this repository may have it.
+    /// The blob, if it is stored, can be read, and this repository may have it. A file that the disk does not give is left
+    /// where it is, for whoever mends the disk or for the proven copy that replaces it: the blob is fetched again.
     pub(super) async fn stored(
         &self,
         place: &Place,
@@ -163,7 +165,18 @@ impl Pull {
     ) -> Result<Option<Blob>, Error> {
         let Some(row) = &sight.blob else { return Ok(None) };
         self.admit(place, digest, sight, tally).await?;
-        Ok(self.store.open_blob(digest, row).await?)
+        let opened = match self.store.open_blob(digest, row).await {
+            Ok(Some(blob)) => blob.probe().await.map(|()| Some(blob)),
+            opened => opened,
+        };
+        match opened {
+            Err(error) if error.is_of_a_file() => {
+                let error: &dyn StdError = &error;
+                tracing::error!(error, %digest, "a stored blob cannot be read: it is fetched again when asked for");
+                Ok(None)
+            }
+            opened => Ok(opened?),
+        }
     }
 
     /// Stored content is served to a repository with a proven link, or with a manifest that names it where it entered
