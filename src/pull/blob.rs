@@ -4,6 +4,7 @@
 //! they ask, and that nobody sees content through a repository that could not get it from its upstream.
 //! Never fetches for a HEAD. Dropping these futures leaves the fill running.
 
+use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::ops::Range;
 use std::sync::Arc;
@@ -51,14 +52,13 @@ pub struct BlobStat {
 impl Pull {
     /// Opens a blob as soon as its length, or that it is unknown, is known.
     pub async fn blob(&self, _caller: &Caller, repo: &Repo, digest: &Digest, tally: &Tally) -> Result<Opened, Error> {
-        let place = Place::of(repo)?;
+        let Some(place) = Place::of(repo) else {
+            return Ok(Opened::stored(self.hosted_blob(&repo.key(), digest).await?, Via::Hit));
+        };
         loop {
             let sight = self.store.sight(&place.key, digest).await?;
             if let Some(blob) = self.stored(&place, digest, &sight, tally).await? {
-                return Ok(Opened {
-                    source: Source::Stored(blob),
-                    via: Via::Hit,
-                });
+                return Ok(Opened::stored(blob, Via::Hit));
             }
             let (mut passenger, via) = self.board(&place, digest, &sight, tally);
             let (pilot, _) = passenger.latest();
@@ -73,12 +73,7 @@ impl Pull {
             {
                 Progress::Failed(error) if error.is_about_one_repository() && pilot.key != place.key => {}
                 Progress::Failed(error) => return Err(error),
-                Progress::Stored(blob) => {
-                    return Ok(Opened {
-                        source: Source::Stored(blob),
-                        via,
-                    });
-                }
+                Progress::Stored(blob) => return Ok(Opened::stored(blob, via)),
                 Progress::Arriving(arriving) => {
                     let followed = Followed {
                         arriving,
@@ -100,7 +95,13 @@ impl Pull {
         digest: &Digest,
         tally: &Tally,
     ) -> Result<BlobStat, Error> {
-        let place = Place::of(repo)?;
+        let Some(place) = Place::of(repo) else {
+            let blob = self.hosted_blob(&repo.key(), digest).await?;
+            return Ok(BlobStat {
+                size: Some(blob.length()),
+                via: Via::Hit,
+            });
+        };
         let sight = self.store.sight(&place.key, digest).await?;
         if let Some(blob) = self.stored(&place, digest, &sight, tally).await? {
             return Ok(BlobStat {
@@ -153,7 +154,8 @@ impl Pull {
         }
     }
 
-    /// The blob, if it is stored and this repository may have it.
+    /// The blob, if it is stored, can be read, and this repository may have it. A file that the disk does not give is left
+    /// where it is, for whoever mends the disk or for the proven copy that replaces it: the blob is fetched again.
     pub(super) async fn stored(
         &self,
         place: &Place,
@@ -163,7 +165,18 @@ impl Pull {
     ) -> Result<Option<Blob>, Error> {
         let Some(row) = &sight.blob else { return Ok(None) };
         self.admit(place, digest, sight, tally).await?;
-        Ok(self.store.open_blob(digest, row).await?)
+        let opened = match self.store.open_blob(digest, row).await {
+            Ok(Some(blob)) => blob.probe().await.map(|()| Some(blob)),
+            opened => opened,
+        };
+        match opened {
+            Err(error) if error.is_of_a_file() => {
+                let error: &dyn StdError = &error;
+                tracing::error!(error, %digest, "a stored blob cannot be read: it is fetched again when asked for");
+                Ok(None)
+            }
+            opened => Ok(opened?),
+        }
     }
 
     /// Stored content is served to a repository with a proven link, or with a manifest that names it where it entered
@@ -225,6 +238,13 @@ impl Followed {
 }
 
 impl Opened {
+    fn stored(blob: Blob, via: Via) -> Self {
+        Self {
+            source: Source::Stored(blob),
+            via,
+        }
+    }
+
     async fn arriving(followed: Followed, via: Via) -> Result<Self, Error> {
         let opened = Self {
             source: Source::Arriving(followed),

@@ -5,7 +5,10 @@
 //! writes to a mirrored repository: only a `HostedRepo` gets in here.
 
 mod config;
+mod delete;
 mod error;
+mod manifest;
+mod mount;
 mod session;
 
 use std::sync::Arc;
@@ -16,9 +19,10 @@ use crate::tasks::Tasks;
 
 pub use config::Config;
 pub use error::{Error, Interrupted};
+pub use manifest::{Accepted, ManifestPush};
 pub use session::{Piece, Position};
 
-pub use crate::store::{InvalidUploadId, UploadId};
+pub use crate::store::{Conditions, Entities, UploadId};
 
 use session::Sessions;
 

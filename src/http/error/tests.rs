@@ -10,15 +10,19 @@ use super::*;
 use crate::access::Action;
 use crate::access::Principal;
 use crate::clock::Clock;
+use crate::http::chunk;
 use crate::oci::Algorithm;
 use crate::oci::Digest;
 use crate::oci::InvalidDigest;
 use crate::oci::InvalidManifest;
+use crate::oci::MediaType;
 use crate::oci::Reference;
 use crate::oci::RepoName;
 use crate::oci::Tag;
 use crate::pull::Lost;
+use crate::push;
 use crate::store;
+use crate::tasks;
 use crate::tasks::Tasks;
 use crate::upstream;
 
@@ -133,6 +137,128 @@ fn every_failed_pull_has_its_answer() {
     ]);
 }
 
+#[test]
+fn every_failed_push_of_a_manifest_and_every_failed_deletion_has_its_answer() {
+    use push::Error;
+    let digest = Digest::of(Algorithm::Sha256, b"");
+    let repository = || "a/b".parse::<RepoName>().unwrap();
+    let reference = || Box::new("v1".parse::<Reference>().unwrap());
+    let (said, actual) = (digest, Box::new(digest));
+    check([
+        (Error::Manifest(InvalidManifest::SchemaVersion), "400 MANIFEST_INVALID"),
+        (
+            Error::WrongType {
+                said: MediaType::OCI_INDEX,
+                actual: MediaType::OCI_MANIFEST,
+            },
+            "400 MANIFEST_INVALID",
+        ),
+        (Error::WrongDigest { said, actual }, "400 DIGEST_INVALID"),
+        (
+            Error::Missing {
+                repository: repository(),
+                digests: vec![digest.to_string()],
+            },
+            "400 MANIFEST_BLOB_UNKNOWN",
+        ),
+        (
+            Error::Precondition {
+                repository: repository(),
+                reference: reference(),
+            },
+            "412 DENIED",
+        ),
+        (Error::NameUnknown(repository()), "404 NAME_UNKNOWN"),
+        (
+            Error::ManifestUnknown {
+                repository: repository(),
+                reference: reference(),
+            },
+            "404 MANIFEST_UNKNOWN",
+        ),
+        (
+            Error::BlobUnknown {
+                repository: repository(),
+                digest,
+            },
+            "404 BLOB_UNKNOWN",
+        ),
+        (
+            Error::Named {
+                repository: repository(),
+                digest,
+                by: Box::new(digest),
+            },
+            "405 DENIED allow: GET, HEAD",
+        ),
+        (Error::Lost(tasks::Lost), "503 UNAVAILABLE"),
+    ]);
+}
+
+#[test]
+fn every_failed_upload_says_where_it_goes_on_if_it_does() {
+    use push::Error;
+    let session = "00000000-0000-4000-8000-000000000000";
+    let at = || push::Position {
+        repo: "a/b".parse().unwrap(),
+        session: session.parse().unwrap(),
+        received: 7,
+    };
+    let goes_on = |refusal: &str| {
+        format!("{refusal} location: /v2/a/b/blobs/uploads/{session} range: 0-6 docker-upload-uuid: {session}")
+    };
+    let store = |kind: io::ErrorKind| store::Error::Disk {
+        verb: "write to",
+        path: "/srv/secret".into(),
+        source: kind.into(),
+    };
+    let interrupted = |by| Error::Interrupted { at: at(), by };
+    let digest = Digest::of(Algorithm::Sha256, b"");
+    let (start, declared, broken) = (9, 5, io::ErrorKind::PermissionDenied);
+    for (error, expected) in [
+        (Error::UploadBusy(at()), "409 BLOB_UPLOAD_INVALID"),
+        (Error::OutOfOrder { at: at(), start }, "416 BLOB_UPLOAD_INVALID"),
+        (Error::WrongLength { at: at(), declared }, "400 SIZE_INVALID"),
+        (interrupted(push::Interrupted::Cut("reset".into())), "400 SIZE_INVALID"),
+        (
+            interrupted(push::Interrupted::Silent(Duration::from_secs(60))),
+            "408 SIZE_INVALID",
+        ),
+        (
+            Error::Unwritten {
+                at: at(),
+                source: store(io::ErrorKind::StorageFull),
+            },
+            "507 UNAVAILABLE",
+        ),
+        (
+            Error::Unwritten {
+                at: at(),
+                source: store(broken),
+            },
+            "500 UNAVAILABLE",
+        ),
+    ] {
+        let refusal = Refusal::from(error);
+        assert_eq!(shown(&refusal), goes_on(expected));
+        assert!(!body_of(&refusal).to_string().contains("secret"));
+    }
+    check([
+        (Error::UploadUnknown, "404 BLOB_UPLOAD_UNKNOWN"),
+        (
+            Error::WrongContent {
+                said: digest,
+                actual: Box::new(digest),
+            },
+            "400 DIGEST_INVALID",
+        ),
+        (Error::Store(store(io::ErrorKind::StorageFull)), "507 UNAVAILABLE"),
+        (Error::Store(store(broken)), "500 UNAVAILABLE"),
+    ]);
+    let headers = http::HeaderMap::from_iter([(CONTENT_RANGE, HeaderValue::from_static("x"))]);
+    check([(chunk::span(&headers).unwrap_err(), "400 BLOB_UPLOAD_INVALID")]);
+}
+
 #[tokio::test]
 async fn what_an_upstream_did_is_told_with_its_name() {
     use pull::Error;
@@ -227,15 +353,12 @@ fn check<E: Into<Refusal> + std::fmt::Debug>(cases: impl IntoIterator<Item = (E,
     }
 }
 
-/// Status, code and the special header.
+/// Status, code and the special headers.
 fn shown(refusal: &Refusal) -> String {
-    let header = refusal
-        .with
-        .and_then(With::header)
-        .map_or_else(String::new, |(name, value)| {
-            format!(" {name}: {}", value.to_str().unwrap())
-        });
-    format!("{} {}{header}", refusal.status.as_u16(), refusal.code)
+    let headers = refusal.with.iter().flat_map(With::headers);
+    let headers = headers.map(|(name, value)| format!(" {name}: {}", value.to_str().unwrap()));
+    let headers: String = headers.collect();
+    format!("{} {}{headers}", refusal.status.as_u16(), refusal.code)
 }
 
 fn record() -> Record {

@@ -30,7 +30,10 @@ impl Push {
             Err(Unreceived::Mismatch { upload, found }) => {
                 drop(upload);
                 self.forget(turn).await?;
-                Err(Error::OtherContent { said: *digest, found })
+                Err(Error::WrongContent {
+                    said: *digest,
+                    actual: Box::new(found),
+                })
             }
             Err(Unreceived::Unreadable { error: source, .. }) => {
                 let at = turn.position();
