@@ -120,7 +120,7 @@ pub enum Error {
         /// Where the session is.
         at: Position,
         /// What the store says.
-        source: store::Error,
+        source: Box<store::Error>,
     },
     /// The store cannot be read or written.
     #[error("the local store failed")]

@@ -65,7 +65,7 @@ enum With {
     /// The whole length, in bytes.
     ContentRange(u64),
     /// How far an upload is that can go on.
-    Upload(Position),
+    Upload(Box<Position>),
 }
 
 /// The upstream's part in a failure.

@@ -13,7 +13,7 @@ use crate::oci::InvalidManifest;
 use crate::push::Error;
 use crate::push::Interrupted;
 use crate::push::Position;
-use crate::store;
+use crate::store::Error as StoreError;
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
@@ -87,11 +87,11 @@ impl From<chunk::Malformed> for Refusal {
 impl Refusal {
     /// The upload that this is about goes on where the headers say.
     fn goes_on(self, at: Position) -> Self {
-        let with = Some(With::Upload(at));
+        let with = Some(With::Upload(at.into()));
         Self { with, ..self }
     }
 
-    fn of_the_store(error: &store::Error) -> Self {
+    fn of_the_store(error: &StoreError) -> Self {
         if error.is_full() {
             let message = "there is no room left where this server stores: make some, and try again".to_owned();
             Self::new(StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unavailable, message)

@@ -221,20 +221,20 @@ fn every_failed_upload_says_where_it_goes_on_if_it_does() {
         (Error::WrongLength { at: at(), declared }, "400 SIZE_INVALID"),
         (interrupted(push::Interrupted::Cut("reset".into())), "400 SIZE_INVALID"),
         (
-            interrupted(push::Interrupted::Silent(Duration::from_secs(60))),
+            interrupted(push::Interrupted::Silent(Duration::from_mins(1))),
             "408 SIZE_INVALID",
         ),
         (
             Error::Unwritten {
                 at: at(),
-                source: store(io::ErrorKind::StorageFull),
+                source: store(io::ErrorKind::StorageFull).into(),
             },
             "507 UNAVAILABLE",
         ),
         (
             Error::Unwritten {
                 at: at(),
-                source: store(broken),
+                source: store(broken).into(),
             },
             "500 UNAVAILABLE",
         ),

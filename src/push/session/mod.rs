@@ -10,8 +10,6 @@ mod expiry;
 mod prove;
 mod table;
 mod take;
-#[cfg(test)]
-mod tests;
 mod turn;
 mod whole;
 
@@ -156,13 +154,12 @@ impl Push {
         id: &UploadId,
         algorithm: Option<Algorithm>,
     ) -> Result<Turn, Error> {
-        let session = match self.live(caller, repo, id)? {
-            Some(session) => session,
-            None => {
-                let row = self.stored(caller, repo, id).await?;
-                let received = self.store.uploaded(id).await?;
-                self.enter(Session::closed(row, received))
-            }
+        let session = if let Some(session) = self.live(caller, repo, id)? {
+            session
+        } else {
+            let row = self.stored(caller, repo, id).await?;
+            let received = self.store.uploaded(id).await?;
+            self.enter(Session::closed(row, received))
         };
         let Some(mut turn) = session.turn().await else {
             return Err(Error::UploadBusy(session.position()));

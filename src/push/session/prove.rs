@@ -35,8 +35,8 @@ impl Push {
                     actual: Box::new(found),
                 })
             }
-            Err(Unreceived::Unreadable { error: source, .. }) => {
-                let at = turn.position();
+            Err(Unreceived::Unreadable { error, .. }) => {
+                let (at, source) = (turn.position(), error.into());
                 Err(Error::Unwritten { at, source })
             }
         }
@@ -48,8 +48,8 @@ impl Push {
                 self.end(turn);
                 Ok(())
             }
-            Err(Uncommitted::Kept(source)) => {
-                let at = turn.position();
+            Err(Uncommitted::Kept(error)) => {
+                let (at, source) = (turn.position(), error.into());
                 Err(Error::Unwritten { at, source })
             }
             Err(Uncommitted::Discarded(source)) => {
