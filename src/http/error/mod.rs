@@ -166,7 +166,7 @@ impl Refusal {
         }
         let each = self.missing.iter().map(|digest| {
             detail["digest"] = digest.as_str().into();
-            error(&self.message, &detail)
+            error(&format!("{}: {digest}", self.message), &detail)
         });
         json!({ "errors": each.collect::<Vec<_>>() })
     }
