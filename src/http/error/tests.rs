@@ -139,16 +139,19 @@ fn every_failed_pull_has_its_answer() {
             },
             "502 UNAVAILABLE",
         ),
-        (Error::Store(Arc::new(store_error())), "500 UNAVAILABLE"),
+        (
+            Error::Store(Arc::new(store_error(io::ErrorKind::Other))),
+            "500 UNAVAILABLE",
+        ),
         (Error::Lost(Lost), "503 UNAVAILABLE"),
     ]);
 }
 
-fn store_error() -> store::Error {
+fn store_error(kind: io::ErrorKind) -> store::Error {
     store::Error::Disk {
         verb: "open",
         path: "/srv/secret".into(),
-        source: io::Error::other("it burns"),
+        source: io::Error::new(kind, "it burns"),
     }
 }
 
@@ -237,7 +240,8 @@ fn every_failed_push_of_a_manifest_and_every_failed_deletion_has_its_answer() {
             },
             "405 DENIED allow: GET, HEAD",
         ),
-        (Error::Store(store_error()), "500 UNAVAILABLE"),
+        (Error::Store(store_error(io::ErrorKind::Other)), "500 UNAVAILABLE"),
+        (Error::Store(store_error(io::ErrorKind::StorageFull)), "507 UNAVAILABLE"),
         (Error::Lost(tasks::Lost), "503 UNAVAILABLE"),
     ]);
     check([(InvalidMediaType, "400 MANIFEST_INVALID")]);
@@ -317,8 +321,8 @@ fn a_body_has_the_form_of_the_specification_and_a_head_none() {
 #[test]
 fn a_client_learns_no_path_of_this_machine_and_the_log_all() {
     for refusal in [
-        Refusal::from(pull::Error::Store(Arc::new(store_error()))),
-        Refusal::from(push::Error::Store(store_error())),
+        Refusal::from(pull::Error::Store(Arc::new(store_error(io::ErrorKind::Other)))),
+        Refusal::from(push::Error::Store(store_error(io::ErrorKind::Other))),
     ] {
         assert!(!body_of(&refusal).to_string().contains("secret"));
         let log = refusal.for_the_log();

@@ -5,7 +5,7 @@ use crate::store::index::pushed::facts::Entities;
 async fn a_manifest_comes_with_all_its_tags_and_what_it_is_about() {
     let (dir, index) = fresh();
     let subject = digest("subject");
-    let manifest = parsed(json!({
+    let manifest = parsed(&json!({
         "schemaVersion": 2, "mediaType": MediaType::OCI_INDEX.as_str(), "manifests": [],
         "artifactType": "a/b", "annotations": { "x": "y" },
         "subject": { "mediaType": "a/b", "digest": subject.to_string(), "size": 5 },
@@ -46,7 +46,7 @@ async fn what_is_missing_is_told_once_each_and_leaves_no_trace() {
         json!({ "mediaType": "a/b", "digest": digest("far").to_string(), "size": 5, "urls": ["https://x.example"] });
     let layer = |digest: &str| json!({ "mediaType": "a/b", "digest": digest, "size": 5 });
     let [a, b] = ["a", "b"].map(|of| digest(of).to_string());
-    let manifest = parsed(json!({
+    let manifest = parsed(&json!({
         "schemaVersion": 2, "mediaType": MediaType::OCI_MANIFEST.as_str(), "config": layer(&b),
         "layers": [layer(&a), layer("blake3:00"), layer(&b), layer("blake3:00"), layer(&a), foreign],
         "subject": layer(&digest("subject").to_string()),

@@ -49,10 +49,10 @@ fn layers(of: &[&str]) -> Arc<Manifest> {
 fn index_of(children: &[Digest]) -> Arc<Manifest> {
     let describe = |digest: &Digest| json!({ "mediaType": MediaType::OCI_MANIFEST.as_str(), "digest": digest.to_string(), "size": 5 });
     let children: Vec<Value> = children.iter().map(describe).collect();
-    parsed(json!({ "schemaVersion": 2, "mediaType": MediaType::OCI_INDEX.as_str(), "manifests": children }))
+    parsed(&json!({ "schemaVersion": 2, "mediaType": MediaType::OCI_INDEX.as_str(), "manifests": children }))
 }
 
-fn parsed(body: Value) -> Arc<Manifest> {
+fn parsed(body: &Value) -> Arc<Manifest> {
     Arc::new(Manifest::parse(Bytes::from(body.to_string()), None, Algorithm::Sha256).unwrap())
 }
 
