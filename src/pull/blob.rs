@@ -52,14 +52,13 @@ pub struct BlobStat {
 impl Pull {
     /// Opens a blob as soon as its length, or that it is unknown, is known.
     pub async fn blob(&self, _caller: &Caller, repo: &Repo, digest: &Digest, tally: &Tally) -> Result<Opened, Error> {
-        let place = Place::of(repo)?;
+        let Some(place) = Place::of(repo) else {
+            return Ok(Opened::stored(self.hosted_blob(&repo.key(), digest).await?, Via::Hit));
+        };
         loop {
             let sight = self.store.sight(&place.key, digest).await?;
             if let Some(blob) = self.stored(&place, digest, &sight, tally).await? {
-                return Ok(Opened {
-                    source: Source::Stored(blob),
-                    via: Via::Hit,
-                });
+                return Ok(Opened::stored(blob, Via::Hit));
             }
             let (mut passenger, via) = self.board(&place, digest, &sight, tally);
             let (pilot, _) = passenger.latest();
@@ -74,12 +73,7 @@ impl Pull {
             {
                 Progress::Failed(error) if error.is_about_one_repository() && pilot.key != place.key => {}
                 Progress::Failed(error) => return Err(error),
-                Progress::Stored(blob) => {
-                    return Ok(Opened {
-                        source: Source::Stored(blob),
-                        via,
-                    });
-                }
+                Progress::Stored(blob) => return Ok(Opened::stored(blob, via)),
                 Progress::Arriving(arriving) => {
                     let followed = Followed {
                         arriving,
@@ -101,7 +95,13 @@ impl Pull {
         digest: &Digest,
         tally: &Tally,
     ) -> Result<BlobStat, Error> {
-        let place = Place::of(repo)?;
+        let Some(place) = Place::of(repo) else {
+            let blob = self.hosted_blob(&repo.key(), digest).await?;
+            return Ok(BlobStat {
+                size: Some(blob.length()),
+                via: Via::Hit,
+            });
+        };
         let sight = self.store.sight(&place.key, digest).await?;
         if let Some(blob) = self.stored(&place, digest, &sight, tally).await? {
             return Ok(BlobStat {
@@ -238,6 +238,13 @@ impl Followed {
 }
 
 impl Opened {
+    fn stored(blob: Blob, via: Via) -> Self {
+        Self {
+            source: Source::Stored(blob),
+            via,
+        }
+    }
+
     async fn arriving(followed: Followed, via: Via) -> Result<Self, Error> {
         let opened = Self {
             source: Source::Arriving(followed),
