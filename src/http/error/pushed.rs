@@ -93,8 +93,7 @@ impl Refusal {
 
     fn of_the_store(error: &StoreError) -> Self {
         if error.is_full() {
-            let message = "there is no room left where this server stores: make some, and try again".to_owned();
-            Self::new(StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unavailable, message)
+            Self::full()
         } else {
             Self::local_failure()
         }

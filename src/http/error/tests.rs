@@ -15,6 +15,7 @@ use crate::oci::Algorithm;
 use crate::oci::Digest;
 use crate::oci::InvalidDigest;
 use crate::oci::InvalidManifest;
+use crate::oci::InvalidMediaType;
 use crate::oci::MediaType;
 use crate::oci::Reference;
 use crate::oci::RepoName;
@@ -99,14 +100,22 @@ fn every_failed_pull_has_its_answer() {
     let digest = Digest::of(Algorithm::Sha256, b"");
     let reference: Reference = "v1".parse().unwrap();
     let upstream = || "quay.io".to_owned();
-    let disk = io::Error::other("it burns");
-    let store = store::Error::Disk {
-        verb: "open",
-        path: "/srv/secret".into(),
-        source: disk,
-    };
     check([
         (Error::NameUnknown("a/b".parse().unwrap()), "404 NAME_UNKNOWN"),
+        (
+            Error::NoManifest {
+                repository: "a/b".parse().unwrap(),
+                reference: reference.clone(),
+            },
+            "404 MANIFEST_UNKNOWN",
+        ),
+        (
+            Error::NoBlob {
+                repository: "a/b".parse().unwrap(),
+                digest,
+            },
+            "404 BLOB_UNKNOWN",
+        ),
         (Error::NotListed { mirror: upstream() }, "405 UNSUPPORTED allow: "),
         (
             Error::Mismatch {
@@ -132,131 +141,20 @@ fn every_failed_pull_has_its_answer() {
             },
             "502 UNAVAILABLE",
         ),
-        (Error::Store(Arc::new(store)), "500 UNAVAILABLE"),
+        (
+            Error::Store(Arc::new(store_error(io::ErrorKind::Other))),
+            "500 UNAVAILABLE",
+        ),
         (Error::Lost(Lost), "503 UNAVAILABLE"),
     ]);
 }
 
-#[test]
-fn every_failed_push_of_a_manifest_and_every_failed_deletion_has_its_answer() {
-    use push::Error;
-    let digest = Digest::of(Algorithm::Sha256, b"");
-    let repository = || "a/b".parse::<RepoName>().unwrap();
-    let reference = || Box::new("v1".parse::<Reference>().unwrap());
-    let (said, actual) = (digest, Box::new(digest));
-    check([
-        (Error::Manifest(InvalidManifest::SchemaVersion), "400 MANIFEST_INVALID"),
-        (
-            Error::WrongType {
-                said: MediaType::OCI_INDEX,
-                actual: MediaType::OCI_MANIFEST,
-            },
-            "400 MANIFEST_INVALID",
-        ),
-        (Error::WrongDigest { said, actual }, "400 DIGEST_INVALID"),
-        (
-            Error::Missing {
-                repository: repository(),
-                digests: vec![digest.to_string()],
-            },
-            "400 MANIFEST_BLOB_UNKNOWN",
-        ),
-        (
-            Error::Precondition {
-                repository: repository(),
-                reference: reference(),
-            },
-            "412 DENIED",
-        ),
-        (Error::NameUnknown(repository()), "404 NAME_UNKNOWN"),
-        (
-            Error::ManifestUnknown {
-                repository: repository(),
-                reference: reference(),
-            },
-            "404 MANIFEST_UNKNOWN",
-        ),
-        (
-            Error::BlobUnknown {
-                repository: repository(),
-                digest,
-            },
-            "404 BLOB_UNKNOWN",
-        ),
-        (
-            Error::Named {
-                repository: repository(),
-                digest,
-                by: Box::new(digest),
-            },
-            "405 DENIED allow: GET, HEAD",
-        ),
-        (Error::Lost(tasks::Lost), "503 UNAVAILABLE"),
-    ]);
-}
-
-#[test]
-fn every_failed_upload_says_where_it_goes_on_if_it_does() {
-    use push::Error;
-    let session = "00000000-0000-4000-8000-000000000000";
-    let at = || push::Position {
-        repo: "a/b".parse().unwrap(),
-        session: session.parse().unwrap(),
-        received: 7,
-    };
-    let goes_on = |refusal: &str| {
-        format!("{refusal} location: /v2/a/b/blobs/uploads/{session} range: 0-6 docker-upload-uuid: {session}")
-    };
-    let store = |kind: io::ErrorKind| store::Error::Disk {
-        verb: "write to",
+fn store_error(kind: io::ErrorKind) -> store::Error {
+    store::Error::Disk {
+        verb: "open",
         path: "/srv/secret".into(),
-        source: kind.into(),
-    };
-    let interrupted = |by| Error::Interrupted { at: at(), by };
-    let digest = Digest::of(Algorithm::Sha256, b"");
-    let (start, declared, broken) = (9, 5, io::ErrorKind::PermissionDenied);
-    for (error, expected) in [
-        (Error::UploadBusy(at()), "409 BLOB_UPLOAD_INVALID"),
-        (Error::OutOfOrder { at: at(), start }, "416 BLOB_UPLOAD_INVALID"),
-        (Error::WrongLength { at: at(), declared }, "400 SIZE_INVALID"),
-        (interrupted(push::Interrupted::Cut("reset".into())), "400 SIZE_INVALID"),
-        (
-            interrupted(push::Interrupted::Silent(Duration::from_mins(1))),
-            "408 SIZE_INVALID",
-        ),
-        (
-            Error::Unwritten {
-                at: at(),
-                source: store(io::ErrorKind::StorageFull).into(),
-            },
-            "507 UNAVAILABLE",
-        ),
-        (
-            Error::Unwritten {
-                at: at(),
-                source: store(broken).into(),
-            },
-            "500 UNAVAILABLE",
-        ),
-    ] {
-        let refusal = Refusal::from(error);
-        assert_eq!(shown(&refusal), goes_on(expected));
-        assert!(!body_of(&refusal).to_string().contains("secret"));
+        source: io::Error::new(kind, "it burns"),
     }
-    check([
-        (Error::UploadUnknown, "404 BLOB_UPLOAD_UNKNOWN"),
-        (
-            Error::WrongContent {
-                said: digest,
-                actual: Box::new(digest),
-            },
-            "400 DIGEST_INVALID",
-        ),
-        (Error::Store(store(io::ErrorKind::StorageFull)), "507 UNAVAILABLE"),
-        (Error::Store(store(broken)), "500 UNAVAILABLE"),
-    ]);
-    let headers = http::HeaderMap::from_iter([(CONTENT_RANGE, HeaderValue::from_static("x"))]);
-    check([(chunk::span(&headers).unwrap_err(), "400 BLOB_UPLOAD_INVALID")]);
 }
 
 #[tokio::test]
@@ -287,6 +185,155 @@ async fn what_an_upstream_did_is_told_with_its_name() {
     assert!(error["message"].as_str().unwrap().starts_with("127.0.0.1:"), "{error}");
     assert_eq!(error["detail"]["upstream"], "quay.io");
     assert_eq!(error["detail"]["upstream_status"], Value::Null);
+}
+
+#[test]
+fn every_failed_push_of_a_manifest_and_every_failed_deletion_has_its_answer() {
+    use push::Error;
+    let (repository, digest): (RepoName, _) = ("a/b".parse().unwrap(), Digest::of(Algorithm::Sha256, b""));
+    let reference: Box<Reference> = Box::new("v1".parse().unwrap());
+    let missing = Error::Missing {
+        repository: repository.clone(),
+        digests: vec![digest.to_string()],
+    };
+    let (said, actual) = (MediaType::OCI_INDEX, MediaType::OCI_MANIFEST);
+    check([
+        (
+            Error::Manifest(InvalidManifest::TooLarge { length: 9 }),
+            "413 MANIFEST_INVALID",
+        ),
+        (Error::Manifest(InvalidManifest::SchemaVersion), "400 MANIFEST_INVALID"),
+        (Error::WrongType { said, actual }, "400 MANIFEST_INVALID"),
+        (
+            Error::WrongDigest {
+                said: digest,
+                actual: Box::new(digest),
+            },
+            "400 DIGEST_INVALID",
+        ),
+        (missing, "400 MANIFEST_BLOB_UNKNOWN"),
+        (
+            Error::Precondition {
+                repository: repository.clone(),
+                reference: reference.clone(),
+            },
+            "412 DENIED",
+        ),
+        (Error::NameUnknown(repository.clone()), "404 NAME_UNKNOWN"),
+        (
+            Error::ManifestUnknown {
+                repository: repository.clone(),
+                reference,
+            },
+            "404 MANIFEST_UNKNOWN",
+        ),
+        (
+            Error::BlobUnknown {
+                repository: repository.clone(),
+                digest,
+            },
+            "404 BLOB_UNKNOWN",
+        ),
+        (
+            Error::Named {
+                repository,
+                digest,
+                by: Box::new(digest),
+            },
+            "405 DENIED allow: GET, HEAD",
+        ),
+        (Error::Store(store_error(io::ErrorKind::Other)), "500 UNAVAILABLE"),
+        (Error::Store(store_error(io::ErrorKind::StorageFull)), "507 UNAVAILABLE"),
+        (Error::Lost(tasks::Lost), "503 UNAVAILABLE"),
+    ]);
+    check([(InvalidMediaType, "400 MANIFEST_INVALID")]);
+    check([(push::Interrupted::Silent(Duration::from_secs(1)), "408 SIZE_INVALID")]);
+}
+
+#[test]
+fn every_failed_upload_says_where_it_goes_on_if_it_does() {
+    use push::Error;
+    let session = "00000000-0000-4000-8000-000000000000";
+    let at = || push::Position {
+        repo: "a/b".parse().unwrap(),
+        session: session.parse().unwrap(),
+        received: 7,
+    };
+    let goes_on = |refusal: &str| {
+        format!("{refusal} location: /v2/a/b/blobs/uploads/{session} range: 0-6 docker-upload-uuid: {session}")
+    };
+    let interrupted = |by| Error::Interrupted { at: at(), by };
+    let digest = Digest::of(Algorithm::Sha256, b"");
+    let (start, declared, broken) = (9, 5, io::ErrorKind::PermissionDenied);
+    for (error, expected) in [
+        (Error::UploadBusy(at()), "409 BLOB_UPLOAD_INVALID"),
+        (Error::OutOfOrder { at: at(), start }, "416 BLOB_UPLOAD_INVALID"),
+        (Error::WrongLength { at: at(), declared }, "400 SIZE_INVALID"),
+        (interrupted(push::Interrupted::Cut("reset".into())), "400 SIZE_INVALID"),
+        (
+            interrupted(push::Interrupted::Silent(Duration::from_mins(1))),
+            "408 SIZE_INVALID",
+        ),
+        (
+            Error::Unwritten {
+                at: at(),
+                source: store_error(io::ErrorKind::StorageFull).into(),
+            },
+            "507 UNAVAILABLE",
+        ),
+        (
+            Error::Unwritten {
+                at: at(),
+                source: store_error(broken).into(),
+            },
+            "500 UNAVAILABLE",
+        ),
+    ] {
+        let refusal = Refusal::from(error);
+        assert_eq!(shown(&refusal), goes_on(expected));
+        assert!(!body_of(&refusal).to_string().contains("secret"));
+    }
+    check([
+        (Error::UploadUnknown, "404 BLOB_UPLOAD_UNKNOWN"),
+        (
+            Error::WrongContent {
+                said: digest,
+                actual: Box::new(digest),
+            },
+            "400 DIGEST_INVALID",
+        ),
+    ]);
+    let headers = http::HeaderMap::from_iter([(CONTENT_RANGE, HeaderValue::from_static("x"))]);
+    check([(chunk::span(&headers).unwrap_err(), "400 BLOB_UPLOAD_INVALID")]);
+}
+
+#[test]
+fn each_missing_digest_is_an_error_of_its_own() {
+    let missing = push::Error::Missing {
+        repository: "a/b".parse().unwrap(),
+        digests: vec!["sha256:1".to_owned(), "blake3:2".to_owned()],
+    };
+    let body = body_of(&missing.into());
+    let errors = body["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 2);
+    for (error, digest) in errors.iter().zip(["sha256:1", "blake3:2"]) {
+        assert_eq!(error["code"], "MANIFEST_BLOB_UNKNOWN");
+        assert_eq!(error["detail"]["digest"], digest);
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("a/b") && message.contains(digest), "{error}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_manifest_is_told_to_whoever_sent_it() {
+    let text = bytes::Bytes::from_static(br#"{"schemaVersion":2,"layers":7}"#);
+    let invalid = Manifest::parse(text, None, Algorithm::Sha256).unwrap_err();
+    let body = body_of(&push::Error::from(invalid).into());
+    let message = body["errors"][0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("not readable JSON") && message.contains("line 1"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -332,18 +379,14 @@ fn a_body_has_the_form_of_the_specification_and_a_head_none() {
 
 #[test]
 fn a_client_learns_no_path_of_this_machine_and_the_log_all() {
-    let disk = store::Error::Disk {
-        verb: "open",
-        path: "/srv/secret".into(),
-        source: io::Error::other("it burns"),
-    };
-    let refusal = Refusal::from(pull::Error::Store(Arc::new(disk)));
-    assert!(!body_of(&refusal).to_string().contains("secret"));
-    assert!(
-        refusal.for_the_log().contains("/srv/secret"),
-        "{}",
-        refusal.for_the_log()
-    );
+    for refusal in [
+        Refusal::from(pull::Error::Store(Arc::new(store_error(io::ErrorKind::Other)))),
+        Refusal::from(push::Error::Store(store_error(io::ErrorKind::Other))),
+    ] {
+        assert!(!body_of(&refusal).to_string().contains("secret"));
+        let log = refusal.for_the_log();
+        assert!(log.contains("/srv/secret"), "{log}");
+    }
 }
 
 fn check<E: Into<Refusal> + std::fmt::Debug>(cases: impl IntoIterator<Item = (E, &'static str)>) {
@@ -356,8 +399,9 @@ fn check<E: Into<Refusal> + std::fmt::Debug>(cases: impl IntoIterator<Item = (E,
 /// Status, code and the special headers.
 fn shown(refusal: &Refusal) -> String {
     let headers = refusal.with.iter().flat_map(With::headers);
-    let headers = headers.map(|(name, value)| format!(" {name}: {}", value.to_str().unwrap()));
-    let headers: String = headers.collect();
+    let headers: String = headers
+        .map(|(name, value)| format!(" {name}: {}", value.to_str().unwrap()))
+        .collect();
     format!("{} {}{headers}", refusal.status.as_u16(), refusal.code)
 }
 
