@@ -22,6 +22,7 @@ mod outage;
 mod proof;
 mod pull_blob;
 mod ranges;
+mod restore;
 mod resume;
 mod start;
 mod support;
