@@ -67,7 +67,8 @@ async fn serves_what_was_before(wharf: &mut Wharf, images: &[Image; 2]) {
     let (status, said) = wharf.run(&RESTORE).await;
     assert!(status.success(), "{said}");
     for words in [
-        "1 repositories, 1 manifests, 1 tags", "s ago",
+        "1 repositories, 1 manifests, 1 tags",
+        "s ago",
         "is lost: push it again",
         "3 blobs that it does not know",
     ] {
