@@ -50,6 +50,7 @@ impl Mirror {
 #[derive(Debug, Default)]
 pub(crate) struct Setup {
     server: Vec<String>,
+    tables: Vec<String>,
     mirrors: Vec<Mirror>,
     environment: Vec<(String, String)>,
 }
@@ -69,6 +70,12 @@ impl Setup {
         self
     }
 
+    /// Lines of TOML in a table other than `server`, `store` and the mirrors.
+    pub(crate) fn table(mut self, name: &str, lines: &str) -> Self {
+        self.tables.push(format!("[{name}]\n{lines}"));
+        self
+    }
+
     /// Makes wharf trust an upstream's certificate.
     pub(crate) fn trusting(mut self, upstream: &Upstream) -> Self {
         self.environment
@@ -80,10 +87,17 @@ impl Setup {
         Wharf::start(self).await
     }
 
+    fn write(&self, home: &Path) {
+        std::fs::write(home.join("wharf.toml"), self.toml(&home.join("store"))).unwrap();
+    }
+
     fn toml(&self, store: &Path) -> String {
         let mut text = "[server]\nlisten = \"127.0.0.1:0\"\n".to_owned();
         self.server.iter().for_each(|line| writeln!(text, "{line}").unwrap());
         writeln!(text, "\n[store]\npath = \"{}\"", store.display()).unwrap();
+        self.tables
+            .iter()
+            .for_each(|table| writeln!(text, "\n{table}").unwrap());
         for mirror in &self.mirrors {
             writeln!(text, "\n[mirror.\"{}\"]\n{}", mirror.key, mirror.lines.join("\n")).unwrap();
         }
@@ -107,7 +121,7 @@ impl Wharf {
 
     async fn start(setup: Setup) -> Self {
         let home = TempDir::new().unwrap();
-        std::fs::write(home.path().join("wharf.toml"), setup.toml(&home.path().join("store"))).unwrap();
+        setup.write(home.path());
         let mut environment = setup.environment;
         for (name, value) in &mut environment {
             if name == "SSL_CERT_FILE" {
@@ -124,6 +138,11 @@ impl Wharf {
             environment,
             home,
         }
+    }
+
+    /// Another configuration for the next start; what is in its environment stays as it was.
+    pub(crate) fn reconfigure(&self, setup: &Setup) {
+        setup.write(self.home.path());
     }
 
     /// Starts anew on the same store, after [`Wharf::kill`] or [`Wharf::ends`].
