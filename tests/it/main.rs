@@ -23,6 +23,7 @@ mod proof;
 mod pull_blob;
 mod push_manifests;
 mod ranges;
+mod restore;
 mod resume;
 mod start;
 mod support;
