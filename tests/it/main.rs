@@ -27,4 +27,6 @@ mod restore;
 mod resume;
 mod start;
 mod support;
+mod upload_breaks;
+mod uploads;
 mod visibility;
