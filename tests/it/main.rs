@@ -27,6 +27,7 @@ mod push_manifests;
 mod push_refused;
 mod push_shapes;
 mod ranges;
+mod restore;
 mod resume;
 mod start;
 mod support;
