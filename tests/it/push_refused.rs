@@ -183,6 +183,21 @@ async fn garbage_is_a_400_and_is_not_kept() {
 }
 
 #[tokio::test]
+async fn neither_the_answer_nor_the_log_repeats_a_whole_manifest() {
+    let (wharf, _) = harbour().await;
+    let body = format!(r#"{{"schemaVersion":2,"layers":"{}"}}"#, "x".repeat(1_000_000));
+    let answer = wharf
+        .put_manifest(&manifest_path(APP, "bad"), OCI_MANIFEST, body.as_bytes())
+        .await;
+    assert_refused(&answer, 400, "MANIFEST_INVALID", "a long string");
+    assert!(
+        answer.body.len() < 2000 && wharf.log().len() < 100_000,
+        "{}",
+        answer.body.len()
+    );
+}
+
+#[tokio::test]
 async fn a_hundred_thousand_layers_are_too_large_or_too_many() {
     let (wharf, image) = harbour().await;
     let layer = image.layer(0).descriptor("a/b").to_string();
