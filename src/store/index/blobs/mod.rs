@@ -154,9 +154,9 @@ pub(super) fn free(tx: &mut Tx<'_>, digest: &Digest, and: FileStep) -> Result<bo
     const FREE: &str = "
         DELETE FROM blob
         WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM link WHERE link.digest = ?1)";
-    tx.touch(Shard::of_digest(digest));
     let freed = tx.execute(FREE, [sql::text(digest)])? > 0;
     if freed {
+        tx.touch(Shard::of_digest(digest));
         // Last: a change that fails after it would be undone without it.
         tx.run(and)?;
     }
