@@ -176,6 +176,16 @@ async fn content_that_a_mirror_has_is_not_thrown_away() {
 }
 
 #[tokio::test]
+async fn a_link_that_was_never_noted_as_loose_goes_too() {
+    let (_dir, index) = fresh();
+    index.link(&repo(APP), None, &digest("a"), true, None).await.unwrap();
+    let linked = async || index.sight(&repo(APP), &digest("a")).await.unwrap().link.is_some();
+    assert!(linked().await);
+    assert_eq!(delete_blob(&index, APP, "a").await, (Deleted::Done, false));
+    assert!(!linked().await);
+}
+
+#[tokio::test]
 async fn a_step_that_fails_keeps_the_blob() {
     let (_dir, index) = fresh();
     upload(&index, APP, "a", 1).await;
