@@ -81,7 +81,10 @@ impl Model {
             Kind::Image(blobs) => (0..BLOBS).all(|blob| blobs >> blob & 1 == 0 || self.links.contains_key(&blob)),
             Kind::Index(images) => images_of(images).all(|image| self.manifests.contains(&image)),
         };
-        there && (self.manifests.insert(kind) || true)
+        if there {
+            self.manifests.insert(kind);
+        }
+        there
     }
 
     fn delete(&mut self, kind: Kind, now: i64) -> &'static str {
@@ -92,9 +95,9 @@ impl Model {
         if self.manifests.iter().any(names) {
             return "named";
         }
-        let named: Vec<usize> = (0..BLOBS).filter(|blob| self.names(*blob)).collect();
+        let before: Vec<usize> = (0..BLOBS).filter(|blob| self.names(*blob)).collect();
         self.manifests.remove(&kind);
-        for blob in named {
+        for blob in before {
             if !self.names(blob) {
                 self.links.insert(blob, now);
             }
@@ -230,15 +233,12 @@ impl Harbour {
 
     async fn push(&self, r: usize, b: usize) {
         let (bytes, digest) = blob(b);
-        let row = self
-            .store
-            .begin_upload(&repo(r), "anonymous", Algorithm::Sha256, self.now())
-            .await
-            .unwrap();
-        let mut upload = self.store.open_upload(&row.id, row.algorithm).await.unwrap();
+        let (repo, now) = (repo(r), self.now());
+        let begun = self.store.begin_upload(&repo, "anonymous", Algorithm::Sha256, now);
+        let (_, mut upload) = begun.await.unwrap();
         upload.append(vec![bytes.into()]).await.unwrap();
         let received = upload.verify(&digest).await.unwrap();
-        self.store.commit_upload(received, &repo(r), self.now()).await.unwrap();
+        self.store.commit_upload(received, &repo, now).await.unwrap();
     }
 
     fn put(&self, r: usize, kind: Kind, tagged: bool) -> PushManifest {
@@ -264,8 +264,8 @@ impl Harbour {
             .await
             .unwrap();
         for model in &mut self.models {
-            let going: Vec<usize> = (0..BLOBS).filter(|b| model.may_go(*b, self.second)).collect();
-            going.iter().for_each(|b| drop(model.links.remove(b)));
+            let staying = model.clone();
+            model.links.retain(|b, _| !staying.may_go(*b, self.second));
         }
         let gone: Vec<&usize> = before.iter().filter(|b| !self.kept().contains(b)).collect();
         let bytes: usize = gone.iter().map(|b| blob(**b).0.len()).sum();
@@ -337,22 +337,8 @@ async fn more_than_one_step_is_done_at_once_and_a_closing_wharf_begins_none() {
         models: vec![],
         second: 1000,
     };
-    let app = repo(0);
     for number in 0..=STEP {
-        let (bytes, digest) = content(100 + number);
-        let row = harbour
-            .store
-            .begin_upload(&app, "anonymous", Algorithm::Sha256, harbour.now())
-            .await
-            .unwrap();
-        let mut upload = harbour.store.open_upload(&row.id, row.algorithm).await.unwrap();
-        upload.append(vec![bytes.into()]).await.unwrap();
-        let received = upload.verify(&digest).await.unwrap();
-        harbour
-            .store
-            .commit_upload(received, &app, harbour.now())
-            .await
-            .unwrap();
+        harbour.push(0, number).await;
     }
     let grace = Duration::ZERO;
     assert_eq!(
