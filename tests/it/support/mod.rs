@@ -11,6 +11,7 @@ pub(crate) mod proxy;
 pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;
+pub(crate) mod upload;
 pub(crate) mod upstream;
 pub(crate) mod wharf;
 
