@@ -16,15 +16,15 @@ fails_in_mid_pull() { # IMAGE WHOSE-FILE once|always THEN TIMES-FETCHED
   local files
   mapfile -t files < <(find "$WORK/store" -type f -path "*/$2*")
   ((${#files[@]} == 1)) || fail "not one file of $2: ${files[*]}"
-  breaks fdatasync,fsync:error=EIO -P "${files[0]}"
+  broken fdatasync,fsync:error=EIO -P "${files[0]}"
   if [[ $3 == once ]]; then
     until_true has_failed
-    works_again
+    mended
   fi
   wait "$client"
   is_whole "$WORK/blob"
   until_true grep -q 'cannot keep a blob' "$WORK/wharf.log"
-  [[ $3 == once ]] || works_again
+  [[ $3 == once ]] || mended
   link_down
   nothing_visible
   if [[ $4 == killed ]]; then
@@ -46,10 +46,9 @@ case_failed_commit_of_a_manifest() {
   curl -sSf -o /dev/null "$url/1" # the index opens its journal with the first write
   local manifest=$FIXTURES/app.amd64.manifest digest
   digest=sha256:$(sha256sum <"$manifest" | cut -d' ' -f1)
-  breaks fdatasync,fsync:error=EIO -P "$WORK/store/index/index.sqlite3-wal"
+  broken fdatasync,fsync:error=EIO -P "$WORK/store/index/index.sqlite3-wal"
   curl -sSf "$url/$digest" | cmp - "$manifest"
-  has_failed || fail "no sync was made to fail"
-  works_again
+  mended
   link_down
   equal "status with the upstream gone" "$(status "$url/$digest")" 502
   link_up
@@ -68,7 +67,7 @@ case_unreadable_blob_is_fetched_again() {
   for fault in openat:error=EACCES pread64,preadv2:error=EIO; do
     inode=$(stat -c %i "$file")
     link_down
-    breaks "$fault" -P "$file"
+    broken "$fault" -P "$file"
     equal "status with the upstream gone, $fault" "$(status "$URL")" 502
     equal "inode of the file that cannot be read" "$(stat -c %i "$file")" "$inode"
     link_up
@@ -76,7 +75,7 @@ case_unreadable_blob_is_fetched_again() {
     curl -sSf -o "$WORK/blob" "$URL" &
     client=$!
     until_true larger_than_file "$WORK/blob" $((1 << 20))
-    works_again # the new file will have the old one's path
+    mended # the new file will have the old one's path
     wait "$client"
     is_whole "$WORK/blob"
     sent=$((sent + 1))
@@ -125,21 +124,4 @@ is_cached() {
   link_down
   curl -sSf "$URL" >"$WORK/blob"
   is_whole "$WORK/blob"
-}
-
-# --- the disk --------------------------------------------------------------------------------------------------------
-
-# From now on wharf's calls fail as strace's FAULT says, those that OPTIONS select.
-breaks() { # CALLS:FAULT OPTION…
-  : >"$WORK/fault.log"
-  rm -f "$WORK/fault.trace"
-  launch fault strace -f -o "$WORK/fault.trace" -e "trace=${1%%:*}" -e "inject=$1" "${@:2}" -p "${PID[wharf]}"
-  await fault attached
-}
-
-has_failed() { grep -q INJECTED "$WORK/fault.trace"; }
-
-works_again() {
-  stop fault INT || true
-  has_failed || fail "no call was made to fail"
 }
