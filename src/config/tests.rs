@@ -96,7 +96,7 @@ fn an_unknown_key_is_named_with_what_is_accepted() {
     );
     assert_eq!(
         complaint("[acces]\nanonymous = []\n"),
-        "wharf.toml: acces: unknown key; accepted here: server, store, hosted, mirror"
+        "wharf.toml: acces: unknown key; accepted here: server, store, hosted, access, mirror; did you mean access?"
     );
     let mirror = complaint("[mirror.'docker.io']\nendpoint = 'https://x'\n");
     assert!(
@@ -193,6 +193,7 @@ fn the_example_has_every_key_that_is_accepted_and_a_word_on_it() {
     // Keys without a default of their own are there as comments.
     let whole = EXAMPLE
         .replace("\n# index = ", "\nindex = ")
+        .replace("\n# anonymous = ", "\nanonymous = ")
         .replace("\n# token_realm = ", "\ntoken_realm = ");
     assert_eq!(
         load(Some(&whole), &[]).unwrap().store.index_path(),
@@ -204,6 +205,7 @@ fn the_example_has_every_key_that_is_accepted_and_a_word_on_it() {
         ("[server]", table["server"].as_table().unwrap()),
         ("[store]", table["store"].as_table().unwrap()),
         ("[hosted]", table["hosted"].as_table().unwrap()),
+        ("[access]", table["access"].as_table().unwrap()),
         ("[mirror.'docker.io']", table["mirror"]["docker.io"].as_table().unwrap()),
     ] {
         let Err(Error::Unknown { accepted, .. }) = load(Some(&format!("{head}\n'?' = 0")), &[]) else {
@@ -229,7 +231,12 @@ fn every_key_says_what_it_takes() {
         .into_iter()
         .chain(mirror)
         .flat_map(|(head, table)| table.keys().map(move |key| (head, key.as_str())));
-    for (head, key) in keys.chain([("store", "index"), ("mirror.'docker.io'", "token_realm")]) {
+    let unsaid = [
+        ("store", "index"),
+        ("access", "anonymous"),
+        ("mirror.'docker.io'", "token_realm"),
+    ];
+    for (head, key) in keys.chain(unsaid) {
         let said = complaint(&format!("[{head}]\n{key} = 0.5"));
         let (_, expected) = said.split_once("= 0.5: expected ").unwrap();
         assert!(expected.contains(", like ") || expected == "true or false", "{said}");
