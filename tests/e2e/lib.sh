@@ -161,12 +161,14 @@ wharf_config() {
 	EOF
 }
 
+UNDER=() # what runs wharf, if anything
+
 # Starts wharf and sets WHARF to its address, the same one after a restart.
 wharf_up() {
   [[ -e $WORK/wharf.toml ]] || wharf_config
   : >"$WORK/wharf.log"
   [[ -z ${WHARF:-} ]] || export WHARF_SERVER__LISTEN=$WHARF
-  launch wharf "$WHARF_BINARY" serve --config "$WORK/wharf.toml"
+  launch wharf "${UNDER[@]}" "$WHARF_BINARY" serve --config "$WORK/wharf.toml"
   await wharf 'listening on 127.0.0.1:'
   WHARF=$(grep -oP 'listening on \K127\.0\.0\.1:\d+' "$WORK/wharf.log" | head -n 1)
   equal "status of the ping" "$(status "http://$WHARF/v2/")" 200
