@@ -15,6 +15,7 @@ mod recover;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 
@@ -111,6 +112,12 @@ impl Store {
     /// Points a tag of a mirror's repository to what the upstream said; the manifest need not be stored.
     pub async fn put_tag(&self, repo: &RepoKey, mirror: &str, tag: &Tag, row: TagRow) -> Result<(), Error> {
         self.index.put_tag(repo, Some(mirror), tag, row).await
+    }
+
+    /// Gives a blob of a hosted repository that no manifest names its whole grace again. False when it is named meanwhile,
+    /// or gone.
+    pub async fn refresh(&self, repo: &RepoKey, digest: &Digest, now: Timestamp) -> Result<bool, Error> {
+        self.index.refresh(repo, digest, now).await
     }
 
     /// Notes that the upstream of a mirror's repository answered for `digest`.

@@ -23,6 +23,8 @@ pub struct Sight {
     pub manifest: bool,
     /// Whether this content came in through the mirror that the repository belongs to.
     pub entered_here: bool,
+    /// Since when no manifest of the repository, a hosted one, names the blob; kept to the microsecond.
+    pub loose_since: Option<Timestamp>,
 }
 
 impl Sight {

@@ -10,6 +10,7 @@ mod blobs;
 mod facts;
 mod generation;
 mod links;
+mod loose;
 mod manifests;
 mod notes;
 mod readers;

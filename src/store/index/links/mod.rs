@@ -89,11 +89,13 @@ fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) -> rusqlite::
     const READ: &str = "
         SELECT link.proven, link.size, blob.size, blob.modified,
                EXISTS (SELECT 1 FROM manifest WHERE manifest.digest = ?2),
-               EXISTS (SELECT 1 FROM origin WHERE origin.digest = ?2 AND origin.mirror = repository.mirror)
+               EXISTS (SELECT 1 FROM origin WHERE origin.digest = ?2 AND origin.mirror = repository.mirror),
+               loose.since
         FROM (SELECT 1)
         LEFT JOIN repository ON repository.key = ?1
         LEFT JOIN link ON link.repository = repository.id AND link.digest = ?2
-        LEFT JOIN blob ON blob.digest = ?2";
+        LEFT JOIN blob ON blob.digest = ?2
+        LEFT JOIN loose ON loose.repository = repository.id AND loose.digest = ?2";
     connection
         .prepare_cached(READ)?
         .query_row((sql::text(repo), sql::text(digest)), |row| {
@@ -112,6 +114,7 @@ fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) -> rusqlite::
                 blob,
                 manifest: row.get(4)?,
                 entered_here: row.get(5)?,
+                loose_since: sql::time_or_null(row, 6)?,
             })
         })
 }

@@ -11,7 +11,8 @@ async fn nothing_is_seen_of_what_nobody_brought() {
             link: None,
             blob: None,
             manifest: false,
-            entered_here: false
+            entered_here: false,
+            loose_since: None
         }
     );
     assert!(!sight.visible());

@@ -108,12 +108,13 @@ CREATE INDEX pushed_by_subject ON pushed (repository, subject, digest) WHERE sub
 CREATE INDEX pushed_by_digest ON pushed (digest);
 
 CREATE TABLE names (                   -- what pushed manifests name
-    manifest TEXT NOT NULL,
-    digest   TEXT NOT NULL,
-    PRIMARY KEY (manifest, digest)
+    repository INTEGER NOT NULL REFERENCES repository (id),
+    digest     TEXT NOT NULL,
+    manifest   TEXT NOT NULL,          -- pushed there
+    PRIMARY KEY (repository, digest, manifest)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX names_by_digest ON names (digest, manifest);
+CREATE INDEX names_by_manifest ON names (repository, manifest);
 
 CREATE TABLE loose (                   -- blobs of hosted repositories that no manifest there names
     repository INTEGER NOT NULL REFERENCES repository (id),
