@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod bad_manifests;
+mod crash;
 mod damage;
 mod fake_upstream;
 mod guards;
@@ -20,6 +21,7 @@ mod names;
 mod outage;
 mod proof;
 mod pull_blob;
+mod races;
 mod ranges;
 mod resume;
 mod start;

@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod image;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod push;
 pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;
