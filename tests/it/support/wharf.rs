@@ -152,7 +152,7 @@ impl Wharf {
     pub(crate) async fn restart_traced(&mut self, options: &[&str]) -> bool {
         // -D: the child is wharf itself, and strace its companion.
         let under = [
-            &["strace", "-D", "-f", "--seccomp-bpf", "-qqq", "-o", "/dev/null"],
+            &["strace", "-D", "-f", "-qqq", "-o", "/dev/null"],
             options,
         ]
         .concat();
