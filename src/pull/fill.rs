@@ -382,6 +382,7 @@ fn is_worth_another_try(error: &Error) -> bool {
         Error::Length { told, known, .. } => told < known,
         Error::BlobUnknown { .. } => true,
         Error::NameUnknown(_)
+        | Error::NotListed { .. }
         | Error::ManifestUnknown { .. }
         | Error::Mismatch { .. }
         | Error::BadManifest { .. }

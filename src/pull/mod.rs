@@ -6,21 +6,24 @@
 mod batch;
 mod blame;
 mod blob;
+mod catalog;
 mod error;
 mod fill;
 mod flight;
 mod freshness;
 mod manifest;
+mod referrers;
 mod resolution;
 mod tag;
+mod tags;
 mod tail;
 
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::namespaces::Repo;
-use crate::oci::{Digest, Reference, RemoteName, RepoKey, Tag};
-use crate::store::{Store, StoredManifest, TagRow};
+use crate::oci::{Digest, RemoteName, RepoKey, Tag};
+use crate::store::{Store, TagRow};
 use crate::tasks::Tasks;
 use crate::upstream::{Client, ManifestHead, Mirror};
 
@@ -30,7 +33,7 @@ pub use flight::Lost;
 pub use manifest::{ManifestAnswer, ManifestStat};
 pub use tail::Tail;
 
-pub use crate::store::Cut;
+pub use crate::store::{Cut, Kept, Part, Referrer};
 pub use crate::upstream::{Tally, Verdict};
 
 use blame::Blame;
@@ -51,7 +54,7 @@ pub struct Pull {
     fills: Flights<fill::Key, (Place, fill::Progress)>,
     /// Blobs whose place in a repository, or size, is being asked for.
     stats: Shared<(RepoKey, Digest), Option<u64>>,
-    manifests: Shared<(RepoKey, Reference), StoredManifest>,
+    manifests: Shared<(String, Digest), manifest::Landed>,
     heads: Shared<(RepoKey, Digest), ManifestHead>,
     tags: Shared<(RepoKey, Tag), TagRow>,
     resolutions: Resolutions,

@@ -85,6 +85,7 @@ run_cases() {
     CASE=$!
     if wait "$CASE"; then
       echo "ok $name ($((SECONDS - started)) s)"
+      sed -n 's/^not shown: /    &/p' "$WORK/case.log"
       passed=$((passed + 1))
       rm -rf "$WORK"
     else

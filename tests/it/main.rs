@@ -15,6 +15,7 @@ mod damage;
 mod fake_upstream;
 mod guards;
 mod leavers;
+mod lists;
 mod manifests;
 mod memory;
 mod names;

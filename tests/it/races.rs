@@ -145,7 +145,7 @@ impl Churn {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_accepted_manifest_never_loses_a_blob_whatever_is_collected_beside_it() {
     let times = std::env::var("WHARF_RACE_PUSHES").map_or(40, |text| text.parse().unwrap());
-    let wharf = Setup::new().hosted("grace", "\"20ms\"").start().await;
+    let wharf = Setup::new().table("hosted", "grace = \"20ms\"").start().await;
     let pusher = Pusher::at(wharf.address());
     let layers: Vec<Content> = (0..6).map(|n| Content::seeded(n, (n + 1) * 30 * KIB)).collect();
     let (serial, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));

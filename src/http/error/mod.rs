@@ -91,14 +91,6 @@ impl Refusal {
         Self::not_allowed("GET, HEAD", message)
     }
 
-    /// Tag lists and referrers of a mirrored repository.
-    pub(super) fn not_listed(mirror: &str) -> Self {
-        Self::not_allowed(
-            "",
-            format!("tags and referrers of the mirror {mirror} are not listed here"),
-        )
-    }
-
     /// A hosted repository: none exists yet.
     pub(super) fn no_such_repository(name: &dyn Display) -> Self {
         let message = format!("the repository {name} is not known here");
@@ -233,6 +225,7 @@ impl From<pull::Error> for Refusal {
         let cause = Some(record::chain(&error));
         let refusal = match error {
             Error::NameUnknown(key) => Self::no_such_repository(&key),
+            Error::NotListed { .. } => Self::not_allowed("", message),
             Error::ManifestUnknown { source, .. } => {
                 Self::new(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, message).caused_by(source.status())
             }

@@ -103,6 +103,7 @@ fn every_failed_pull_has_its_answer() {
     };
     check([
         (Error::NameUnknown("a/b".parse().unwrap()), "404 NAME_UNKNOWN"),
+        (Error::NotListed { mirror: upstream() }, "405 UNSUPPORTED allow: "),
         (
             Error::Mismatch {
                 upstream: upstream(),
@@ -182,7 +183,6 @@ fn every_verdict_has_its_answer() {
 #[test]
 fn refusals_of_our_own() {
     assert_eq!(shown(&Refusal::read_only("x")), "405 UNSUPPORTED allow: GET, HEAD");
-    assert_eq!(shown(&Refusal::not_listed("x")), "405 UNSUPPORTED allow: ");
     assert_eq!(shown(&Refusal::no_such_repository(&"x")), "404 NAME_UNKNOWN");
     assert_eq!(
         shown(&Refusal::unsatisfiable(7)),
@@ -193,7 +193,7 @@ fn refusals_of_our_own() {
 #[test]
 fn a_body_has_the_form_of_the_specification_and_a_head_none() {
     let record = record();
-    let denied = || Refusal::not_listed("quay.io");
+    let denied = || Refusal::read_only("quay.io");
     let response = denied().respond(&record, false);
     assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
     let body = denied().body(&record);

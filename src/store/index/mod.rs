@@ -10,6 +10,7 @@ mod blobs;
 mod facts;
 mod generation;
 mod links;
+mod lists;
 mod loose;
 mod manifests;
 mod notes;
@@ -18,6 +19,7 @@ mod schema;
 mod sql;
 mod staged;
 mod tags;
+mod uploads;
 mod writer;
 
 use std::fmt;
@@ -26,8 +28,11 @@ use std::sync::Arc;
 
 use moka::future::Cache;
 
-pub use self::facts::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow};
-pub(in crate::store) use self::facts::{FileStep, Landing, StagedRow};
+pub(in crate::store) use self::blobs::Dropped;
+pub(in crate::store) use self::facts::{Arrival, FileStep, Landing, StagedRow};
+pub use self::facts::{
+    BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow,
+};
 use self::generation::{Generations, Remembered};
 use self::readers::Readers;
 use self::writer::Writer;

@@ -71,9 +71,9 @@ struct Site {
 impl Site {
     /// `keeps`: a blob stays that nothing names; if not, it is collected all the time.
     async fn start(keeps: bool) -> Self {
-        let grace = if keeps { "\"1h\"" } else { "\"100ms\"" };
+        let grace = if keeps { "grace = \"1h\"" } else { "grace = \"100ms\"" };
         Self {
-            wharf: Setup::new().hosted("grace", grace).start().await,
+            wharf: Setup::new().table("hosted", grace).start().await,
             ledgers: (0..PUSHERS).map(|n| Ledger::of(format!("crash/of-{n}"))).collect(),
             stock: Arc::new(Stock::new()),
             keeps,
@@ -144,9 +144,9 @@ impl Site {
     /// With everything deleted and every term over, the store is as empty as a new one.
     async fn leaks_nothing(mut self) {
         self.wharf.kill();
-        self.wharf
-            .restart_with(&[("grace", "50ms"), ("upload_expiry", "50ms")])
-            .await;
+        let terms = "grace = \"50ms\"\nupload_expiry = \"50ms\"";
+        self.wharf.reconfigure(&Setup::new().table("hosted", terms));
+        self.wharf.restart().await;
         for ledger in &mut self.ledgers {
             ledger.clear(Pusher::at(self.wharf.address())).await;
         }

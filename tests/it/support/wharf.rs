@@ -50,7 +50,7 @@ impl Mirror {
 #[derive(Debug, Default)]
 pub(crate) struct Setup {
     server: Vec<String>,
-    hosted: Vec<String>,
+    tables: Vec<String>,
     mirrors: Vec<Mirror>,
     environment: Vec<(String, String)>,
 }
@@ -70,8 +70,9 @@ impl Setup {
         self
     }
 
-    pub(crate) fn hosted(mut self, key: &str, value: &str) -> Self {
-        self.hosted.push(format!("{key} = {value}"));
+    /// Lines of TOML in a table other than `server`, `store` and the mirrors.
+    pub(crate) fn table(mut self, name: &str, lines: &str) -> Self {
+        self.tables.push(format!("[{name}]\n{lines}"));
         self
     }
 
@@ -86,11 +87,17 @@ impl Setup {
         Wharf::start(self).await
     }
 
+    fn write(&self, home: &Path) {
+        std::fs::write(home.join("wharf.toml"), self.toml(&home.join("store"))).unwrap();
+    }
+
     fn toml(&self, store: &Path) -> String {
         let mut text = "[server]\nlisten = \"127.0.0.1:0\"\n".to_owned();
         self.server.iter().for_each(|line| writeln!(text, "{line}").unwrap());
         writeln!(text, "\n[store]\npath = \"{}\"", store.display()).unwrap();
-        writeln!(text, "\n[hosted]\n{}", self.hosted.join("\n")).unwrap();
+        self.tables
+            .iter()
+            .for_each(|table| writeln!(text, "\n{table}").unwrap());
         for mirror in &self.mirrors {
             writeln!(text, "\n[mirror.\"{}\"]\n{}", mirror.key, mirror.lines.join("\n")).unwrap();
         }
@@ -114,7 +121,7 @@ impl Wharf {
 
     async fn start(setup: Setup) -> Self {
         let home = TempDir::new().unwrap();
-        std::fs::write(home.path().join("wharf.toml"), setup.toml(&home.path().join("store"))).unwrap();
+        setup.write(home.path());
         let mut environment = setup.environment;
         for (name, value) in &mut environment {
             if name == "SSL_CERT_FILE" {
@@ -133,29 +140,21 @@ impl Wharf {
         }
     }
 
+    /// Another configuration for the next start; what is in its environment stays as it was.
+    pub(crate) fn reconfigure(&self, setup: &Setup) {
+        setup.write(self.home.path());
+    }
+
     /// Starts anew on the same store, after [`Wharf::kill`] or [`Wharf::ends`].
     pub(crate) async fn restart(&mut self) {
         self.process = Process::start(self.home.path(), &SERVE, &self.environment);
         self.address = address(&self.process).await;
     }
 
-    /// As [`Wharf::restart`], with other values for keys of `[hosted]` from now on.
-    pub(crate) async fn restart_with(&mut self, hosted: &[(&str, &str)]) {
-        self.environment.retain(|(name, _)| !name.starts_with("WHARF_HOSTED__"));
-        let variable =
-            |(key, value): &(&str, &str)| (format!("WHARF_HOSTED__{}", key.to_uppercase()), (*value).to_owned());
-        self.environment.extend(hosted.iter().map(variable));
-        self.restart().await;
-    }
-
     /// As [`Wharf::restart`], under strace with these options; false when it has ended before it listened.
     pub(crate) async fn restart_traced(&mut self, options: &[&str]) -> bool {
         // -D: the child is wharf itself, and strace its companion.
-        let under = [
-            &["strace", "-D", "-f", "-qqq", "-o", "/dev/null"],
-            options,
-        ]
-        .concat();
+        let under = [&["strace", "-D", "-f", "-qqq", "-o", "/dev/null"], options].concat();
         self.process = Process::start_under(&under, self.home.path(), &SERVE, &self.environment);
         let address = self.process.may_tell("address", told_address).await;
         self.address = address.unwrap_or(self.address);

@@ -21,8 +21,9 @@ use crate::store::index::notes::Progress;
 use crate::store::index::schema::{self, Durability};
 use crate::store::index::{sql, staged};
 
-/// What a caller wants done, and where it waits for the answer.
+/// What a caller wants done, how sure it must be of it, and where it waits for the answer.
 pub(super) struct Op {
+    pub(super) durability: Durability,
     pub(super) change: Change,
     pub(super) answer: Answer,
 }
@@ -133,17 +134,17 @@ impl Batches {
         }
     }
 
-    /// Writes all that is given in one transaction, and answers. Notes alone are not worth a sync.
+    /// Writes all that is given in one transaction, and answers. It is synced if anybody in it needs that: notes do not.
     pub(super) fn write(&mut self, ops: Vec<Op>, noted: HashMap<u64, Progress>) {
-        let durability = if ops.is_empty() {
-            Durability::Lazy
-        } else {
+        let durability = if ops.iter().any(|op| op.durability == Durability::Synced) {
             Durability::Synced
+        } else {
+            Durability::Lazy
         };
         let mut effects = Effects::default();
         let mut answers = Vec::with_capacity(ops.len());
         let mut outcome = self.begin(durability);
-        for Op { change, answer } in ops {
+        for Op { change, answer, .. } in ops {
             // The changes after a lost transaction are not even begun.
             if outcome.is_ok() {
                 match self.apply(change, &mut effects) {
