@@ -7,46 +7,8 @@ case_skopeo_as_mirror() { first_on_an_empty_cache skopeo_as_mirror amd64; }
 case_skopeo_all_platforms() { first_on_an_empty_cache skopeo_all_platforms all; }
 case_podman_as_mirror() { first_on_an_empty_cache podman_as_mirror amd64; }
 case_podman_by_path() { first_on_an_empty_cache podman_by_path amd64; }
-case_containerd_by_ns() {
-  local dir=$2 name
-  name=$(origin_of "$1"):1
-  mkdir -p "$dir/hosts/_default"
-  with_address "$CONFIG/containerd/hosts.toml" >"$dir/hosts/_default/hosts.toml"
-  containerd_up "$dir"
-  ctr images pull --hosts-dir "$dir/hosts" --snapshotter native --platform linux/amd64 "$name" | tail -n 3
-  holds "$dir/root/io.containerd.content.v1.content" "$FIXTURES/$1.amd64"
-  if [[ $1 == app ]]; then
-    mkdir "$dir/rootfs"
-    ctr images mount --snapshotter native "$name" "$dir/rootfs" >/dev/null
-    same_tree "$dir/rootfs" "$FIXTURES/rootfs.tree"
-    ctr images unmount --rm --snapshotter native "$dir/rootfs" >/dev/null
-  fi
-  unset -f ctr
-  stop containerd || true
-}
-
-# containerd with all that it keeps below DIR; `ctr` speaks to it.
-containerd_up() {
-  local dir=$1
-  mkdir -p "$dir"
-  cat >"$dir/containerd.toml" <<-EOF
-	version = 2
-	root = "$dir/root"
-	state = "$dir/state"
-	disabled_plugins = ["io.containerd.grpc.v1.cri"]
-	[grpc]
-	address = "$dir/sock"
-	[ttrpc]
-	address = "$dir/ttrpc"
-	EOF
-  : >"$WORK/containerd.log"
-  launch containerd containerd --config "$dir/containerd.toml"
-  await containerd 'containerd successfully booted'
-  CONTAINERD=$dir/sock
-  ctr() { command ctr --address "$CONTAINERD" "$@"; }
-}
-
-crane_by_path() { first_on_an_empty_cache crane_by_path amd64; }
+case_containerd_by_ns() { first_on_an_empty_cache containerd_by_ns amd64; }
+case_crane_by_path() { first_on_an_empty_cache crane_by_path amd64; }
 case_crane_copy() { first_on_an_empty_cache crane_copy all; }
 case_regctl_by_path() { first_on_an_empty_cache regctl_by_path all; }
 case_dockerd_by_host() { first_on_an_empty_cache dockerd_by_host amd64; }
@@ -164,6 +126,23 @@ containerd_by_ns() {
   name=$(origin_of "$1"):1
   mkdir -p "$dir/hosts/_default"
   with_address "$CONFIG/containerd/hosts.toml" >"$dir/hosts/_default/hosts.toml"
+  containerd_up "$dir"
+  ctr images pull --hosts-dir "$dir/hosts" --snapshotter native --platform linux/amd64 "$name" | tail -n 3
+  holds "$dir/root/io.containerd.content.v1.content" "$FIXTURES/$1.amd64"
+  if [[ $1 == app ]]; then
+    mkdir "$dir/rootfs"
+    ctr images mount --snapshotter native "$name" "$dir/rootfs" >/dev/null
+    same_tree "$dir/rootfs" "$FIXTURES/rootfs.tree"
+    ctr images unmount --rm --snapshotter native "$dir/rootfs" >/dev/null
+  fi
+  unset -f ctr
+  stop containerd || true
+}
+
+# containerd with all that it keeps below DIR; `ctr` speaks to it.
+containerd_up() {
+  local dir=$1
+  mkdir -p "$dir"
   cat >"$dir/containerd.toml" <<-EOF
 	version = 2
 	root = "$dir/root"
@@ -177,17 +156,8 @@ containerd_by_ns() {
   : >"$WORK/containerd.log"
   launch containerd containerd --config "$dir/containerd.toml"
   await containerd 'containerd successfully booted'
-  ctr() { command ctr --address "$dir/sock" "$@"; }
-  ctr images pull --hosts-dir "$dir/hosts" --snapshotter native --platform linux/amd64 "$name" | tail -n 3
-  holds "$dir/root/io.containerd.content.v1.content" "$FIXTURES/$1.amd64"
-  if [[ $1 == app ]]; then
-    mkdir "$dir/rootfs"
-    ctr images mount --snapshotter native "$name" "$dir/rootfs" >/dev/null
-    same_tree "$dir/rootfs" "$FIXTURES/rootfs.tree"
-    ctr images unmount --rm --snapshotter native "$dir/rootfs" >/dev/null
-  fi
-  unset -f ctr
-  stop containerd || true
+  CONTAINERD=$dir/sock
+  ctr() { command ctr --address "$CONTAINERD" "$@"; }
 }
 
 crane_by_path() {
