@@ -49,7 +49,9 @@ impl Pull {
         reference: &Reference,
         tally: &Tally,
     ) -> Result<ManifestAnswer, Error> {
-        let place = Place::of(repo)?;
+        let Some(place) = Place::of(repo) else {
+            return self.hosted_manifest(&repo.key(), reference).await;
+        };
         match reference {
             Reference::Digest(digest) => self.by_digest(&place, digest, tally).await,
             Reference::Tag(tag) => self.by_tag(&place, tag, tally).await,
@@ -64,7 +66,9 @@ impl Pull {
         reference: &Reference,
         tally: &Tally,
     ) -> Result<ManifestStat, Error> {
-        let place = Place::of(repo)?;
+        let Some(place) = Place::of(repo) else {
+            return self.hosted_manifest(&repo.key(), reference).await.map(ManifestStat::of);
+        };
         let head = match reference {
             Reference::Digest(digest) => self.head_digest(&place, digest, tally).await?,
             Reference::Tag(tag) => self.head_tag(&place, tag, tally).await?,

@@ -147,9 +147,12 @@ fn reason(error: &Error) -> String {
         Error::Upstream(source) | Error::ManifestUnknown { source, .. } | Error::BlobUnknown { source, .. } => source,
         Error::Mismatch { .. } => return "upstream-mismatch".to_owned(),
         Error::BadManifest { .. } | Error::Length { .. } => return "upstream-unusable".to_owned(),
-        Error::NameUnknown(_) | Error::NotListed { .. } | Error::Store(_) | Error::Lost(_) => {
-            return "local-failure".to_owned();
-        }
+        Error::NameUnknown(_)
+        | Error::NotListed { .. }
+        | Error::NoManifest { .. }
+        | Error::NoBlob { .. }
+        | Error::Store(_)
+        | Error::Lost(_) => return "local-failure".to_owned(),
     };
     match (source.status(), &**source) {
         (Some(status), _) => format!("upstream-{status}"),

@@ -7,6 +7,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use crate::store::index::Fact;
 use crate::tasks::Lost;
 
@@ -147,6 +149,16 @@ impl Error {
             | Self::Lost(_) => false,
         }
     }
+
+    /// Whether it is one file that failed: a copy of it may do better. A process that is short of descriptors or memory
+    /// is not of that kind.
+    pub fn is_of_a_file(&self) -> bool {
+        let Self::Disk { source, .. } = self else { return false };
+        !matches!(
+            Errno::from_io_error(source),
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+        )
+    }
 }
 
 #[cfg(test)]
@@ -166,6 +178,22 @@ mod tests {
             verb: "commit",
             source: rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None),
         }
+    }
+
+    #[test]
+    fn a_file_that_fails_is_told_from_a_process_that_is_short_of_something() {
+        let failed = |errno: Errno| Error::Disk {
+            verb: "open",
+            path: "blobs/sha256/1".into(),
+            source: errno.into(),
+        };
+        for errno in [Errno::IO, Errno::ACCESS, Errno::STALE, Errno::LOOP] {
+            assert!(failed(errno).is_of_a_file(), "{errno}");
+        }
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+            assert!(!failed(errno).is_of_a_file(), "{errno}");
+        }
+        assert!(!sqlite(rusqlite::ffi::SQLITE_IOERR).is_of_a_file());
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod blobs;
 mod config;
 mod content;
 mod error;
+mod hosted;
 mod index;
 mod lists;
 mod lock;
@@ -19,7 +20,6 @@ mod uploads;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 
@@ -41,6 +41,7 @@ pub use content::staging::{Staged, Unproven, Verified};
 pub use content::upload::{Received, Unreceived, Upload};
 pub use error::Error;
 pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow};
+pub use index::{Conditions, Deleted, Entities, PushManifest, Pushed};
 pub use upload_id::{InvalidUploadId, UploadId};
 pub use uploads::Uncommitted;
 
@@ -90,6 +91,7 @@ impl Store {
             running: Arc::clone(&running),
             tasks: tasks.clone(),
         };
+        recovery.thrown_away().await?;
         let known = recovery.partials().await?;
         tasks.spawn(recovery.tidy(known));
         Ok(Self {
@@ -133,12 +135,6 @@ impl Store {
     /// Points a tag of a mirror's repository to what the upstream said; the manifest need not be stored.
     pub async fn put_tag(&self, repo: &RepoKey, mirror: &str, tag: &Tag, row: TagRow) -> Result<(), Error> {
         self.index.put_tag(repo, Some(mirror), tag, row).await
-    }
-
-    /// Gives a blob of a hosted repository that no manifest names its whole grace again. False when it is named meanwhile,
-    /// or gone.
-    pub async fn refresh(&self, repo: &RepoKey, digest: &Digest, now: Timestamp) -> Result<bool, Error> {
-        self.index.refresh(repo, digest, now).await
     }
 
     /// Notes that the upstream of a mirror's repository answered for `digest`.

@@ -22,6 +22,7 @@ mod names;
 mod outage;
 mod proof;
 mod pull_blob;
+mod push_manifests;
 mod races;
 mod ranges;
 mod resume;

@@ -91,7 +91,7 @@ pub struct Part<T> {
 pub struct Kept {
     /// Which.
     pub key: RepoKey,
-    /// Whether manifests have been pushed there; otherwise it was filled from a mirror.
+    /// Whether it is a hosted one; otherwise it was filled from a mirror.
     pub hosted: bool,
 }
 
@@ -222,6 +222,9 @@ pub enum Fact {
     Blobs,
     Manifest(Digest),
     Tag(RepoKey, Tag),
+    Pushed(RepoKey, Digest),
+    Homes(Digest),
+    Repository(RepoKey),
     PartialOf(Digest),
     Partial(u64),
     Partials,
@@ -242,6 +245,9 @@ impl fmt::Display for Fact {
             Self::Blobs => write!(f, "the list of blobs"),
             Self::Manifest(digest) => write!(f, "the manifest {digest}"),
             Self::Tag(repo, tag) => write!(f, "the tag {repo}:{tag}"),
+            Self::Pushed(repo, digest) => write!(f, "the manifest {digest} of {repo}"),
+            Self::Homes(digest) => write!(f, "the repositories that have {digest}"),
+            Self::Repository(repo) => write!(f, "the repository {repo}"),
             Self::PartialOf(digest) => write!(f, "the partial of {digest}"),
             Self::Partial(id) => write!(f, "partial {id}"),
             Self::Partials => write!(f, "the list of partials"),

@@ -93,7 +93,7 @@ async fn every_fact_survives_a_reopen() {
     let tagged = put(name.as_str(), &manifest, Some("latest"));
     index.put_manifest(tagged).await.unwrap();
     let v1 = tag("v1");
-    index.put_tag(&name, None, &v1, row(3)).await.unwrap();
+    index.put_tag(&name, Some(MIRROR), &v1, row(3)).await.unwrap();
     let landing = landing(1, layer, 5, name.as_str());
     let stored = landing.blob;
     index.land(landing).await.unwrap();

@@ -75,7 +75,7 @@ case_answers() {
 # --- the clients -----------------------------------------------------------------------------------------------------
 
 others_than() { if [[ $2 == all ]]; then echo /dev/null; else echo "$FIXTURES/$1.arm64-only"; fi; }
-origin_of() { case $1 in app) echo docker.io/library/app ;; tools) echo quay.io/org/tools ;; esac }
+origin_of() { case $1 in app) echo docker.io/library/app ;; tools) echo quay.io/org/tools ;; small) echo docker.io/library/small ;; esac }
 host_of() { case $1 in app) echo hub.site.example ;; tools) echo quay.site.example ;; esac }
 
 skopeo_by_path() { skopeo_copy "$1" "$WHARF/$(origin_of "$1"):1" "$2" --src-tls-verify=false; }

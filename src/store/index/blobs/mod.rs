@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::oci::Digest;
 use crate::store::Error;
 use crate::store::index::Index;
-use crate::store::index::batch::Tx;
+use crate::store::index::batch::{Refusal, Tx};
 use crate::store::index::facts::{Arrival, BlobRow, Fact, FileStep, Landing};
 use crate::store::index::generation::Shard;
 use crate::store::index::{links, loose, sql, staged, uploads};
@@ -116,6 +116,19 @@ impl Index {
         self.0.writer.write(Fact::Blob(digest), change).await
     }
 
+    /// Does the step that gives a blob its file back, if it has a row.
+    pub(in crate::store) async fn put_back(&self, digest: &Digest, step: FileStep) -> Result<(), Error> {
+        const IS: &str = "SELECT EXISTS (SELECT 1 FROM blob WHERE digest = ?1)";
+        let digest = *digest;
+        let change = move |tx: &mut Tx<'_>| {
+            if tx.one(IS, [sql::text(&digest)], |row| row.get(0))? {
+                tx.run(step)?;
+            }
+            Ok(())
+        };
+        self.0.writer.write(Fact::Blob(digest), change).await
+    }
+
     /// Keeps the new modification time of a blob that was proven again. False when the row is no longer `seen`.
     pub(in crate::store) async fn reprove_blob(
         &self,
@@ -133,6 +146,21 @@ impl Index {
         };
         self.0.writer.write(Fact::Blob(digest), change).await
     }
+}
+
+/// Forgets a blob that no repository links, before the step that takes its file away. False, and no step is done, when
+/// one links it, or it is not there.
+pub(super) fn free(tx: &mut Tx<'_>, digest: &Digest, and: FileStep) -> Result<bool, Refusal> {
+    const FREE: &str = "
+        DELETE FROM blob
+        WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM link WHERE link.digest = ?1)";
+    tx.touch(Shard::of_digest(digest));
+    let freed = tx.execute(FREE, [sql::text(digest)])? > 0;
+    if freed {
+        // Last: a change that fails after it would be undone without it.
+        tx.run(and)?;
+    }
+    Ok(freed)
 }
 
 fn arrive(tx: &mut Tx<'_>, digest: &Digest, size: u64, arrival: Arrival) -> rusqlite::Result<()> {

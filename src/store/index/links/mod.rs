@@ -93,7 +93,8 @@ pub(super) fn add_origin(tx: &mut Tx<'_>, digest: &Digest, mirror: &str) -> rusq
     Ok(())
 }
 
-fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) -> rusqlite::Result<Sight> {
+/// What the repository knows of the digest.
+pub(super) fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) -> rusqlite::Result<Sight> {
     const READ: &str = "
         SELECT link.proven, link.size, blob.size, blob.modified,
                EXISTS (SELECT 1 FROM manifest WHERE manifest.digest = ?2),
