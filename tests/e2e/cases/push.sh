@@ -47,14 +47,14 @@ case_mount_by_buildah() { mounts_the_base build_by_buildah; }
 mounts_the_base() { # PUSH
   upstreams_up
   wharf_up
+  launch scribe "$ROOT/scribe" "$WHARF"
+  await scribe 'listening on'
+  WHARF=$(grep -oP 'listening on \K.*' "$WORK/scribe.log")
   skopeo_by_path small "$WORK/cached"
   local digest sent
   while read -r digest _; do
     until_true is_stored "http://$WHARF/v2/docker.io/library/small/blobs/$digest"
   done <"$FIXTURES/small.amd64"
-  launch scribe "$ROOT/scribe" "$WHARF"
-  await scribe 'listening on'
-  WHARF=$(grep -oP 'listening on \K.*' "$WORK/scribe.log")
   "$1" docker.io/library/small team/over
   upstreams_down
   crane pull --platform linux/amd64 --format oci "$WHARF/team/over:1" "$WORK/back"
