@@ -102,6 +102,34 @@ mod tests {
     }
 
     #[test]
+    fn the_conditions_of_a_push_in_all_their_forms() {
+        let digest = digest();
+        let quoted = format!("\"{digest}\"");
+        let weak = format!("W/\"{digest}\"");
+        let this = || Some(Entities::These(vec![digest]));
+        let none = || Some(Entities::These(Vec::new()));
+        let cases: [(&[&str], Option<Entities>, Option<Entities>); 7] = [
+            (&[], None, None),
+            (&["*"], Some(Entities::Any), Some(Entities::Any)),
+            (&[&quoted], this(), this()),
+            (&[&digest.to_string()], this(), this()),
+            (&[&weak], none(), this()),
+            (&["\"other\"", &quoted], this(), this()),
+            (&["", "\"", "\"sha256:bad\""], none(), none()),
+        ];
+        for (values, if_match, if_none_match) in cases {
+            let found = of_push(&headers(&IF_MATCH, values));
+            assert_eq!((found.if_match, found.if_none_match), (if_match, None), "{values:?}");
+            let found = of_push(&headers(&IF_NONE_MATCH, values));
+            assert_eq!(
+                (found.if_match, found.if_none_match),
+                (None, if_none_match),
+                "{values:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_range_counts_only_for_the_same_content() {
         let digest = digest();
         let cases: [(&[&str], bool); 5] = [

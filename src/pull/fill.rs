@@ -313,9 +313,9 @@ impl Fill {
         let asked = self
             .pull
             .client
-            .get_blob(mirror, remote, &self.digest, span, &self.tally)
-            .await;
-        asked.map_err(|error| Error::of_blob(&self.digest, error))
+            .get_blob(mirror, remote, &self.digest, span, &self.tally);
+        let asked = self.pull.tasks.closing().run_until_cancelled_owned(asked).await;
+        asked.ok_or(Lost)?.map_err(|error| Error::of_blob(&self.digest, error))
     }
 
     /// One bounded body for a reader far from the main stream.

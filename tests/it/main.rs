@@ -25,6 +25,7 @@ mod pull_blob;
 mod push_manifests;
 mod races;
 mod ranges;
+mod restore;
 mod resume;
 mod start;
 mod support;

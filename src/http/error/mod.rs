@@ -121,6 +121,12 @@ impl Refusal {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::ManifestInvalid, message)
     }
 
+    /// RFC 4918 section 11.5. The specification has no code for it.
+    fn full() -> Self {
+        let message = "there is no room left on the disk of this registry".to_owned();
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unavailable, message)
+    }
+
     fn local_failure() -> Self {
         let message = "the local store failed; the log says more".to_owned();
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unavailable, message)
@@ -166,7 +172,7 @@ impl Refusal {
         }
         let each = self.missing.iter().map(|digest| {
             detail["digest"] = digest.as_str().into();
-            error(&self.message, &detail)
+            error(&format!("{}: {digest}", self.message), &detail)
         });
         json!({ "errors": each.collect::<Vec<_>>() })
     }
@@ -301,6 +307,7 @@ impl From<push::Error> for Refusal {
                 code: ErrorCode::Denied,
                 ..Self::not_allowed("GET, HEAD", message)
             },
+            Error::Store(source) if source.is_full() => Self::full(),
             Error::Store(_) => Self::local_failure(),
             Error::Lost(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message),
         };

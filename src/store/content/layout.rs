@@ -78,4 +78,9 @@ impl Layout {
     pub(crate) fn trash(&self) -> PathBuf {
         self.root.join("trash")
     }
+
+    /// Where copies of the index are; made with the first one.
+    pub(crate) fn backup(&self) -> PathBuf {
+        self.root.join("backup")
+    }
 }

@@ -30,7 +30,10 @@ impl Index {
             let changed = tx.execute(REFRESH, (sql::text(&key), sql::text(&digest), now.as_microsecond()))?;
             Ok(changed > 0)
         };
-        self.0.writer.write(Fact::Link(repo.clone(), digest), change).await
+        self.0
+            .writer
+            .write_lazily(Fact::Link(repo.clone(), digest), change)
+            .await
     }
 }
 

@@ -60,6 +60,11 @@ impl Client {
         }
     }
 
+    /// Our port.
+    pub(crate) fn port(&self) -> u16 {
+        self.stream.local_addr().unwrap().port()
+    }
+
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await
     }
@@ -197,7 +202,7 @@ impl Response {
 
     /// Our port.
     pub(crate) fn port(&self) -> u16 {
-        self.client.stream.local_addr().unwrap().port()
+        self.client.port()
     }
 
     /// Some body bytes as they come, at most `limit`, or how the body ended.

@@ -163,8 +163,13 @@ impl Wharf {
 
     /// A second process on the same store, that must end by itself: its exit status and what it said.
     pub(crate) async fn rival(&self) -> (ExitStatus, String) {
-        let mut rival = Process::start(self.home.path(), &SERVE, &self.environment);
-        (rival.ends().await, rival.log())
+        self.run(&SERVE).await
+    }
+
+    /// Another process beside it, with these arguments, that must end by itself: its exit status and what it said.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
+        let mut process = Process::start(self.home.path(), arguments, &self.environment);
+        (process.ends().await, process.log())
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -213,6 +218,11 @@ impl Wharf {
     /// What it has logged since it was started.
     pub(crate) fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// Waits until it has logged `words`.
+    pub(crate) async fn says(&self, words: &str) {
+        self.process.tells(words, |log| log.contains(words).then_some(())).await;
     }
 
     pub(crate) async fn connect(&self) -> Client {

@@ -109,3 +109,6 @@ pub(super) fn take_back(layout: &Layout, digest: &Digest) -> FileStep {
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,3 +88,6 @@ impl Pull {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
