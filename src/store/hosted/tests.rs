@@ -22,9 +22,8 @@ fn now() -> Timestamp {
 /// Pushes a blob to `team/app`.
 async fn push(store: &Store, bytes: &[u8], digest: &Digest) {
     let app = repo("team/app");
-    let row = store.begin_upload(&app, "anonymous", Algorithm::Sha256, now());
-    let row = row.await.unwrap();
-    let mut upload = store.open_upload(&row.id, row.algorithm).await.unwrap();
+    let begun = store.begin_upload(&app, "anonymous", Algorithm::Sha256, now());
+    let (_, mut upload) = begun.await.unwrap();
     upload.append(vec![Bytes::copy_from_slice(bytes)]).await.unwrap();
     let received = upload.verify(digest).await.unwrap();
     store.commit_upload(received, &app, now()).await.unwrap();
