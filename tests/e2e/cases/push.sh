@@ -139,7 +139,7 @@ case_referrers_by_regctl() {
   "${REGCTL[@]}" artifact put --artifact-type $sbom -f "$WORK/sbom" -m $sbom --annotation org.example.by=e2e --subject "$image"
   "${REGCTL[@]}" artifact put --artifact-type $signature -f "$WORK/signature" -m application/octet-stream --subject "$image"
   list=$("${REGCTL[@]}" artifact list --format '{{ range .Descriptors }}{{ .ArtifactType }} {{ index .Annotations "org.example.by" }}{{ println }}{{ end }}' "$image")
-  equal "referrers" "$(sort <<<"$list" | grep .)" "$(printf '%s \n%s e2e' $signature $sbom)"
+  equal "referrers" "$(sort <<<"$list" | grep .)" "$(printf '%s e2e\n%s ' $sbom $signature)"
   "${REGCTL[@]}" artifact get --subject "$image" --filter-artifact-type $sbom | cmp - "$WORK/sbom"
   # By the API: not by a fallback tag, which a client leaves where the registry has none.
   equal "tags" "$(crane ls "$WHARF/team/app")" 1
