@@ -29,14 +29,12 @@ fn index_file(dir: &Dir) -> PathBuf {
 }
 
 async fn push(store: &Store, bytes: &[u8], digest: &Digest, second: i64) {
-    let row = store
-        .begin_upload(&app(), "anonymous", Algorithm::Sha256, at(second))
-        .await
-        .unwrap();
-    let mut upload = store.open_upload(&row.id, row.algorithm).await.unwrap();
+    let (app, now) = (app(), at(second));
+    let begun = store.begin_upload(&app, "anonymous", Algorithm::Sha256, now);
+    let (_, mut upload) = begun.await.unwrap();
     upload.append(vec![Bytes::copy_from_slice(bytes)]).await.unwrap();
     let received = upload.verify(digest).await.unwrap();
-    store.commit_upload(received, &app(), at(second)).await.unwrap();
+    store.commit_upload(received, &app, now).await.unwrap();
 }
 
 async fn has(store: &Store, digest: &Digest) -> bool {

@@ -12,6 +12,7 @@ pub(crate) mod push;
 pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;
+pub(crate) mod upload;
 pub(crate) mod upstream;
 pub(crate) mod wharf;
 
