@@ -1,7 +1,9 @@
 //! What a crash can leave behind, put right.
 //!
 //! Promises that no file stays that no row knows: a partial or an upload without a row, rubbish, and a blob whose rename
-//! X
+//! was done but whose row was not committed. Such a blob that was fetched becomes a partial again; one that was pushed
+//! goes: nobody was told that it is here. Only partials and trash are looked at before the first request, so
+//! a start takes as long with a million blobs. Never touches a file that is not named as wharf names its own.
 
 mod sweep;
 
