@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod bad_manifests;
+mod collect;
 mod crash;
 mod damage;
 mod delete;
