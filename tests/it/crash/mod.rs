@@ -50,6 +50,7 @@ async fn what_was_acknowledged_survives_kills_and_nothing_leaks() {
         }
         site.leaks_nothing().await;
     }
+    eprintln!("{rounds} kills, {killed_at_steps} of them by strace at a step");
     assert!(
         killed_at_steps * 8 >= rounds,
         "strace killed wharf at a step only {killed_at_steps} times"
