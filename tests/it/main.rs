@@ -11,6 +11,7 @@
 mod bad_input;
 mod bad_manifests;
 mod collect;
+mod corpus;
 mod damage;
 mod delete;
 mod fake_upstream;
