@@ -12,6 +12,7 @@ mod bad_input;
 mod bad_manifests;
 mod collect;
 mod crash;
+mod corpus;
 mod damage;
 mod delete;
 mod fake_upstream;
