@@ -11,8 +11,8 @@
 mod bad_input;
 mod bad_manifests;
 mod collect;
-mod crash;
 mod corpus;
+mod crash;
 mod damage;
 mod delete;
 mod fake_upstream;
