@@ -53,6 +53,7 @@
 //!   tag never stops answering.
 //! * Shared work runs in tasks of its own. Dropping any future here, a client's included, changes nothing for others.
 //! * No lock is held across I/O or an await.
+//! * What goes is first forgotten, durably, and then removed. A crash in between leaves a file that the next start finds.
 //!
 //! # Where this differs from the first design, and why
 //!

@@ -11,10 +11,10 @@ use http::header::CONTENT_RANGE;
 /// The header is there, and says nothing that can be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Content-Range must be <first byte>-<last byte>")]
-pub(super) struct Malformed;
+pub struct Malformed;
 
 /// The bytes that the request says it brings, if it says so.
-pub(super) fn span(headers: &HeaderMap) -> Result<Option<Range<u64>>, Malformed> {
+pub fn span(headers: &HeaderMap) -> Result<Option<Range<u64>>, Malformed> {
     let mut values = headers.get_all(CONTENT_RANGE).iter();
     let (first, second) = (values.next(), values.next());
     match (first, second) {

@@ -8,7 +8,7 @@ mod blobs;
 mod body;
 mod cache_status;
 mod catalog;
-mod chunk;
+pub mod chunk;
 mod conditions;
 mod content;
 mod delete;

@@ -6,6 +6,7 @@
 
 mod backup;
 mod blobs;
+mod collect;
 mod config;
 mod content;
 mod error;
@@ -35,6 +36,7 @@ use lock::Lock;
 use recover::Recovery;
 use running::Running;
 
+pub use collect::Freed;
 pub use config::{Config, InvalidConfig};
 pub use content::arriving::{Arriving, Ending};
 pub use content::blob::{Attempt, Blob, Extent};
@@ -94,7 +96,6 @@ impl Store {
             running: Arc::clone(&running),
             tasks: tasks.clone(),
         };
-        recovery.thrown_away().await?;
         let known = recovery.partials().await?;
         tasks.spawn(recovery.tidy(known));
         Ok(Self {

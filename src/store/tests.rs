@@ -272,7 +272,7 @@ async fn what_no_row_explains_is_tidied_and_foreign_files_are_left_alone() {
 }
 
 /// Runs what recovery leaves for the background to its end.
-async fn tidied(dir: &Dir) {
+pub(super) async fn tidied(dir: &Dir) {
     let tasks = Tasks::new();
     let config = Config {
         path: dir.0.path().join("store"),

@@ -8,14 +8,17 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
 /// A Bearer challenge (distribution's token specification).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Challenge {
-    pub(super) realm: String,
-    pub(super) service: Option<String>,
-    pub(super) scope: Option<String>,
+pub struct Challenge {
+    /// The URL of the token endpoint; never empty.
+    pub realm: String,
+    /// Whom the token is for.
+    pub service: Option<String>,
+    /// What it is to allow.
+    pub scope: Option<String>,
 }
 
 /// The first Bearer challenge that names a realm.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<Challenge> {
+pub fn bearer(headers: &HeaderMap) -> Option<Challenge> {
     let values = headers.get_all(WWW_AUTHENTICATE).iter();
     values
         .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())

@@ -6,7 +6,7 @@
 
 mod answer;
 mod body;
-mod challenge;
+pub mod challenge;
 mod client;
 mod config;
 mod error;

@@ -10,6 +10,9 @@
 
 mod bad_input;
 mod bad_manifests;
+mod collect;
+mod corpus;
+mod crash;
 mod damage;
 mod delete;
 mod fake_upstream;
@@ -26,6 +29,7 @@ mod pull_blob;
 mod push_manifests;
 mod push_refused;
 mod push_shapes;
+mod races;
 mod ranges;
 mod restore;
 mod resume;

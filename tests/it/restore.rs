@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::image::{Image, MIB};
 use crate::support::upstream::Upstream;
-use crate::support::wharf::Wharf;
+use crate::support::wharf::{Setup, Wharf};
 use crate::support::{blob_path, manifest_path, soon};
 
 const RESTORE: [&str; 3] = ["restore", "--config", "wharf.toml"];
@@ -109,6 +109,47 @@ async fn a_damaged_index_is_refused_and_set_aside_by_restore() {
     };
     let was = std::fs::read(aside.find(is_it).unwrap()).unwrap();
     assert!(was == vec![0x5a; 100_000], "kept as it was");
+}
+
+#[tokio::test]
+async fn pushed_images_come_back_as_they_were_copied_and_later_ones_can_be_pushed_again() {
+    let mut wharf = Setup::new().start().await;
+    let [before, after] = [1, 2].map(|seed| Image::oci(seed, &[MIB, 10]));
+    wharf.push_image("team/app", "before", &before).await;
+    wharf.push_image("team/app", "latest", &before).await;
+    wharf.signal_term();
+    wharf.ends().await;
+    std::fs::remove_file(copy(&wharf)).unwrap();
+    wharf.restart().await;
+    copied(&wharf).await;
+    wharf.push_image("team/app", "latest", &after).await;
+    wharf.kill();
+    std::fs::remove_file(index(&wharf)).unwrap();
+    let (status, said) = wharf.run(&RESTORE).await;
+    assert!(
+        status.success() && said.contains("1 repositories, 1 manifests, 2 tags"),
+        "{said}"
+    );
+
+    wharf.restart().await;
+    for tag in ["before", "latest"] {
+        let answer = wharf.get(&manifest_path("team/app", tag)).await;
+        assert_eq!(
+            (answer.status, answer.body == before.manifest.all()),
+            (200, true),
+            "{tag}"
+        );
+    }
+    for blob in &before.blobs {
+        let answer = wharf.get(&blob_path("team/app", blob)).await;
+        assert_eq!((answer.status, answer.body == blob.all()), (200, true));
+    }
+    assert!(!wharf.has_manifest("team/app", after.digest()).await);
+    wharf.push_image("team/app", "latest", &after).await;
+    for blob in &after.blobs {
+        let answer = wharf.get(&blob_path("team/app", blob)).await;
+        assert_eq!((answer.status, answer.body == blob.all()), (200, true));
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 
 mod batch;
 mod blobs;
+mod collect;
 pub(in crate::store) mod copy;
 mod facts;
 mod generation;

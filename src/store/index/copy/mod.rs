@@ -49,7 +49,9 @@ impl Index {
             let watched = connection.progress_handler(LOOK_EVERY, Some(stopped));
             watched.map_err(cannot_copy(&to))?;
             let new = beside(&to, ".new");
-            let copied = write(&connection, &new).and_then(|()| sign(&new, now));
+            let copied = write(&connection, &new)
+                .and_then(|()| sign(&new, now))
+                .and_then(|()| make_durable(&new));
             if copied.is_err() {
                 // As large as the index, perhaps, and on a disk that is full.
                 disk::remove(&new)?;
@@ -81,6 +83,7 @@ pub(super) fn before_migration(path: &Path, copies: &Path, found: i64) -> Result
     let to = copies.join(format!("{FILE}.schema-{found}"));
     let new = beside(&to, ".new");
     write(&reader(path)?, &new)?;
+    make_durable(&new)?;
     place(&new, &to)
 }
 
@@ -119,11 +122,12 @@ fn write(from: &Connection, to: &Path) -> Result<(), Error> {
     written.map(drop).map_err(cannot_copy(to))
 }
 
-/// Makes the file durable, and gives it its name.
+fn make_durable(new: &Path) -> Result<(), Error> {
+    OpenFile::open(new.to_path_buf())?.map_or(Ok(()), |file| file.sync())
+}
+
+/// Gives a durable file its name.
 fn place(new: &Path, to: &Path) -> Result<(), Error> {
-    if let Some(file) = OpenFile::open(new.to_path_buf())? {
-        file.sync()?;
-    }
     disk::rename(new, to)?;
     to.parent().map_or(Ok(()), disk::sync_dir)
 }

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use crate::oci::Digest;
 use crate::store::Error;
 use crate::store::content::disk::{self, Stamp};
-use crate::store::index::copy::{FILE, RESTORING, beside, cannot_copy, made_at, place, reader, write};
+use crate::store::index::copy::{FILE, RESTORING, beside, cannot_copy, made_at, make_durable, place, reader, write};
 use crate::store::index::{schema, sql};
 
 /// A checked copy on its way, in a file of its own beside the index.
@@ -141,6 +141,7 @@ impl Restoration {
             connection, new, index, ..
         } = self;
         connection.close().map_err(|(_, source)| cannot_copy(&new)(source))?;
+        make_durable(&new)?;
         let aside = beside(&index, &now.strftime(".aside-%Y%m%dT%H%M%S%.6fZ").to_string());
         // The log first: beside another database it would be taken for its own.
         for log in ["-wal", "-shm"] {
