@@ -5,6 +5,7 @@
 //! that nothing is stored that is not proven. Never talks to a client: readers follow the `Arriving`. It is spawned and
 //! detached; when wharf winds down it parks what it has.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,7 +82,13 @@ impl Fill {
         match self.land(&mut permit).await {
             Ok(blob) => permit.land((self.place, Progress::Stored(blob))),
             Err(error) => {
-                tracing::debug!(%error, digest = %self.digest, mirror = self.place.mirror.key(), "a fill failed");
+                let (mirror, cause): (_, &dyn StdError) = (self.place.mirror.key(), &error);
+                if let Error::Store(_) = error {
+                    // Clients may have got every byte of it: only the log can say that the store fails.
+                    tracing::error!(cause, digest = %self.digest, mirror, "cannot keep a blob");
+                } else {
+                    tracing::debug!(cause, digest = %self.digest, mirror, "a fill failed");
+                }
                 permit.land((self.place, Progress::Failed(error)));
             }
         }

@@ -177,6 +177,23 @@ wharf_up() {
 
 status() { curl -sS -o /dev/null -w '%{http_code}' "$@"; }
 
+# --- a broken disk ---------------------------------------------------------------------------------------------------
+
+# From now on those of wharf's calls that OPTIONS select, all where there are none, fail as strace's FAULT says.
+broken() { # CALLS:FAULT OPTION…
+  : >"$WORK/fault.log"
+  rm -f "$WORK/fault.trace"
+  launch fault strace -f -o "$WORK/fault.trace" -e "trace=${1%%:*}" -e "inject=$1" "${@:2}" -p "${PID[wharf]}"
+  await fault attached
+}
+
+has_failed() { grep -q INJECTED "$WORK/fault.trace"; }
+
+mended() {
+  stop fault INT || true
+  has_failed || fail "no call was made to fail"
+}
+
 # --- content ---------------------------------------------------------------------------------------------------------
 
 # Among the files below DIR is each blob of LIST, byte for byte.

@@ -166,20 +166,6 @@ try_upload() { # REPOSITORY-URL FILE
 server_error() { [[ $1 == 5?? ]] || fail "a push to a broken disk is answered with $1"; }
 oci_error() { jq -e '.errors[0].code' "$1" >/dev/null || fail "not in the registry's words: $(cat "$1")"; }
 
-# --- a broken disk ---------------------------------------------------------------------------------------------------
-
-# From now on each of wharf's calls fails as strace's FAULT says.
-broken() { # CALL:FAULT
-  : >"$WORK/fault.log"
-  launch fault strace -f -o "$WORK/fault.trace" -e "trace=${1%%:*}" -e "inject=$1" -p "${PID[wharf]}"
-  await fault attached
-}
-
-mended() {
-  stop fault INT || true
-  grep -q INJECTED "$WORK/fault.trace" || fail "no call was made to fail"
-}
-
 # --- the trace -------------------------------------------------------------------------------------------------------
 
 begin() { BEGAN=$(wc -l <"$WORK/trace"); }

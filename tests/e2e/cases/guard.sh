@@ -23,7 +23,7 @@ case_redirects_of_a_private_upstream() {
 # The client hears who pointed where and why that is not followed, and nobody was dialled but the upstream itself.
 refused() { # MIRROR NAME WHY
   local mirror=$1 name=$2 said
-  begin
+  from_nothing
   equal "status of $mirror/$name" "$(pull "$mirror" "$name")" 502
   said=$(jq -r '.errors[0] | "\(.code) \(.message)"' "$WORK/answer")
   [[ $said == "UNAVAILABLE ${UPSTREAM[$mirror]} "*"$3"* ]] || fail "$mirror/$name: $said"
@@ -31,14 +31,14 @@ refused() { # MIRROR NAME WHY
 }
 
 followed() { # MIRROR NAME TARGET
-  begin
+  from_nothing
   equal "status of $1/$2" "$(pull "$1" "$2")" 200
   equal "digest of $1/$2" "sha256:$(sha256sum <"$WORK/answer" | cut -d' ' -f1)" "$DIGEST"
   dialled | grep -qx "$3" || fail "$1/$2 did not come from $3"
 }
 
 # Each starts with an empty store and no connections: what came by one redirect must not answer for the next.
-begin() {
+from_nothing() {
   if [[ -n ${PID[wharf]:-} ]]; then stop wharf; fi
   rm -rf "$WORK/store"
   wharf_up

@@ -35,6 +35,31 @@ pushed_anew() { # PUSH PULL
   crane export "$WHARF/team/small:1" - | tar -xO --wildcards '*opt/model/model.bin' | cmp - <(noise 3)
 }
 
+# dockerd cannot run everywhere; these are its requests (20.10). It pushes one platform, in Docker's types.
+case_push_by_dockerd() {
+  hosted_wharf
+  local url=http://$WHARF/v2/team/small type digest size location docker=application/vnd.docker
+  local ask=(curl -sSf -A 'docker/20.10.24 go/go1.19.8 UpstreamClient(Docker-Client/20.10.24 \(linux\))' -o /dev/null)
+  type=$docker.distribution.manifest.v2+json
+  jq --arg type "$type" --arg config $docker.container.image.v1+json --arg layer $docker.image.rootfs.diff.tar.gzip \
+    '.mediaType = $type | .config.mediaType = $config | .layers[].mediaType = $layer' "$FIXTURES/small.amd64.manifest" >"$WORK/manifest"
+  "${ask[@]}" "http://$WHARF/v2/"
+  while read -r digest size; do
+    equal "status of a blob that is not there" "$(status --head "$url/blobs/$digest")" 404
+    location=$("${ask[@]}" -X POST -w '%header{location}' "$url/blobs/uploads/")
+    location=$("${ask[@]}" -X PATCH -H 'Transfer-Encoding: chunked' -H 'Content-Type:' -w '%header{location}' \
+      --data-binary "@$FIXTURES/small.oci/blobs/${digest/://}" "http://$WHARF$location")
+    "${ask[@]}" -X PUT -H 'Content-Length: 0' "http://$WHARF$location?digest=${digest/:/%3A}"
+    equal "length of $digest" "$("${ask[@]}" --head -w '%header{content-length}' "$url/blobs/$digest")" "$size"
+  done <"$FIXTURES/small.amd64"
+  "${ask[@]}" -T "$WORK/manifest" -H "Content-Type: $type" "$url/manifests/1"
+  stop wharf KILL || true
+  wharf_up
+  pull_by_skopeo team/small "$WORK/back"
+  cmp "$WORK/back/manifest.json" "$WORK/manifest"
+  holds "$WORK/back" "$FIXTURES/small.amd64"
+}
+
 # --- what is in wharf is not uploaded again --------------------------------------------------------------------------
 
 case_mount_by_crane() { mounts_the_base append_by_crane; }

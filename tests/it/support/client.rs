@@ -40,6 +40,15 @@ impl Client {
         }
     }
 
+    /// As `connect`, for a server that may be gone.
+    pub(crate) async fn reach(address: SocketAddr) -> Result<Self, Ended> {
+        let stream = soon("a connection", TcpStream::connect(address)).await;
+        Ok(Self {
+            stream: stream.map_err(|_| Ended::Reset)?,
+            buffer: BytesMut::new(),
+        })
+    }
+
     /// With a receive buffer so small that not reading is felt by the other side at once.
     pub(crate) async fn narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();

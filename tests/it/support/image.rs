@@ -120,39 +120,45 @@ pub(crate) struct Image {
 impl Image {
     /// An OCI image: a config and layers of these sizes.
     pub(crate) fn oci(seed: u64, layers: &[u64]) -> Self {
-        Self::build(OCI_MANIFEST, "application/vnd.oci.image", "tar+gzip", seed, layers)
+        let (config, layers) = Self::made(seed, layers);
+        Self::of(&config, &layers.iter().collect::<Vec<_>>())
     }
 
-    /// The same as Docker writes it.
+    /// An OCI image of these.
+    pub(crate) fn of(config: &Content, layers: &[&Content]) -> Self {
+        let types = [
+            "application/vnd.oci.image.config.v1+json",
+            "application/vnd.oci.image.layer.v1.tar+gzip",
+        ];
+        Self::build(OCI_MANIFEST, types, config, layers)
+    }
+
+    /// An image as Docker writes it.
     pub(crate) fn docker(seed: u64, layers: &[u64]) -> Self {
-        Self::build(
-            DOCKER_MANIFEST,
-            "application/vnd.docker.container.image",
-            "docker",
-            seed,
-            layers,
-        )
+        let types = [
+            "application/vnd.docker.container.image.config.v1+json",
+            "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        ];
+        let (config, layers) = Self::made(seed, layers);
+        Self::build(DOCKER_MANIFEST, types, &config, &layers.iter().collect::<Vec<_>>())
     }
 
-    fn build(media_type: &'static str, family: &str, flavour: &str, seed: u64, layers: &[u64]) -> Self {
-        let layer_type = match flavour {
-            "docker" => "application/vnd.docker.image.rootfs.diff.tar.gzip",
-            _ => "application/vnd.oci.image.layer.v1.tar+gzip",
-        };
+    fn made(seed: u64, layers: &[u64]) -> (Content, Vec<Content>) {
         let config = Content::of(json!({ "architecture": "amd64", "os": "linux", "seed": seed }).to_string());
-        let layers: Vec<_> = (1..)
-            .zip(layers)
-            .map(|(n, len)| Content::seeded(seed * 1000 + n, *len))
-            .collect();
+        let layers = (1..).zip(layers).map(|(n, len)| Content::seeded(seed * 1000 + n, *len));
+        (config, layers.collect())
+    }
+
+    fn build(media_type: &'static str, types: [&str; 2], config: &Content, layers: &[&Content]) -> Self {
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": media_type,
-            "config": config.descriptor(&format!("{family}.config.v1+json")),
-            "layers": layers.iter().map(|layer| layer.descriptor(layer_type)).collect::<Vec<_>>(),
+            "config": config.descriptor(types[0]),
+            "layers": layers.iter().map(|layer| layer.descriptor(types[1])).collect::<Vec<_>>(),
         });
         // Indented on purpose: whoever serialises it anew changes its digest.
         let manifest = Content::of(serde_json::to_vec_pretty(&manifest).unwrap());
-        let blobs = std::iter::once(config).chain(layers).collect();
+        let blobs = [config].into_iter().chain(layers.iter().copied()).cloned().collect();
         Self {
             media_type,
             manifest,

@@ -8,6 +8,7 @@ pub(crate) mod hosted;
 pub(crate) mod image;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod push;
 pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;

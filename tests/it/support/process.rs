@@ -26,8 +26,20 @@ struct Said {
 
 impl Process {
     pub(crate) fn start(home: &Path, arguments: &[&str], environment: &[(String, String)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wharf"))
-            .args(arguments)
+        Self::start_under(&[], home, arguments, environment)
+    }
+
+    /// Through another program and its arguments, which must hand over its own process.
+    pub(crate) fn start_under(
+        under: &[&str],
+        home: &Path,
+        arguments: &[&str],
+        environment: &[(String, String)],
+    ) -> Self {
+        let mut line = under.iter().chain(&[env!("CARGO_BIN_EXE_wharf")]).chain(arguments);
+        let program = line.next().unwrap();
+        let mut child = Command::new(program)
+            .args(line)
             .current_dir(home)
             .env_clear()
             .env("NO_COLOR", "1")
@@ -36,7 +48,7 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
+            .unwrap_or_else(|error| panic!("{program}: {error}"));
         let said = Arc::default();
         follow(&said, child.stdout.take().unwrap());
         follow(&said, child.stderr.take().unwrap());
@@ -54,10 +66,15 @@ impl Process {
 
     /// Waits until the log gives an answer, or the process has ended; then it panics with the log.
     pub(crate) async fn tells<R>(&self, what: &str, read: impl Fn(&str) -> Option<R>) -> R {
+        let told = self.may_tell(what, read).await;
+        told.unwrap_or_else(|| panic!("no {what} from a process that ended with:\n{}", self.log()))
+    }
+
+    /// Waits until the log gives an answer, or the process has ended without one.
+    pub(crate) async fn may_tell<R>(&self, what: &str, read: impl Fn(&str) -> Option<R>) -> Option<R> {
         let told = |said: &Said| read(&said.text).is_some() || said.closed == 2;
         self.until(what, told).await;
-        let log = self.log();
-        read(&log).unwrap_or_else(|| panic!("no {what} from a process that ended with:\n{log}"))
+        read(&self.log())
     }
 
     /// Waits until it has ended by itself.

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use super::client::{Answer, Client, Response};
 use super::process::Process;
-use super::soon;
 use super::upstream::Upstream;
+use super::{GUARD, soon};
 
 /// A mirror in the configuration: its key and its lines.
 #[derive(Clone, Debug)]
@@ -151,6 +151,16 @@ impl Wharf {
         self.address = address(&self.process).await;
     }
 
+    /// As [`Wharf::restart`], under strace with these options; false when it has ended before it listened.
+    pub(crate) async fn restart_traced(&mut self, options: &[&str]) -> bool {
+        // -D: the child is wharf itself, and strace its companion.
+        let under = [&["strace", "-D", "-f", "-qqq", "-o", "/dev/null"], options].concat();
+        self.process = Process::start_under(&under, self.home.path(), &SERVE, &self.environment);
+        let address = self.process.may_tell("address", told_address).await;
+        self.address = address.unwrap_or(self.address);
+        address.is_some()
+    }
+
     /// A second process on the same store, that must end by itself: its exit status and what it said.
     pub(crate) async fn rival(&self) -> (ExitStatus, String) {
         self.run(&SERVE).await
@@ -172,6 +182,37 @@ impl Wharf {
 
     pub(crate) fn store(&self) -> PathBuf {
         self.home.path().join("store")
+    }
+
+    /// All files that hold content, or parts of it.
+    pub(crate) fn content(&self) -> Vec<PathBuf> {
+        let mut folders = ["blobs", "staging", "uploads", "trash", "quarantine"]
+            .map(|name| self.store().join(name))
+            .to_vec();
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            // A folder that is not there holds nothing, and a file may go while we look.
+            for entry in std::fs::read_dir(folder).into_iter().flatten().map_while(Result::ok) {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                    Ok(_) => found.push(entry.path()),
+                    Err(_) => {}
+                }
+            }
+        }
+        found
+    }
+
+    /// Waits until it holds at most so many files of content.
+    pub(crate) async fn shrinks_to(&self, most: usize) {
+        let mut looks = tokio::time::interval(Duration::from_millis(20));
+        let shrunk = async {
+            while self.content().len() > most {
+                looks.tick().await;
+            }
+        };
+        let within = tokio::time::timeout(GUARD, shrunk).await;
+        assert!(within.is_ok(), "more than {most} files are left: {:#?}", self.content());
     }
 
     /// What it has logged since it was started.
@@ -277,10 +318,11 @@ const SERVE: [&str; 3] = ["serve", "--config", "wharf.toml"];
 
 /// The address in the line that says where it listens.
 async fn address(process: &Process) -> SocketAddr {
-    let told = |log: &str| {
-        let words = ["listening on ", "listening address="];
-        let (_, rest) = words.iter().find_map(|words| log.split_once(words))?;
-        rest.split_whitespace().next()?.parse().ok()
-    };
-    process.tells("address", told).await
+    process.tells("address", told_address).await
+}
+
+fn told_address(log: &str) -> Option<SocketAddr> {
+    let words = ["listening on ", "listening address="];
+    let (_, rest) = words.iter().find_map(|words| log.split_once(words))?;
+    rest.split_whitespace().next()?.parse().ok()
 }

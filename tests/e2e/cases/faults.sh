@@ -1,0 +1,127 @@
+# A disk that fails under a pull: strace makes the real calls fail. Clients get their bytes all the same, nothing is visible
+# that is not proven and durable, and what failed is fetched again. Sourced by `run`.
+
+# A sync of the blob's own file fails once, of a big blob in the middle, of another at the end: no later one is believed.
+case_failed_write_back_in_mid_pull() { fails_in_mid_pull app staging once fetched 2; }
+case_failed_sync_in_mid_pull() { fails_in_mid_pull tools staging once killed 2; }
+# The file is durable and has its place, and its row cannot be: only a start finds that out, and then proves it once more.
+case_failed_commit_in_mid_pull() { fails_in_mid_pull tools index.sqlite3-wal always fetched 2; }
+case_failed_commit_before_a_crash() { fails_in_mid_pull tools index.sqlite3-wal always killed 1; }
+
+fails_in_mid_pull() { # IMAGE WHOSE-FILE once|always THEN TIMES-FETCHED
+  slow_upstream "$1"
+  curl -sSf -o "$WORK/blob" "$URL" &
+  local client=$!
+  until_true larger_than_file "$WORK/blob" $((SIZE / 16))
+  local files
+  mapfile -t files < <(find "$WORK/store" -type f -path "*/$2*")
+  ((${#files[@]} == 1)) || fail "not one file of $2: ${files[*]}"
+  broken fdatasync,fsync:error=EIO -P "${files[0]}"
+  if [[ $3 == once ]]; then
+    until_true has_failed
+    mended
+  fi
+  wait "$client"
+  is_whole "$WORK/blob"
+  until_true grep -q 'cannot keep a blob' "$WORK/wharf.log"
+  [[ $3 == once ]] || mended
+  link_down
+  nothing_visible
+  if [[ $4 == killed ]]; then
+    stop wharf KILL || true
+    wharf_up
+    nothing_visible
+  fi
+  link_up
+  curl -sSf -o "$WORK/blob" "$URL"
+  is_whole "$WORK/blob"
+  equal "what the upstream sent" "$(blob_sent "$DIGEST" new old)" "$5 $(($5 * SIZE))"
+  is_cached
+}
+
+# A proven manifest is served although it cannot be kept.
+case_failed_commit_of_a_manifest() {
+  slow_upstream app
+  local url=${URL%/blobs/*}/manifests
+  curl -sSf -o /dev/null "$url/1" # the index opens its journal with the first write
+  local manifest=$FIXTURES/app.amd64.manifest digest
+  digest=sha256:$(sha256sum <"$manifest" | cut -d' ' -f1)
+  broken fdatasync,fsync:error=EIO -P "$WORK/store/index/index.sqlite3-wal"
+  curl -sSf "$url/$digest" | cmp - "$manifest"
+  mended
+  link_down
+  equal "status with the upstream gone" "$(status "$url/$digest")" 502
+  link_up
+  curl -sSf "$url/$digest" | cmp - "$manifest"
+  link_down
+  curl -sSf "$url/$digest" | cmp - "$manifest"
+}
+
+# A stored file that cannot be opened, or opens and cannot be read: with no upstream an error, and it stays where it is;
+# otherwise it is fetched again and then as good as new.
+case_unreadable_blob_is_fetched_again() {
+  slow_upstream tools
+  curl -sSf -o /dev/null "$URL"
+  is_cached
+  local file=$WORK/store/blobs/${DIGEST/://} fault inode sent=1 client
+  for fault in openat:error=EACCES pread64,preadv2:error=EIO; do
+    inode=$(stat -c %i "$file")
+    link_down
+    broken "$fault" -P "$file"
+    equal "status with the upstream gone, $fault" "$(status "$URL")" 502
+    equal "inode of the file that cannot be read" "$(stat -c %i "$file")" "$inode"
+    link_up
+    rm "$WORK/blob"
+    curl -sSf -o "$WORK/blob" "$URL" &
+    client=$!
+    until_true larger_than_file "$WORK/blob" $((1 << 20))
+    mended # the new file will have the old one's path
+    wait "$client"
+    is_whole "$WORK/blob"
+    sent=$((sent + 1))
+    equal "what the upstream sent" "$(blob_sent "$DIGEST" new old)" "$sent $((sent * SIZE))"
+    is_cached
+    [[ $(stat -c %i "$file") != "$inode" ]] || fail "the file was not replaced"
+  done
+}
+
+# --- the pull --------------------------------------------------------------------------------------------------------
+
+# Sets URL, DIGEST and SIZE to the biggest blob of IMAGE, which takes some seconds to come.
+slow_upstream() { # IMAGE
+  upstreams_up
+  read -r DIGEST SIZE < <(sort -nrk2 "$FIXTURES/$1.amd64")
+  LINK=127.0.0.1:$(free_port)
+  case $1 in
+    app) wharf_config "$LINK" && BEHIND=$NEW ;;
+    tools) wharf_config 127.0.0.1:1 "$LINK" && BEHIND=$OLD ;;
+  esac
+  link_up
+  wharf_up
+  URL=http://$WHARF/v2/$(origin_of "$1")/blobs/$DIGEST
+}
+
+link_up() {
+  : >"$WORK/link.log"
+  launch link "$ROOT/link" "$LINK" "$BEHIND" $((SIZE / 4))
+  await link 'listening on'
+}
+
+link_down() { [[ -z ${PID[link]:-} ]] || stop link || true; }
+
+is_whole() { equal "digest of $1" "sha256:$(sha256sum <"$1" | cut -d' ' -f1)" "$DIGEST"; }
+
+# With no upstream nobody gets a byte of it.
+nothing_visible() {
+  equal "status of a GET" "$(status "$URL")" 502
+  equal "status of a range" "$(status -r 0-9 "$URL")" 502
+  equal "status of a HEAD" "$(status --head "$URL")" 502
+}
+
+is_cached() {
+  hit() { curl -sS -r 0-0 -o /dev/null -w '%header{cache-status}' "$URL" | grep -qx 'wharf; hit'; }
+  until_true hit
+  link_down
+  curl -sSf "$URL" >"$WORK/blob"
+  is_whole "$WORK/blob"
+}
