@@ -59,7 +59,7 @@ impl Harbour {
         let (repo, now) = (app(), self.clock.now());
         let begun = self.store.begin_upload(&repo, "anonymous", Algorithm::Sha256, now);
         let (_, mut upload) = begun.await.unwrap();
-        upload.append(vec![Bytes::from_static(content)]).await.unwrap();
+        upload.append(&[Bytes::from_static(content)]).unwrap();
         let received = upload.verify(&digest).await.unwrap();
         self.store.commit_upload(received, &repo, now).await.unwrap();
         digest

@@ -19,7 +19,7 @@ const MOST: usize = 1024;
 /// A session that nobody has written to for so long is put away.
 const IDLE: Duration = Duration::from_mins(5);
 /// Bytes in one write, while few uploads run.
-const LARGE_BATCH: usize = 256 * 1024;
+const LARGE_BATCH: usize = 512 * 1024;
 /// Bytes in one write, while many run: each holds two.
 const SMALL_BATCH: usize = 64 * 1024;
 /// So many are few.

@@ -9,7 +9,6 @@ use crate::push::session::batches::Batches;
 use crate::push::session::turn::Turn;
 use crate::push::{Error, Push};
 use crate::store;
-use crate::tasks::Lost;
 
 impl Push {
     /// Takes the piece in behind what is here.
@@ -21,9 +20,9 @@ impl Push {
         let mut batches = Batches::new(piece.body, declared, turn.session(), self.sessions.transfer());
         let mut next = batches.next().await;
         while let Ok(Some(chunks)) = next {
-            let writing = self.tasks.spawn(turn.write(chunks));
+            let writing = self.tasks.blocking(move || turn.write(&chunks));
             next = batches.next().await;
-            let (back, written) = writing.await.map_err(|_ended| Lost)?;
+            let (back, written) = writing.await?;
             turn = match written {
                 Ok(()) => back,
                 Err(source) => return Err(self.unwritten(back, source).await),

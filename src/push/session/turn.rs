@@ -185,12 +185,12 @@ impl Turn {
         Ok(())
     }
 
-    /// Writes behind what is here. To be spawned: the turn comes back when the write has ended, whoever waits for it.
-    pub(super) async fn write(mut self, chunks: Vec<Bytes>) -> (Self, Result<(), store::Error>) {
+    /// Writes behind what is here. Blocks. The turn goes along, so that nobody has it before the write has ended.
+    pub(super) fn write(mut self, chunks: &[Bytes]) -> (Self, Result<(), store::Error>) {
         let File::Open(upload) = &mut *self.file else {
             return (self, Ok(()));
         };
-        let written = upload.append(chunks).await;
+        let written = upload.append(chunks);
         self.session.moved(upload.received());
         (self, written)
     }

@@ -236,7 +236,7 @@ impl Harbour {
         let (repo, now) = (repo(r), self.now());
         let begun = self.store.begin_upload(&repo, "anonymous", Algorithm::Sha256, now);
         let (_, mut upload) = begun.await.unwrap();
-        upload.append(vec![bytes.into()]).await.unwrap();
+        upload.append(&[bytes.into()]).unwrap();
         let received = upload.verify(&digest).await.unwrap();
         self.store.commit_upload(received, &repo, now).await.unwrap();
     }

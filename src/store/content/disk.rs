@@ -8,7 +8,7 @@
 )]
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::store::Error;
+
+/// Parts of one write (`IOV_MAX`).
+const MOST_SLICES: usize = 1024;
 
 /// What is remembered of a file to notice that it changed behind our back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,11 +93,25 @@ impl OpenFile {
         Ok(Stamp::of(&metadata))
     }
 
-    /// Writes all of `bytes` at `offset`.
-    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), Error> {
-        self.file
-            .write_all_at(bytes, offset)
-            .map_err(at("write to", &self.path))
+    /// Writes all of `parts`, one behind the other, at `offset`. In one call: what a write costs the kernel depends
+    /// less on its length than on being one.
+    pub(crate) fn write_at<'a>(&self, parts: impl Iterator<Item = &'a [u8]>, mut offset: u64) -> Result<(), Error> {
+        let mut slices: Vec<IoSlice<'_>> = parts.map(IoSlice::new).collect();
+        let mut left = &mut slices[..];
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            let few = &left[..left.len().min(MOST_SLICES)];
+            match rustix::io::pwritev(&self.file, few, offset) {
+                Ok(0) => return Err(at("write to", &self.path)(io::ErrorKind::WriteZero.into())),
+                Ok(written) => {
+                    IoSlice::advance_slices(&mut left, written);
+                    offset += written as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(at("write to", &self.path)(errno.into())),
+            }
+        }
+        Ok(())
     }
 
     /// Reads up to `buf.len()` bytes at `offset`; fewer only at the end of the file.
@@ -158,6 +175,15 @@ pub(crate) fn sync_dir(path: &Path) -> Result<(), Error> {
 /// Moves a file; the target is replaced.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     fs::rename(from, to).map_err(at("rename", from))
+}
+
+/// Moves a file to where another one may be: that is given back, still open. Closing it frees it, and for a large one
+/// that takes the kernel a while.
+pub(crate) fn replace(from: &Path, to: &Path) -> Result<Option<OpenFile>, Error> {
+    // One that cannot be opened is replaced all the same.
+    let replaced = OpenFile::open(to.to_path_buf()).unwrap_or(None);
+    rename(from, to)?;
+    Ok(replaced)
 }
 
 /// Moves a file if it is there; tells whether it was.

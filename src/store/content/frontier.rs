@@ -74,6 +74,14 @@ impl Frontier {
         })
     }
 
+    /// The digest of the first `end` bytes, if all of them, and no more, have been hashed. Blocks for nothing. The
+    /// frontier is spent by it.
+    pub(super) fn finished(&self, end: u64) -> Option<(Digest, u64)> {
+        let mut resting = self.0.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let Progress { hasher, at } = resting.take_if(|progress| progress.at == end)?;
+        Some((hasher.finish(), at))
+    }
+
     /// The digest of all that is present from 0 on. Waits for whoever is hashing. The frontier is spent by it.
     pub(super) fn digest(&self, run_end: impl Fn(u64) -> u64, file: &OpenFile) -> Result<(Digest, u64), Error> {
         let mut resting = self.0.progress.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,7 +3,6 @@
 //! Owns the file of an upload session, which is made with the first byte. Promises that how far the session is, is the
 //! length of that file, also after a write that failed and after a restart; that bytes are hashed as they come, once;
 //! and that `verify` is the only way to a `Received`. Dropping an `Upload` leaves the file for whoever goes on with it.
-//! A dropped `append` still writes: nobody else may write before it has ended.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -83,35 +82,27 @@ impl Upload {
             .is_some_and(|arriving| arriving.check_written().is_err())
     }
 
-    /// Writes `chunks` behind what is here, and hashes them. On an error `received` says what is here now.
-    pub async fn append(&mut self, chunks: Vec<Bytes>) -> Result<(), Error> {
-        let arriving = self.arriving().await?;
+    /// Writes `chunks` behind what is here, and hashes them. On an error `received` says what is here now. Blocks.
+    pub fn append(&mut self, chunks: &[Bytes]) -> Result<(), Error> {
+        let arriving = self.file()?;
         arriving.check_written()?;
-        let written = arriving.write(self.received(), chunks).await;
-        if written.is_err() {
-            let (id, received) = (self.id, self.received());
-            let cut = move || {
-                if let Err(error) = arriving.file().truncate(received) {
-                    tracing::warn!(%error, %id, "the file of an upload is longer than what was received");
-                }
-            };
-            self.tasks.blocking(cut).await.map_err(Error::Lost)?;
+        let written = arriving.write_now(self.received(), chunks);
+        if written.is_err()
+            && let Err(error) = arriving.file().truncate(self.received())
+        {
+            tracing::warn!(%error, id = %self.id, "the file of an upload is longer than what was received");
         }
         written
     }
 
     /// Proves that what is here is the content that `digest` names.
     pub async fn verify(mut self, digest: &Digest) -> Result<Received, Unreceived> {
-        let arriving = match self.arriving().await {
-            Ok(arriving) => arriving,
-            Err(error) => return Err(Unreceived::Unreadable { upload: self, error }),
-        };
-        match self.digest(&arriving, digest.algorithm()).await {
-            Ok((found, size)) if found == *digest => Ok(Received {
+        match self.digest(digest.algorithm()).await {
+            Ok((found, arriving)) if found == *digest => Ok(Received {
+                size: self.received(),
                 upload: self,
                 arriving,
                 digest: found,
-                size,
             }),
             Ok((found, _)) => Err(Unreceived::Mismatch { upload: self, found }),
             Err(error) => Err(Unreceived::Unreadable { upload: self, error }),
@@ -119,24 +110,34 @@ impl Upload {
     }
 
     /// Reads the file once more where its bytes were not hashed by this algorithm as they came.
-    async fn digest(&self, arriving: &Arc<Arriving>, algorithm: Algorithm) -> Result<(Digest, u64), Error> {
+    async fn digest(&mut self, algorithm: Algorithm) -> Result<(Digest, Arc<Arriving>), Error> {
+        let arriving = if let Some(arriving) = &self.arriving {
+            Arc::clone(arriving)
+        } else {
+            let path = self.path.clone();
+            let create = self.tasks.blocking(move || OpenFile::create(path));
+            self.begin(create.await.map_err(Error::Lost)??)
+        };
         if algorithm == self.algorithm {
-            return arriving.digest().await;
+            let (digest, _size) = arriving.digest().await?;
+            return Ok((digest, arriving));
         }
-        let (file, received) = (Arc::clone(arriving.file()), self.received());
-        let hash = move || hash_file(&file, algorithm);
-        Ok((self.tasks.blocking(hash).await.map_err(Error::Lost)??, received))
+        let file = Arc::clone(arriving.file());
+        let hash = self.tasks.blocking(move || hash_file(&file, algorithm));
+        Ok((hash.await.map_err(Error::Lost)??, arriving))
     }
 
-    async fn arriving(&mut self) -> Result<Arc<Arriving>, Error> {
-        if let Some(arriving) = &self.arriving {
-            return Ok(Arc::clone(arriving));
+    /// The file, made when there is none. Blocks.
+    fn file(&mut self) -> Result<Arc<Arriving>, Error> {
+        match &self.arriving {
+            Some(arriving) => Ok(Arc::clone(arriving)),
+            None => Ok(self.begin(OpenFile::create(self.path.clone())?)),
         }
-        let path = self.path.clone();
-        let create = move || OpenFile::create(path);
-        let file = self.tasks.blocking(create).await.map_err(Error::Lost)??;
+    }
+
+    fn begin(&mut self, file: OpenFile) -> Arc<Arriving> {
         let arriving = Arriving::new(file, self.algorithm, Pieces::default(), None, self.tasks.clone());
-        Ok(Arc::clone(self.arriving.insert(Arc::new(arriving))))
+        Arc::clone(self.arriving.insert(Arc::new(arriving)))
     }
 }
 

@@ -22,29 +22,28 @@ impl Arriving {
     /// stays as it is. Hashes what reaches the frontier. Once called it completes, also when the future is dropped.
     pub(crate) async fn write(self: &Arc<Self>, offset: u64, chunks: Vec<Bytes>) -> Result<(), Error> {
         let this = Arc::clone(self);
-        self.tasks
-            .blocking(move || this.write_now(offset, &chunks))
-            .await
-            .map_err(Error::Lost)??;
-        self.start_write_back();
-        Ok(())
+        let write = self.tasks.blocking(move || this.write_now(offset, &chunks));
+        write.await.map_err(Error::Lost)?
     }
 
-    fn write_now(&self, offset: u64, chunks: &[Bytes]) -> Result<(), Error> {
+    /// As `write`. Blocks.
+    pub(crate) fn write_now(self: &Arc<Self>, offset: u64, chunks: &[Bytes]) -> Result<(), Error> {
         let end = chunks.iter().fold(offset, |at, chunk| at + chunk.len() as u64);
         // Only what this call wrote is hashed from memory: the file may hold another stream's bytes elsewhere.
         let mut written = Vec::new();
         let mut from = offset;
         while let Some(gap) = self.reserve(from..end) {
             let mut parts = parts(offset, chunks, &gap);
-            let outcome = parts.iter().try_for_each(|(at, part)| self.file.write_at(part, *at));
+            let outcome = self.file.write_at(parts.iter().map(|(_, part)| &part[..]), gap.start);
             from = gap.end;
             self.release(gap, outcome.is_ok());
             outcome?;
             written.append(&mut parts);
         }
         self.unsynced.fetch_add(end - offset, Ordering::Relaxed);
-        self.frontier.advance(&written, |from| self.run_end(from), &self.file)
+        self.frontier.advance(&written, |from| self.run_end(from), &self.file)?;
+        self.start_write_back();
+        Ok(())
     }
 
     /// The first part of `span` that is neither present nor being written: it is the caller's to write and release.

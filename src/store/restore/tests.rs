@@ -32,7 +32,7 @@ async fn push(store: &Store, bytes: &[u8], digest: &Digest, second: i64) {
     let (app, now) = (app(), at(second));
     let begun = store.begin_upload(&app, "anonymous", Algorithm::Sha256, now);
     let (_, mut upload) = begun.await.unwrap();
-    upload.append(vec![Bytes::copy_from_slice(bytes)]).await.unwrap();
+    upload.append(&[Bytes::copy_from_slice(bytes)]).unwrap();
     let received = upload.verify(digest).await.unwrap();
     store.commit_upload(received, &app, now).await.unwrap();
 }

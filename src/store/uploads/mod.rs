@@ -5,6 +5,7 @@
 //! file and goes before it, so a file without a row belongs to nobody. A dropped commit comes to its end.
 
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
 use crate::oci::{Algorithm, RepoKey};
 use crate::store::content::disk;
@@ -112,8 +113,11 @@ impl Store {
     ) -> Result<(), Error> {
         let (id, digest) = (received.id(), received.digest());
         let (from, to) = (self.layout.upload(&id), self.layout.blob(&digest));
+        let (replaced, freed) = oneshot::channel();
         let rename = FileStep::new([self.layout.blobs(digest.algorithm())], move || {
-            disk::rename(&from, &to)
+            // Who lands would be gone only in a panic: then it is closed here.
+            let _ = replaced.send(disk::replace(&from, &to)?);
+            Ok(())
         });
         let arrival = Arrival::Pushed {
             upload: id,
@@ -126,7 +130,12 @@ impl Store {
             rename,
             arrival,
         };
-        self.index.land(landing).await
+        let landed = self.index.land(landing).await;
+        if let Ok(Some(replaced)) = freed.await {
+            // Not on the thread that writes the index, for which others wait.
+            drop(self.tasks.blocking(move || drop(replaced)));
+        }
+        landed
     }
 
     /// After a landing that failed, perhaps behind its rename: the file becomes the upload's again, unless it is by now

@@ -31,16 +31,16 @@ async fn open(store: &Store, row: &UploadRow) -> Upload {
     store.open_upload(&row.id, row.algorithm).await.unwrap()
 }
 
-async fn append(upload: &mut Upload, bytes: &[u8]) -> Result<(), Error> {
-    let chunks = bytes.chunks(bytes.len().div_ceil(3).max(1));
-    upload.append(chunks.map(Bytes::copy_from_slice).collect()).await
+fn append(upload: &mut Upload, bytes: &[u8]) -> Result<(), Error> {
+    let chunks = bytes.chunks(bytes.len().div_ceil(3).max(1)).map(Bytes::copy_from_slice);
+    upload.append(&chunks.collect::<Vec<_>>())
 }
 
 /// A session with all of `bytes`, proven.
 async fn received(store: &Store, bytes: &[u8], digest: &Digest) -> Received {
     let row = begin(store).await;
     let mut upload = open(store, &row).await;
-    append(&mut upload, bytes).await.unwrap();
+    append(&mut upload, bytes).unwrap();
     upload.verify(digest).await.unwrap()
 }
 
@@ -68,7 +68,7 @@ async fn what_was_pushed_is_visible_once_committed_and_its_session_is_over() {
     let row = begin(&store).await;
     assert!(!file(&dir, &row.id).exists(), "no byte, no file");
     let mut upload = open(&store, &row).await;
-    append(&mut upload, &bytes).await.unwrap();
+    append(&mut upload, &bytes).unwrap();
     assert_eq!(upload.received(), BIG as u64);
     let received = upload.verify(&digest).await.unwrap();
     assert_eq!(get(&store, &digest).await, None);
@@ -85,7 +85,7 @@ async fn a_session_goes_on_after_a_restart_where_its_file_ends() {
     let (first, rest) = bytes.split_at(100_001);
     let store = dir.open().await;
     let row = begin(&store).await;
-    append(&mut open(&store, &row).await, first).await.unwrap();
+    append(&mut open(&store, &row).await, first).unwrap();
     drop(store);
 
     let store = dir.open().await;
@@ -93,7 +93,7 @@ async fn a_session_goes_on_after_a_restart_where_its_file_ends() {
     assert_eq!(store.uploaded(&row.id).await.unwrap(), 100_001);
     let mut upload = open(&store, &row).await;
     assert_eq!(upload.received(), 100_001);
-    append(&mut upload, rest).await.unwrap();
+    append(&mut upload, rest).unwrap();
     let received = upload.verify(&digest).await.unwrap();
     store.commit_upload(received, &repo(), at(2)).await.unwrap();
     assert_eq!(get(&store, &digest).await, Some(bytes));
@@ -134,7 +134,7 @@ async fn other_bytes_than_the_digest_says_are_not_received() {
     for digest in [digest, Digest::of(Algorithm::Sha512, b"other")] {
         let row = begin(&store).await;
         let mut upload = open(&store, &row).await;
-        append(&mut upload, &bytes).await.unwrap();
+        append(&mut upload, &bytes).unwrap();
         let Err(Unreceived::Mismatch { upload, found }) = upload.verify(&digest).await else {
             panic!("one bit is wrong")
         };
@@ -170,10 +170,10 @@ async fn a_write_that_fails_half_way_leaves_the_session_where_it_was() {
     let almost = longest(&path) - 10;
     fs::File::create(&path).unwrap().set_len(almost).unwrap();
     let mut upload = open(&store, &row).await;
-    append(&mut upload, &[1; 15]).await.unwrap_err();
+    append(&mut upload, &[1; 15]).unwrap_err();
     assert_eq!(upload.received(), almost);
     assert_eq!(fs::metadata(&path).unwrap().len(), almost, "half a write is taken back");
-    append(&mut upload, &[1; 9]).await.unwrap();
+    append(&mut upload, &[1; 9]).unwrap();
     assert_eq!(upload.received(), almost + 9);
 }
 
@@ -184,7 +184,7 @@ async fn a_full_disk_is_told_and_the_session_stays() {
     let row = begin(&store).await;
     symlink("/dev/full", file(&dir, &row.id)).unwrap();
     let mut upload = open(&store, &row).await;
-    let error = append(&mut upload, b"hello").await.unwrap_err();
+    let error = append(&mut upload, b"hello").unwrap_err();
     assert!(error.is_full(), "{error}");
     assert_eq!((upload.received(), upload.is_lost()), (0, false));
     assert_eq!(store.upload(&row.id).await.unwrap(), Some(row));
@@ -224,7 +224,7 @@ async fn bytes_that_cannot_be_synced_are_gone() {
     // It takes every byte, and is no file that could be synced.
     symlink("/dev/null", file(&dir, &row.id)).unwrap();
     let mut upload = open(&store, &row).await;
-    append(&mut upload, &bytes).await.unwrap();
+    append(&mut upload, &bytes).unwrap();
     let received = upload.verify(&digest).await.unwrap();
     let lost = store.commit_upload(received, &repo(), at(2)).await;
     assert!(matches!(lost, Err(Uncommitted::Discarded(_))), "{lost:?}");
@@ -238,7 +238,7 @@ async fn a_file_without_a_session_goes_and_a_session_without_a_file_stays() {
     let dir = Dir::new();
     let store = dir.open().await;
     let (empty, begun) = (begin(&store).await, begin(&store).await);
-    append(&mut open(&store, &begun).await, b"hello").await.unwrap();
+    append(&mut open(&store, &begun).await, b"hello").unwrap();
     drop(store);
     let (orphan, foreign) = (
         file(&dir, &UploadId::new()),

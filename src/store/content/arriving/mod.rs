@@ -149,6 +149,9 @@ impl Arriving {
 
     /// The digest of all that is present from 0 on, and how many bytes that is. To be called once, at the end.
     pub(crate) async fn digest(self: &Arc<Self>) -> Result<(Digest, u64), Error> {
+        if let Some(done) = self.frontier.finished(self.run_end(0)) {
+            return Ok(done);
+        }
         let this = Arc::clone(self);
         let digest = move || this.frontier.digest(|from| this.run_end(from), &this.file);
         self.tasks.blocking(digest).await.map_err(Error::Lost)?
