@@ -4,7 +4,6 @@
 //! when the client leaves before there is an answer. Never logs the value of a header that it did not check,
 //! nor a query but for an `ns` that leads nowhere, cut like every other text of the client's.
 
-use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::net::IpAddr;
@@ -182,15 +181,15 @@ pub(super) fn cut(text: &str) -> &str {
     end.and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
 
-/// An error with its causes, outermost first.
+/// An error with its causes, outermost first. Each is cut: one about JSON repeats a string of the manifest, all of it.
 pub(super) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
+    let mut text = cut(&error.to_string()).to_owned();
     let mut source = error.source();
     while let Some(error) = source {
-        let cause: Cow<'_, str> = error.to_string().into();
+        let cause = error.to_string();
         // Some errors already show their source.
-        if !text.ends_with(&*cause) {
-            text = format!("{text}: {cause}");
+        if !text.ends_with(cut(&cause)) {
+            text = format!("{text}: {}", cut(&cause));
         }
         source = error.source();
     }

@@ -399,9 +399,9 @@ fn check<E: Into<Refusal> + std::fmt::Debug>(cases: impl IntoIterator<Item = (E,
 /// Status, code and the special headers.
 fn shown(refusal: &Refusal) -> String {
     let headers = refusal.with.iter().flat_map(With::headers);
-    let headers: String = headers
-        .map(|(name, value)| format!(" {name}: {}", value.to_str().unwrap()))
-        .collect();
+    let headers = headers.fold(String::new(), |told, (name, value)| {
+        format!("{told} {name}: {}", value.to_str().unwrap())
+    });
     format!("{} {}{headers}", refusal.status.as_u16(), refusal.code)
 }
 

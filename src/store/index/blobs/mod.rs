@@ -143,9 +143,9 @@ pub(super) fn free(tx: &mut Tx<'_>, digest: &Digest) -> rusqlite::Result<Option<
         WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM link WHERE link.digest = ?1)
         RETURNING size";
     const ORIGINS: &str = "DELETE FROM origin WHERE digest = ?1";
-    tx.touch(Shard::of_digest(digest));
     let freed = tx.all(FREE, [sql::text(digest)], |row| sql::unsigned(row, 0))?;
     if !freed.is_empty() {
+        tx.touch(Shard::of_digest(digest));
         tx.execute(ORIGINS, [sql::text(digest)])?;
     }
     Ok(freed.first().copied())

@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::index::tests::{digest, fresh, landing, repo};
+use crate::store::index::tests::{beside, digest, fresh, landing, repo};
 
 #[tokio::test]
 async fn a_blob_that_was_fetched_anew_is_not_dropped_for_the_old_ones_damage() {
@@ -40,4 +40,21 @@ async fn a_file_is_taken_from_a_blobs_place_only_while_no_row_says_that_it_is_th
     assert!(!index.unless_stored(&stored, untouched).await.unwrap());
     assert!(index.unless_stored(&stray, FileStep::none()).await.unwrap());
     assert_eq!(index.unstored(vec![stray, stored]).await.unwrap(), [stray]);
+}
+
+#[tokio::test]
+async fn a_blob_that_nobody_links_is_forgotten() {
+    let (dir, index) = fresh();
+    let (name, layer) = ("docker.io/a", digest("layer"));
+    index.land(landing(1, layer, 5, name)).await.unwrap();
+    let free = async || {
+        let change = move |tx: &mut Tx<'_>| Ok(super::free(tx, &layer)?);
+        index.0.writer.write(Fact::Blob(layer), change).await.unwrap()
+    };
+    assert_eq!(free().await, None);
+    beside(&dir).execute("DELETE FROM link", []).unwrap();
+    assert!(index.blob(&layer).await.unwrap().is_some());
+    assert_eq!(free().await, Some(5));
+    assert_eq!(index.blob(&layer).await.unwrap(), None);
+    assert_eq!(free().await, None, "it is gone");
 }

@@ -33,6 +33,10 @@ async fn a_manifest_goes_with_its_tags_and_loosens_what_it_named() {
     let gone = push_image(&index, APP, &["a", "shared"], "v1").await;
     index.push_manifest(push(APP, &gone, "v2")).await.unwrap();
     let stays = push_image(&index, APP, &["shared"], "v3").await;
+    // What is remembered now must be forgotten.
+    assert!(has(&index, APP, &gone.digest()).await);
+    assert_eq!(pointed(&index, APP, "v1").await, Some(gone.digest()));
+    assert_eq!(pointed(&index, APP, "v2").await, Some(gone.digest()));
     assert_eq!(loose(&index, APP, "a").await, None);
     assert_eq!(delete(&index, OTHER, gone.digest()).await, Deleted::Absent);
     assert_eq!(delete(&index, APP, gone.digest()).await, Deleted::Done);
@@ -50,6 +54,18 @@ async fn a_manifest_goes_with_its_tags_and_loosens_what_it_named() {
     assert_eq!(delete(&index, APP, gone.digest()).await, Deleted::Absent);
     assert_eq!(delete(&index, APP, stays.digest()).await, Deleted::Done);
     assert_eq!(loose(&index, APP, "shared").await, Some(2000));
+}
+
+#[tokio::test]
+async fn a_manifest_that_another_repository_has_too_stays_there_with_all_it_has() {
+    let (_dir, index) = fresh();
+    let manifest = push_image(&index, APP, &["a"], "v1").await;
+    push_image(&index, OTHER, &["a"], "v1").await;
+    assert_eq!(delete(&index, APP, manifest.digest()).await, Deleted::Done);
+    assert!(has(&index, OTHER, &manifest.digest()).await);
+    assert_eq!(pointed(&index, OTHER, "v1").await, Some(manifest.digest()));
+    let by = manifest.digest();
+    assert_eq!(delete_blob(&index, OTHER, "a").await, (Deleted::Named { by }, false));
 }
 
 #[tokio::test]
@@ -149,6 +165,16 @@ async fn content_that_a_mirror_has_is_not_thrown_away() {
     assert!(index.blob(&digest("a")).await.unwrap().is_some());
 }
 
+#[tokio::test]
+async fn a_link_that_was_never_noted_as_loose_goes_too() {
+    let (_dir, index) = fresh();
+    index.link(&repo(APP), None, &digest("a"), true, None).await.unwrap();
+    let linked = async || index.sight(&repo(APP), &digest("a")).await.unwrap().link.is_some();
+    assert!(linked().await);
+    assert_eq!(delete_blob(&index, APP, "a").await, (Deleted::Done, false));
+    assert!(!linked().await);
+}
+
 /// Pushes, deletes and mounts of one blob at once: what is accepted is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_accepted_manifest_never_loses_a_blob_whatever_runs_beside_it() {
@@ -167,6 +193,7 @@ async fn an_accepted_manifest_never_loses_a_blob_whatever_runs_beside_it() {
     let (mut accepted, mut refused) = (0, 0);
     let manifest = layers(&["a"]);
     while !deletes.is_finished() || accepted == 0 || refused == 0 {
+        assert!(accepted + refused < 10_000, "{accepted} {refused}");
         let mounting = tasks.spawn({
             let index = index.clone();
             async move { index.mount(&digest("a"), &repo(OTHER), &repo(APP), at(5)).await }
