@@ -45,9 +45,10 @@ impl Index {
         let (key, about, artifact_type) = (sql::text(repo), sql::text(subject), artifact_type.map(str::to_owned));
         let after = after.map_or_else(String::new, sql::text);
         let read = move |connection: &Connection| {
+            // Left to itself, SQLite may look through all manifests of the repository.
             const READ: &str = "
                 SELECT pushed.digest, pushed.descriptor
-                FROM pushed JOIN repository ON repository.id = pushed.repository
+                FROM repository JOIN pushed INDEXED BY pushed_by_subject ON pushed.repository = repository.id
                 WHERE repository.key = ?1 AND pushed.subject = ?2 AND pushed.digest > ?3
                       AND pushed.descriptor IS NOT NULL AND (?4 IS NULL OR pushed.artifact_type = ?4)
                 ORDER BY pushed.digest";
