@@ -388,3 +388,51 @@ async fn the_next_look_is_when_the_oldest_is_due() {
     harbour.second -= 3000;
     assert_eq!(look(&harbour).await, hour, "the clock was set back");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manifest_that_is_accepted_beside_a_collection_has_its_blobs() {
+    let dir = Dir::new();
+    let store = dir.open().await;
+    let harbour = Harbour {
+        dir,
+        store,
+        models: vec![],
+        second: 1000,
+    };
+    let (store, now) = (harbour.store.clone(), harbour.now());
+    let collecting = harbour.store.tasks.spawn(async move {
+        let closing = store.tasks.closing();
+        while !closing.is_cancelled() {
+            store.collect(now, Duration::ZERO).await.unwrap();
+        }
+    });
+    let image = Kind::Image(1);
+    let mut accepted = 0;
+    for _ in 0..100 {
+        harbour.push(0, 0).await;
+        let put = harbour.put(0, image, true);
+        if harbour.store.push_manifest(put).await.unwrap() != Pushed::Done {
+            continue;
+        }
+        accepted += 1;
+        let sight = harbour.store.sight(&repo(0), &blob(0).1).await.unwrap();
+        assert!(sight.visible());
+        assert!(
+            harbour
+                .store
+                .open_blob(&blob(0).1, &sight.blob.unwrap())
+                .await
+                .unwrap()
+                .is_some()
+        );
+        assert!(harbour.dir.blob(&blob(0).1).exists());
+        let deleted = harbour
+            .store
+            .delete_manifest(&repo(0), &manifest(image).digest(), now)
+            .await;
+        assert_eq!(deleted.unwrap(), Deleted::Done);
+    }
+    assert!(accepted > 0);
+    harbour.store.tasks.close(Duration::from_mins(1)).await;
+    collecting.await.unwrap();
+}
