@@ -12,11 +12,14 @@ use crate::support::image::Content;
 use crate::support::push::{Pusher, Way, location};
 use crate::support::{blob_path, manifest_path};
 
+/// A repository of a mirror that has what the pushers share.
+pub(crate) const MIRRORED: &str = "hub/lib/shared";
+
 pub(crate) struct Load {
     pub(crate) pusher: Pusher,
     pub(crate) stock: Arc<Stock>,
     pub(crate) dice: Dice,
-    /// Of other pushers, to mount from.
+    /// Other repositories, to mount from.
     pub(crate) neighbours: Vec<String>,
     /// Whether a blob stays that nothing names.
     pub(crate) keeps: bool,
@@ -42,6 +45,7 @@ impl Load {
             12..15 => self.remove_manifest(ledger).await,
             15 => self.remove_blob(ledger).await,
             16 => self.push_blob(ledger).await,
+            17 => self.pull().await,
             _ => self.upload_in_pieces(ledger).await,
         }
     }
@@ -129,6 +133,15 @@ impl Load {
     async fn push_blob(&mut self, ledger: &mut Ledger) -> Result<(), Ended> {
         let blob = self.stock.blob(&mut self.dice);
         self.bring(ledger, &blob).await
+    }
+
+    /// What others push, by way of a mirror.
+    async fn pull(&mut self) -> Result<(), Ended> {
+        let blob = self.dice.pick(self.stock.shared()).unwrap();
+        let answer = self.pusher.get(&blob_path(MIRRORED, blob)).await?;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(answer.body == blob.all(), "{} has other bytes", blob.digest());
+        Ok(())
     }
 
     /// One step of an upload that is open over many others; some are open when the server goes.

@@ -74,6 +74,10 @@ impl Stock {
         }
     }
 
+    pub(crate) fn shared(&self) -> &[Content] {
+        &self.shared
+    }
+
     fn serial(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
     }

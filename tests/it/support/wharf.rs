@@ -203,16 +203,22 @@ impl Wharf {
         found
     }
 
-    /// Waits until it holds at most so many files of content.
-    pub(crate) async fn shrinks_to(&self, most: usize) {
+    /// Waits until it holds no file of content that is rubbish.
+    pub(crate) async fn clears(&self, rubbish: impl Fn(&Path) -> bool) {
+        let left = || {
+            self.content()
+                .into_iter()
+                .filter(|file| rubbish(file))
+                .collect::<Vec<_>>()
+        };
         let mut looks = tokio::time::interval(Duration::from_millis(20));
-        let shrunk = async {
-            while self.content().len() > most {
+        let cleared = async {
+            while !left().is_empty() {
                 looks.tick().await;
             }
         };
-        let within = tokio::time::timeout(GUARD, shrunk).await;
-        assert!(within.is_ok(), "more than {most} files are left: {:#?}", self.content());
+        let within = tokio::time::timeout(GUARD, cleared).await;
+        assert!(within.is_ok(), "still there: {:#?}", left());
     }
 
     /// What it has logged since it was started.
