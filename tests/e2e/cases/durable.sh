@@ -3,7 +3,7 @@
 
 # For each kind of change, one at a time: file, directory and index are synced, in this order, before the answer is sent.
 case_synced_before_acknowledged() {
-  UNDER=(strace -D -f -yy -qq -o "$WORK/trace" -e 'trace=fdatasync,fsync,rename,pwrite64,write,writev,sendto,sendmsg')
+  UNDER=(strace -D -f -yy -qq -o "$WORK/trace" -e 'trace=fdatasync,fsync,rename,pwrite64,pwritev,write,writev,sendto,sendmsg')
   hosted_wharf
   local url=http://$WHARF/v2/team/app location digest
   blob_of 3 "$WORK/blob" "$WORK/other"
@@ -68,7 +68,7 @@ case_no_space_by_injection() {
   location=$(session "$url")
   patch "$location" 0 $((1 << 20)) >"$WORK/code"
   equal "status of a chunk" "$(cat "$WORK/code")" 202
-  broken pwrite64:error=ENOSPC
+  broken pwrite64,pwritev:error=ENOSPC
   equal "status without space" "$(patch "$location" $((1 << 20)) $((3 << 20)))" 507
   oci_error "$WORK/answer"
   mended

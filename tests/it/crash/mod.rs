@@ -28,11 +28,12 @@ const PUSHERS: u64 = 6;
 /// So many kills on one store, then everything is deleted and nothing may be left.
 const ROUNDS_PER_STORE: u64 = 5;
 /// What changes files, and how often at most one thread does it before it is the moment.
-const STEPS: [(&str, u64); 6] = [
+const STEPS: [(&str, u64); 7] = [
     ("rename", 30),
     ("fdatasync", 40),
     ("fsync", 30),
     ("pwrite64", 200),
+    ("pwritev", 60),
     ("ftruncate", 6),
     ("unlink", 20),
 ];
