@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod bad_manifests;
+mod credentials;
 mod damage;
 mod fake_upstream;
 mod guards;
