@@ -38,6 +38,7 @@ pub(super) use source::Source;
 pub use unavailable::Unavailable;
 
 const SOURCES: u64 = 1024;
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// All credentials of the process.
 #[derive(Clone)]
@@ -118,8 +119,8 @@ impl Credentials {
             }
             return held.given.clone();
         }
-        // A helper keeps to `within` by itself, and then says so; a file system does not.
-        let looked = timeout(2 * within, self.look(outside, within, refused.cloned())).await;
+        // A helper keeps to `within` by itself, and has a moment to say so; a file system may never answer.
+        let looked = timeout(within + MOMENT, self.look(outside, within, refused.cloned())).await;
         let held = looked.ok().flatten().ok_or_else(|| Arc::new(Unavailable::GivenUp))?;
         held.given.clone()
     }

@@ -49,7 +49,11 @@ async fn a_helper_is_asked_once_for_a_herd_and_once_in_a_lifetime() {
 #[tokio::test]
 async fn nobody_waits_for_a_helper_while_there_are_credentials() {
     let (safe, fake) = (Safe::new(), registry(|password| password == "s3cret").await);
-    let (mirror, asker) = (fake.mirror(helped(&safe.helper(ANSWER))), asker());
+    let (command, asker) = (safe.helper(ANSWER), asker());
+    let mirror = fake.mirror(|config| {
+        config.first_byte = Duration::from_hours(1);
+        config.credential_helper = Some(command);
+    });
     asker.whole(&mirror).await.unwrap();
     safe.helper("sleep 1000");
     asker.clock.advance(Duration::from_hours(1));
@@ -57,9 +61,22 @@ async fn nobody_waits_for_a_helper_while_there_are_credentials() {
         assert_eq!(soon(asker.whole(&mirror)).await.unwrap(), BLOB);
     }
     until("the second call", async || safe.calls() == 2).await;
-    // One that fails changes nothing either.
+}
+
+#[tokio::test]
+async fn a_helper_that_fails_later_on_changes_nothing() {
+    let (safe, fake) = (Safe::new(), registry(|password| password == "s3cret").await);
+    let (mirror, asker) = (fake.mirror(helped(&safe.helper(ANSWER))), asker());
+    asker.whole(&mirror).await.unwrap();
     safe.helper("exit 1");
-    assert_eq!(asker.whole(&mirror).await.unwrap(), BLOB);
+    asker.clock.advance(Duration::from_hours(1));
+    // The third call is made after the second has failed.
+    until("the third call", async || {
+        asker.clock.advance(Duration::from_secs(10));
+        assert_eq!(asker.whole(&mirror).await.unwrap(), BLOB);
+        safe.calls() == 3
+    })
+    .await;
 }
 
 #[tokio::test]
