@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::namespaces::{self, Namespaces};
 use crate::pull::Pull;
 use crate::push::Push;
 use crate::server::{self, Server};
-use crate::store::{self, Store};
+use crate::store::{self, Restored, Store};
 use crate::tasks::Tasks;
 use crate::telemetry;
 use crate::upstream::{self, Client, Mirror};
@@ -76,11 +77,12 @@ pub fn check(config: &Config) -> Result<Plan, Invalid> {
     Ok(Plan { mirrors, namespaces })
 }
 
-/// Serves until SIGTERM or SIGINT, and then until running responses have ended or `server.drain` is over.
+/// Serves until SIGTERM or SIGINT, and then until running responses have ended, `server.drain` is over, or another of these
+/// signals comes.
 pub async fn serve(config: &Config) -> Result<(), Error> {
     telemetry::start()?;
     let Plan { mirrors, namespaces } = check(config)?;
-    let stop = Stop::listen().map_err(Error::Signals)?;
+    let mut stop = Stop::listen().map_err(Error::Signals)?;
     let tasks = Tasks::new();
     // The store before the address: of two wharfs with one configuration, the second hears who holds the store.
     let store = Store::open(&config.store, tasks.clone()).await?;
@@ -89,23 +91,37 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
 
     let clock = Clock::system();
     let client = Client::new(tasks.clone(), clock.clone());
-    let pull = Pull::new(store.clone(), client, clock.clone(), tasks.clone());
-    let push = Push::new(store.clone(), clock, tasks.clone(), &config.hosted);
+    let grace = config.hosted.grace;
+    let pull = Pull::new(store.clone(), client, clock.clone(), tasks.clone(), grace);
+    let push = Push::new(store.clone(), clock.clone(), tasks.clone(), &config.hosted);
+    tasks.spawn(push.clone().expire_uploads());
+    tasks.spawn(store.clone().keep_collected(clock.clone(), grace));
+    tasks.spawn(store.clone().keep_backed_up(clock));
     let access = Access::new(config.access.anonymous(server.address()));
     let http = Http::new(access, namespaces, pull, push, config.server.client_silence);
     server
         .run(
             move |request, address| http.clone().answer(request, address),
-            stop.asked(),
+            async || stop.asked().await,
         )
         .await;
 
-    if !tasks.close(PARKING).await {
+    let parked = tokio::select! {
+        parked = tasks.close(PARKING) => parked,
+        () = stop.asked() => false,
+    };
+    if !parked {
         warn!(within = ?PARKING, "some work did not end in time");
     }
     store.close().await?;
     info!("stopped");
     Ok(())
+}
+
+/// Puts the index back as it was when it was copied last, or when `from` was; nobody may be serving.
+pub fn restore(config: &Config, from: Option<&Path>) -> Result<Restored, Error> {
+    check(config)?;
+    Ok(store::restore(&config.store, from, Clock::system().now())?)
 }
 
 /// The first lines of the log: where it listens, where it stores, what it mirrors.
@@ -135,7 +151,8 @@ impl Stop {
         })
     }
 
-    async fn asked(mut self) {
+    /// Waits for the next of them.
+    async fn asked(&mut self) {
         let by = tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",

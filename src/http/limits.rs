@@ -46,3 +46,7 @@ pub const TAGS: usize = 100;
 
 /// Entries of one page of tags or repositories: more are a further page.
 pub const PAGE: usize = 10_000;
+
+/// A page of referrers, in bytes: more are a further page, since clients read it as they read a manifest. A single one
+/// that is larger is a page of its own.
+pub const REFERRERS: usize = 4 * 1024 * KIB;

@@ -7,18 +7,28 @@
 mod blobs;
 mod body;
 mod cache_status;
+mod catalog;
+mod chunk;
 mod conditions;
 mod content;
+mod delete;
 mod error;
+mod extensions;
 pub mod limits;
+mod list;
 mod manifests;
+mod mount;
 mod multipart;
 mod ping;
+mod put_manifest;
 pub mod range;
 mod record;
+mod referrers;
 mod request;
 mod request_body;
 pub mod route;
+mod tags;
+mod uploads;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,7 +48,9 @@ use crate::access::Principal;
 use crate::namespaces::HostedRepo;
 use crate::namespaces::Namespaces;
 use crate::namespaces::Repo;
+use crate::namespaces::Resolved;
 use crate::oci::RepoName;
+use crate::pull::Kept;
 use crate::pull::Pull;
 use crate::push::Push;
 
@@ -49,6 +61,7 @@ use content::Asked;
 use error::Refusal;
 use record::Ending;
 use record::Record;
+use referrers::Wanted;
 use request::Head;
 use request_body::RequestBody;
 use route::Route;
@@ -138,18 +151,38 @@ impl Shared {
                 let repo = self.readable(exchange, &name, ns)?;
                 blobs::answer(&self.pull, &self.streams, exchange.asks(&repo), &digest).await?
             }
-            Route::Tags { name, .. } | Route::Referrers { name, .. } => {
-                return Err(self.readable(exchange, &name, ns)?.not_listed());
+            Route::Tags { name, page } => {
+                let repo = self.readable(exchange, &name, ns)?;
+                tags::answer(&self.pull, exchange.asks(&repo), &name, &page).await?
             }
-            Route::Extensions | Route::Catalog { .. } => return Err(route::Error::NotFound.into()),
-            Route::DeleteManifest { name, .. } | Route::DeleteBlob { name, .. } => {
-                let repo = self.writable(exchange, &name, Action::Delete)?;
-                return Err(Refusal::no_such_repository(repo.name()));
+            Route::Referrers {
+                name,
+                digest,
+                artifact_type,
+                after,
+            } => {
+                let repo = self.readable(exchange, &name, ns)?;
+                let wanted = Wanted {
+                    subject: digest,
+                    artifact_type,
+                    after,
+                };
+                referrers::answer(&self.pull, exchange.asks(&repo), &name, &wanted).await?
             }
-            Route::PutManifest { name, .. } | Route::StartUpload { name, .. } | Route::Upload { name, .. } => {
-                let repo = self.writable(exchange, &name, Action::Push)?;
-                return Err(Refusal::no_such_repository(repo.name()));
+            Route::Catalog { page } => {
+                let may = |kept: &Kept| self.may_pull(&exchange.caller, kept);
+                return catalog::answer(&self.pull, may, &page).await;
             }
+            Route::Extensions => return Ok(extensions::answer()),
+            Route::PutManifest { name, reference, tags } => {
+                return self.put_manifest(exchange, &name, reference, tags).await;
+            }
+            Route::DeleteManifest { name, reference } => {
+                return self.delete_manifest(exchange, &name, &reference).await;
+            }
+            Route::DeleteBlob { name, digest } => return self.delete_blob(exchange, &name, &digest).await,
+            Route::StartUpload { name, start } => return self.start_upload(exchange, &name, &start).await,
+            Route::Upload { name, session, step } => return self.upload(exchange, &name, &session, step).await,
         };
         Ok(exchange.pulled(answer))
     }
@@ -159,6 +192,16 @@ impl Shared {
         let repo = self.home(exchange, name, ns)?;
         self.access.admit(&exchange.caller, Action::Pull, &repo.key())?;
         Ok(repo)
+    }
+
+    /// Whether what a repository holds can be pulled by its key, and by this caller.
+    fn may_pull(&self, caller: &Caller, kept: &Kept) -> bool {
+        let name = kept.key.as_str().parse().ok();
+        let resolved = name.and_then(|name| self.namespaces.resolve(&name, None, None).ok());
+        let leads_there = resolved.is_some_and(|Resolved { repo, .. }| {
+            repo.key() == kept.key && matches!(repo, Repo::Hosted(_)) == kept.hosted
+        });
+        leads_there && self.access.admit(caller, Action::Pull, &kept.key).is_ok()
     }
 
     /// The hosted repository `name`, if the caller may change it. `ns` means nothing here.
@@ -234,13 +277,6 @@ impl Repo {
         match self {
             Self::Mirrored { mirror, .. } => Some(mirror.key()),
             Self::Hosted(_) => None,
-        }
-    }
-
-    fn not_listed(&self) -> Refusal {
-        match self {
-            Self::Mirrored { mirror, .. } => Refusal::not_listed(mirror.key()),
-            Self::Hosted(hosted) => Refusal::no_such_repository(hosted.name()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::namespaces::Repo;
 use crate::oci::{Digest, InvalidManifest, Reference, RepoKey};
 use crate::pull::flight::Lost;
 use crate::store;
@@ -13,6 +14,28 @@ pub enum Error {
     /// A hosted repository that does not exist.
     #[error("the repository {0} is not known here")]
     NameUnknown(RepoKey),
+    /// Lists of mirrored repositories are the upstream's, which is not asked for them.
+    #[error("tags and referrers of the mirror {mirror} are not listed here")]
+    NotListed {
+        /// The mirror's key.
+        mirror: String,
+    },
+    /// A hosted repository does not have it.
+    #[error("the manifest {reference} is not in {repository}")]
+    NoManifest {
+        /// The repository.
+        repository: RepoKey,
+        /// What was asked for.
+        reference: Reference,
+    },
+    /// A hosted repository does not have it, whoever else has.
+    #[error("the blob {digest} is not in {repository}")]
+    NoBlob {
+        /// The repository.
+        repository: RepoKey,
+        /// What was asked for.
+        digest: Digest,
+    },
     /// The upstream said so.
     #[error("the manifest {reference} is not there: {source}")]
     ManifestUnknown {
@@ -83,6 +106,16 @@ impl From<upstream::Error> for Error {
 }
 
 impl Error {
+    /// The key of a hosted repository; an error where only those have lists.
+    pub(super) fn unless_hosted(repo: &Repo) -> Result<RepoKey, Self> {
+        match repo {
+            Repo::Hosted(_) => Ok(repo.key()),
+            Repo::Mirrored { mirror, .. } => Err(Self::NotListed {
+                mirror: mirror.key().to_owned(),
+            }),
+        }
+    }
+
     /// The upstream's error for `digest`, its absence told as the blob's.
     pub(super) fn of_blob(digest: &Digest, source: upstream::Error) -> Self {
         if source.verdict() == Verdict::RepositoryAbsent {
@@ -109,11 +142,33 @@ impl Error {
     pub(super) fn is_about_one_repository(&self) -> bool {
         match self {
             // A length is what one repository's manifest claims, until the content is proven.
-            Self::NameUnknown(_) | Self::ManifestUnknown { .. } | Self::BlobUnknown { .. } | Self::Length { .. } => {
-                true
-            }
+            Self::NameUnknown(_)
+            | Self::NotListed { .. }
+            | Self::NoManifest { .. }
+            | Self::NoBlob { .. }
+            | Self::ManifestUnknown { .. }
+            | Self::BlobUnknown { .. }
+            | Self::Length { .. } => true,
             Self::Upstream(source) => source.verdict() == Verdict::RepositoryRefused,
             Self::Mismatch { .. } | Self::BadManifest { .. } | Self::Store(_) | Self::Lost(_) => false,
+        }
+    }
+    /// Whether a body that broke, or could not be resumed, may be asked for again.
+    pub(super) fn is_worth_another_try(&self) -> bool {
+        match self {
+            Self::Upstream(source) => source.verdict() != Verdict::NoSuchRange,
+            // It ended in good order before its length.
+            Self::Length { told, known, .. } => told < known,
+            Self::BlobUnknown { .. } => true,
+            Self::NameUnknown(_)
+            | Self::NotListed { .. }
+            | Self::NoManifest { .. }
+            | Self::NoBlob { .. }
+            | Self::ManifestUnknown { .. }
+            | Self::Mismatch { .. }
+            | Self::BadManifest { .. }
+            | Self::Store(_)
+            | Self::Lost(_) => false,
         }
     }
 }

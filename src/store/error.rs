@@ -7,6 +7,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use crate::store::index::Fact;
 use crate::tasks::Lost;
 
@@ -46,6 +48,53 @@ pub enum Error {
         path: PathBuf,
         /// What SQLite says.
         source: rusqlite::Error,
+    },
+    /// The index is there, but cannot be read.
+    #[error("the index {} is damaged: `wharf restore` goes back to its last copy", path.display())]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// The index is not there, although it has been.
+    #[error(
+        "the index {} is gone: `wharf restore` goes back to its copy {}; to begin with an empty one, take that away",
+        path.display(), copy.display()
+    )]
+    Missing {
+        /// The database file.
+        path: PathBuf,
+        /// Its last copy.
+        copy: PathBuf,
+    },
+    /// A copy of the index cannot be made or read.
+    #[error("cannot make or read the copy {} of the index", path.display())]
+    Copy {
+        /// The copy.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// There is nothing to restore.
+    #[error("there is no copy of the index at {}: name one with --from", path.display())]
+    NoCopy {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file is a database of something else.
+    #[error("{} is no copy of an index of wharf", path.display())]
+    NotACopy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The copy is not sound.
+    #[error("the copy {} is damaged: {found}", path.display())]
+    DamagedCopy {
+        /// The copy.
+        path: PathBuf,
+        /// The first thing that SQLite found.
+        found: String,
     },
     /// The file is a database of something else.
     #[error("{} is a database, but not an index of wharf: set store.index to another directory", path.display())]
@@ -124,4 +173,103 @@ pub enum Error {
     /// Work on the blocking pool did not come to its end.
     #[error("a step of the store was lost")]
     Lost(#[source] Lost),
+}
+
+impl Error {
+    /// Whether a disk is full, or the quota on it: the way to go on is to make room, and to try again.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Disk { source, .. } | Self::Thread { source } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Self::Open { source, .. }
+            | Self::Damaged { source, .. }
+            | Self::Copy { source, .. }
+            | Self::Migrate { source, .. }
+            | Self::Read { source, .. }
+            | Self::Write { source, .. }
+            | Self::Transaction { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            Self::Batch { source, .. } => source.is_full(),
+            Self::Locked { .. }
+            | Self::NetworkFileSystem { .. }
+            | Self::Missing { .. }
+            | Self::NoCopy { .. }
+            | Self::NotACopy { .. }
+            | Self::DamagedCopy { .. }
+            | Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::Closed { .. }
+            | Self::Lost(_) => false,
+        }
+    }
+
+    /// Whether it is one file that failed: a copy of it may do better. A process that is short of descriptors or memory
+    /// is not of that kind.
+    pub fn is_of_a_file(&self) -> bool {
+        let Self::Disk { source, .. } = self else { return false };
+        !matches!(
+            Errno::from_io_error(source),
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(kind: io::ErrorKind) -> Error {
+        Error::Disk {
+            verb: "write to",
+            path: "uploads/1".into(),
+            source: kind.into(),
+        }
+    }
+
+    fn sqlite(code: i32) -> Error {
+        Error::Transaction {
+            verb: "commit",
+            source: rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None),
+        }
+    }
+
+    #[test]
+    fn a_file_that_fails_is_told_from_a_process_that_is_short_of_something() {
+        let failed = |errno: Errno| Error::Disk {
+            verb: "open",
+            path: "blobs/sha256/1".into(),
+            source: errno.into(),
+        };
+        for errno in [Errno::IO, Errno::ACCESS, Errno::STALE, Errno::LOOP] {
+            assert!(failed(errno).is_of_a_file(), "{errno}");
+        }
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+            assert!(!failed(errno).is_of_a_file(), "{errno}");
+        }
+        assert!(!sqlite(rusqlite::ffi::SQLITE_IOERR).is_of_a_file());
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_a_broken_one_wherever_it_shows() {
+        let batch = |source| Error::Batch {
+            fact: Box::new(Fact::Progress),
+            source: Arc::new(source),
+        };
+        for full in [
+            disk(io::ErrorKind::StorageFull),
+            disk(io::ErrorKind::QuotaExceeded),
+            sqlite(rusqlite::ffi::SQLITE_FULL),
+            batch(sqlite(rusqlite::ffi::SQLITE_FULL)),
+            batch(disk(io::ErrorKind::StorageFull)),
+        ] {
+            assert!(full.is_full(), "{full:?}");
+        }
+        for broken in [
+            disk(io::ErrorKind::PermissionDenied),
+            sqlite(rusqlite::ffi::SQLITE_IOERR),
+            batch(sqlite(rusqlite::ffi::SQLITE_CORRUPT)),
+        ] {
+            assert!(!broken.is_full(), "{broken:?}");
+        }
+    }
 }

@@ -4,13 +4,21 @@
 //! acknowledged is durable, and that a damaged file is a miss, never a wrong answer. Never asks an upstream, and gives
 //! out no path and no SQL. Dropping a future here leaves the step that was begun to finish on its own.
 
+mod backup;
 mod blobs;
+mod collect;
 mod config;
 mod content;
 mod error;
+mod hosted;
 mod index;
+mod lists;
 mod lock;
 mod recover;
+mod restore;
+mod running;
+mod upload_id;
+mod uploads;
 
 use std::sync::Arc;
 
@@ -25,14 +33,22 @@ use content::disk;
 use content::layout::Layout;
 use index::Index;
 use lock::Lock;
+use recover::Recovery;
+use running::Running;
 
+pub use collect::Freed;
 pub use config::{Config, InvalidConfig};
 pub use content::arriving::{Arriving, Ending};
 pub use content::blob::{Attempt, Blob, Extent};
 pub use content::reader::{Cut, Reader};
 pub use content::staging::{Staged, Unproven, Verified};
+pub use content::upload::{Received, Unreceived, Upload};
 pub use error::Error;
-pub use index::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow};
+pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow};
+pub use index::{Conditions, Deleted, Entities, PushManifest, Pushed};
+pub use restore::{Restored, restore};
+pub use upload_id::{InvalidUploadId, UploadId};
+pub use uploads::Uncommitted;
 
 pub(crate) use content::arriving::{Claim, Gap};
 pub(crate) use content::readers::Demand;
@@ -51,6 +67,7 @@ pub struct Store {
     /// Proven bytes of small blobs; a digest means the same bytes for ever.
     small: Cache<Digest, Bytes>,
     proofs: Arc<Semaphore>,
+    running: Arc<Running>,
     _lock: Arc<Lock>,
 }
 
@@ -61,31 +78,42 @@ impl Store {
         let opened = tasks.blocking(move || {
             disk::create_dir(&path)?;
             let lock = Lock::take(&path)?;
+            let running = Running::mark(&path)?;
             let layout = Layout::create(&path)?;
-            let index = Index::open(&index_path, background)?;
-            Ok::<_, Error>((lock, layout, index))
+            let index = Index::open(&index_path, &layout.backup(), background)?;
+            Ok::<_, Error>((lock, running, layout, index))
         });
-        let (lock, layout, index) = opened.await.map_err(Error::Lost)??;
+        let (lock, running, layout, index) = opened.await.map_err(Error::Lost)??;
         let small = Cache::builder()
             .weigher(|_, bytes: &Bytes| kib(bytes.len()))
             .max_capacity(SMALL_BLOBS_KIB)
             .build();
         let proofs = Arc::new(Semaphore::new(PROOFS));
-        let known = recover::partials(&index, &layout, &tasks).await?;
-        tasks.spawn(recover::tidy(index.clone(), layout.clone(), tasks.clone(), known));
+        let running = Arc::new(running);
+        let recovery = Recovery {
+            index: index.clone(),
+            layout: layout.clone(),
+            running: Arc::clone(&running),
+            tasks: tasks.clone(),
+        };
+        let known = recovery.partials().await?;
+        tasks.spawn(recovery.tidy(known));
         Ok(Self {
             index,
             layout,
             tasks,
             small,
             proofs,
+            running,
             _lock: Arc::new(lock),
         })
     }
 
     /// Writes what is noted and closes the index; what comes later is refused.
     pub async fn close(&self) -> Result<(), Error> {
-        self.index.close().await
+        self.index.close().await?;
+        let running = Arc::clone(&self.running);
+        self.tasks.blocking(move || running.end()).await.map_err(Error::Lost)?
     }
 
     /// What `repo` may see of `digest`.

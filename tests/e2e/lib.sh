@@ -85,6 +85,7 @@ run_cases() {
     CASE=$!
     if wait "$CASE"; then
       echo "ok $name ($((SECONDS - started)) s)"
+      sed -n 's/^not shown: /    &/p' "$WORK/case.log"
       passed=$((passed + 1))
       rm -rf "$WORK"
     else
@@ -161,12 +162,14 @@ wharf_config() {
 	EOF
 }
 
+UNDER=() # what runs wharf, if anything
+
 # Starts wharf and sets WHARF to its address, the same one after a restart.
 wharf_up() {
   [[ -e $WORK/wharf.toml ]] || wharf_config
   : >"$WORK/wharf.log"
   [[ -z ${WHARF:-} ]] || export WHARF_SERVER__LISTEN=$WHARF
-  launch wharf "$WHARF_BINARY" serve --config "$WORK/wharf.toml"
+  launch wharf "${UNDER[@]}" "$WHARF_BINARY" serve --config "$WORK/wharf.toml"
   await wharf 'listening on 127.0.0.1:'
   WHARF=$(grep -oP 'listening on \K127\.0\.0\.1:\d+' "$WORK/wharf.log" | head -n 1)
   equal "status of the ping" "$(status "http://$WHARF/v2/")" 200

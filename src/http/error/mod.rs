@@ -4,6 +4,7 @@
 //! Promises a body of the distribution specification's form, with the request's id, and for an upstream's failure the
 //! mirror and the upstream's status. Never shows a path of this machine, and never a failure as an absence (P6).
 
+mod pushed;
 #[cfg(test)]
 mod tests;
 
@@ -24,14 +25,19 @@ use serde_json::json;
 
 use crate::access::Denied;
 use crate::http::body::Body;
+use crate::http::content;
 use crate::http::record;
 use crate::http::record::Record;
 use crate::http::request::Malformed;
 use crate::http::route;
+use crate::http::uploads;
 use crate::namespaces::NotServed;
 use crate::oci::ErrorCode;
+use crate::oci::InvalidMediaType;
+use crate::oci::Manifest;
 use crate::pull;
 use crate::pull::Verdict;
+use crate::push::Position;
 
 /// How long a client is asked to wait when the upstream that throttles did not say.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
@@ -46,16 +52,20 @@ pub(super) struct Refusal {
     cause: Option<String>,
     with: Option<With>,
     upstream: Option<Upstream>,
+    /// Digests of which each gets an error of its own.
+    missing: Vec<String>,
 }
 
-/// The header that belongs to a status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The headers that belong to a status.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum With {
     Allow(&'static str),
     /// In seconds.
     RetryAfter(u64),
     /// The whole length, in bytes.
     ContentRange(u64),
+    /// How far an upload is that can go on.
+    Upload(Box<Position>),
 }
 
 /// The upstream's part in a failure.
@@ -74,6 +84,7 @@ impl Refusal {
             cause: None,
             with: None,
             upstream: None,
+            missing: Vec::new(),
         }
     }
 
@@ -91,15 +102,7 @@ impl Refusal {
         Self::not_allowed("GET, HEAD", message)
     }
 
-    /// Tag lists and referrers of a mirrored repository.
-    pub(super) fn not_listed(mirror: &str) -> Self {
-        Self::not_allowed(
-            "",
-            format!("tags and referrers of the mirror {mirror} are not listed here"),
-        )
-    }
-
-    /// A hosted repository: none exists yet.
+    /// Nothing was ever pushed there.
     pub(super) fn no_such_repository(name: &dyn Display) -> Self {
         let message = format!("the repository {name} is not known here");
         Self::new(StatusCode::NOT_FOUND, ErrorCode::NameUnknown, message)
@@ -113,6 +116,23 @@ impl Refusal {
             with,
             ..Self::new(StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::SizeInvalid, message)
         }
+    }
+
+    /// A manifest whose end was not waited for.
+    pub(super) fn manifest_too_large() -> Self {
+        let message = format!("a manifest may have {} bytes at most", Manifest::MAX_BYTES);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::ManifestInvalid, message)
+    }
+
+    /// RFC 4918 section 11.5. The specification has no code for it.
+    fn full() -> Self {
+        let message = "there is no room left on the disk of this registry".to_owned();
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unavailable, message)
+    }
+
+    fn local_failure() -> Self {
+        let message = "the local store failed; the log says more".to_owned();
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unavailable, message)
     }
 
     fn caused_by(mut self, status: Option<u16>) -> Self {
@@ -138,7 +158,7 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // A 404 may be cached by default (RFC 9110 section 15.1), but what is absent now may be there in a moment.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.extend(self.with.and_then(With::header));
+        headers.extend(self.with.iter().flat_map(With::headers));
         response
     }
 
@@ -148,18 +168,27 @@ impl Refusal {
             detail["upstream"] = record.mirror().into();
             detail["upstream_status"] = upstream.status.into();
         }
-        let code = self.code.as_str();
-        json!({ "errors": [{ "code": code, "message": self.message, "detail": detail }] })
+        let error =
+            |message: &str, detail: &Value| json!({ "code": self.code.as_str(), "message": message, "detail": detail });
+        if self.missing.is_empty() {
+            return json!({ "errors": [error(&self.message, &detail)] });
+        }
+        let each = self.missing.iter().map(|digest| {
+            detail["digest"] = digest.as_str().into();
+            error(&format!("{}: {digest}", self.message), &detail)
+        });
+        json!({ "errors": each.collect::<Vec<_>>() })
     }
 }
 
 impl With {
-    fn header(self) -> Option<(HeaderName, HeaderValue)> {
-        Some(match self {
-            Self::Allow(methods) => (ALLOW, HeaderValue::from_static(methods)),
-            Self::RetryAfter(seconds) => (RETRY_AFTER, seconds.into()),
-            Self::ContentRange(length) => (CONTENT_RANGE, format!("bytes */{length}").try_into().ok()?),
-        })
+    fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        match self {
+            Self::Allow(methods) => vec![(ALLOW, HeaderValue::from_static(methods))],
+            Self::RetryAfter(seconds) => vec![(RETRY_AFTER, (*seconds).into())],
+            Self::ContentRange(length) => vec![(CONTENT_RANGE, content::value(&format!("bytes */{length}")))],
+            Self::Upload(position) => uploads::headers(position).into(),
+        }
     }
 }
 
@@ -233,6 +262,9 @@ impl From<pull::Error> for Refusal {
         let cause = Some(record::chain(&error));
         let refusal = match error {
             Error::NameUnknown(key) => Self::no_such_repository(&key),
+            Error::NotListed { .. } => Self::not_allowed("", message),
+            Error::NoManifest { .. } => Self::new(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, message),
+            Error::NoBlob { .. } => Self::new(StatusCode::NOT_FOUND, ErrorCode::BlobUnknown, message),
             Error::ManifestUnknown { source, .. } => {
                 Self::new(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, message).caused_by(source.status())
             }
@@ -245,13 +277,17 @@ impl From<pull::Error> for Refusal {
             Error::Mismatch { .. } | Error::Length { .. } | Error::BadManifest { .. } => {
                 Self::new(StatusCode::BAD_GATEWAY, ErrorCode::Unavailable, message).caused_by(None)
             }
-            Error::Store(_) => {
-                let message = "the local store failed; the log says more".to_owned();
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unavailable, message)
-            }
+            Error::Store(_) => Self::local_failure(),
             Error::Lost(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message),
         };
         Self { cause, ..refusal }
+    }
+}
+
+impl From<InvalidMediaType> for Refusal {
+    /// `Content-Type` of a manifest.
+    fn from(error: InvalidMediaType) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, error.to_string())
     }
 }
 

@@ -10,15 +10,20 @@ use super::*;
 use crate::access::Action;
 use crate::access::Principal;
 use crate::clock::Clock;
+use crate::http::chunk;
 use crate::oci::Algorithm;
 use crate::oci::Digest;
 use crate::oci::InvalidDigest;
 use crate::oci::InvalidManifest;
+use crate::oci::InvalidMediaType;
+use crate::oci::MediaType;
 use crate::oci::Reference;
 use crate::oci::RepoName;
 use crate::oci::Tag;
 use crate::pull::Lost;
+use crate::push;
 use crate::store;
+use crate::tasks;
 use crate::tasks::Tasks;
 use crate::upstream;
 
@@ -95,14 +100,23 @@ fn every_failed_pull_has_its_answer() {
     let digest = Digest::of(Algorithm::Sha256, b"");
     let reference: Reference = "v1".parse().unwrap();
     let upstream = || "quay.io".to_owned();
-    let disk = io::Error::other("it burns");
-    let store = store::Error::Disk {
-        verb: "open",
-        path: "/srv/secret".into(),
-        source: disk,
-    };
     check([
         (Error::NameUnknown("a/b".parse().unwrap()), "404 NAME_UNKNOWN"),
+        (
+            Error::NoManifest {
+                repository: "a/b".parse().unwrap(),
+                reference: reference.clone(),
+            },
+            "404 MANIFEST_UNKNOWN",
+        ),
+        (
+            Error::NoBlob {
+                repository: "a/b".parse().unwrap(),
+                digest,
+            },
+            "404 BLOB_UNKNOWN",
+        ),
+        (Error::NotListed { mirror: upstream() }, "405 UNSUPPORTED allow: "),
         (
             Error::Mismatch {
                 upstream: upstream(),
@@ -127,9 +141,20 @@ fn every_failed_pull_has_its_answer() {
             },
             "502 UNAVAILABLE",
         ),
-        (Error::Store(Arc::new(store)), "500 UNAVAILABLE"),
+        (
+            Error::Store(Arc::new(store_error(io::ErrorKind::Other))),
+            "500 UNAVAILABLE",
+        ),
         (Error::Lost(Lost), "503 UNAVAILABLE"),
     ]);
+}
+
+fn store_error(kind: io::ErrorKind) -> store::Error {
+    store::Error::Disk {
+        verb: "open",
+        path: "/srv/secret".into(),
+        source: io::Error::new(kind, "it burns"),
+    }
 }
 
 #[tokio::test]
@@ -163,6 +188,155 @@ async fn what_an_upstream_did_is_told_with_its_name() {
 }
 
 #[test]
+fn every_failed_push_of_a_manifest_and_every_failed_deletion_has_its_answer() {
+    use push::Error;
+    let (repository, digest): (RepoName, _) = ("a/b".parse().unwrap(), Digest::of(Algorithm::Sha256, b""));
+    let reference: Box<Reference> = Box::new("v1".parse().unwrap());
+    let missing = Error::Missing {
+        repository: repository.clone(),
+        digests: vec![digest.to_string()],
+    };
+    let (said, actual) = (MediaType::OCI_INDEX, MediaType::OCI_MANIFEST);
+    check([
+        (
+            Error::Manifest(InvalidManifest::TooLarge { length: 9 }),
+            "413 MANIFEST_INVALID",
+        ),
+        (Error::Manifest(InvalidManifest::SchemaVersion), "400 MANIFEST_INVALID"),
+        (Error::WrongType { said, actual }, "400 MANIFEST_INVALID"),
+        (
+            Error::WrongDigest {
+                said: digest,
+                actual: Box::new(digest),
+            },
+            "400 DIGEST_INVALID",
+        ),
+        (missing, "400 MANIFEST_BLOB_UNKNOWN"),
+        (
+            Error::Precondition {
+                repository: repository.clone(),
+                reference: reference.clone(),
+            },
+            "412 DENIED",
+        ),
+        (Error::NameUnknown(repository.clone()), "404 NAME_UNKNOWN"),
+        (
+            Error::ManifestUnknown {
+                repository: repository.clone(),
+                reference,
+            },
+            "404 MANIFEST_UNKNOWN",
+        ),
+        (
+            Error::BlobUnknown {
+                repository: repository.clone(),
+                digest,
+            },
+            "404 BLOB_UNKNOWN",
+        ),
+        (
+            Error::Named {
+                repository,
+                digest,
+                by: Box::new(digest),
+            },
+            "405 DENIED allow: GET, HEAD",
+        ),
+        (Error::Store(store_error(io::ErrorKind::Other)), "500 UNAVAILABLE"),
+        (Error::Store(store_error(io::ErrorKind::StorageFull)), "507 UNAVAILABLE"),
+        (Error::Lost(tasks::Lost), "503 UNAVAILABLE"),
+    ]);
+    check([(InvalidMediaType, "400 MANIFEST_INVALID")]);
+    check([(push::Interrupted::Silent(Duration::from_secs(1)), "408 SIZE_INVALID")]);
+}
+
+#[test]
+fn every_failed_upload_says_where_it_goes_on_if_it_does() {
+    use push::Error;
+    let session = "00000000-0000-4000-8000-000000000000";
+    let at = || push::Position {
+        repo: "a/b".parse().unwrap(),
+        session: session.parse().unwrap(),
+        received: 7,
+    };
+    let goes_on = |refusal: &str| {
+        format!("{refusal} location: /v2/a/b/blobs/uploads/{session} range: 0-6 docker-upload-uuid: {session}")
+    };
+    let interrupted = |by| Error::Interrupted { at: at(), by };
+    let digest = Digest::of(Algorithm::Sha256, b"");
+    let (start, declared, broken) = (9, 5, io::ErrorKind::PermissionDenied);
+    for (error, expected) in [
+        (Error::UploadBusy(at()), "409 BLOB_UPLOAD_INVALID"),
+        (Error::OutOfOrder { at: at(), start }, "416 BLOB_UPLOAD_INVALID"),
+        (Error::WrongLength { at: at(), declared }, "400 SIZE_INVALID"),
+        (interrupted(push::Interrupted::Cut("reset".into())), "400 SIZE_INVALID"),
+        (
+            interrupted(push::Interrupted::Silent(Duration::from_mins(1))),
+            "408 SIZE_INVALID",
+        ),
+        (
+            Error::Unwritten {
+                at: at(),
+                source: store_error(io::ErrorKind::StorageFull).into(),
+            },
+            "507 UNAVAILABLE",
+        ),
+        (
+            Error::Unwritten {
+                at: at(),
+                source: store_error(broken).into(),
+            },
+            "500 UNAVAILABLE",
+        ),
+    ] {
+        let refusal = Refusal::from(error);
+        assert_eq!(shown(&refusal), goes_on(expected));
+        assert!(!body_of(&refusal).to_string().contains("secret"));
+    }
+    check([
+        (Error::UploadUnknown, "404 BLOB_UPLOAD_UNKNOWN"),
+        (
+            Error::WrongContent {
+                said: digest,
+                actual: Box::new(digest),
+            },
+            "400 DIGEST_INVALID",
+        ),
+    ]);
+    let headers = http::HeaderMap::from_iter([(CONTENT_RANGE, HeaderValue::from_static("x"))]);
+    check([(chunk::span(&headers).unwrap_err(), "400 BLOB_UPLOAD_INVALID")]);
+}
+
+#[test]
+fn each_missing_digest_is_an_error_of_its_own() {
+    let missing = push::Error::Missing {
+        repository: "a/b".parse().unwrap(),
+        digests: vec!["sha256:1".to_owned(), "blake3:2".to_owned()],
+    };
+    let body = body_of(&missing.into());
+    let errors = body["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 2);
+    for (error, digest) in errors.iter().zip(["sha256:1", "blake3:2"]) {
+        assert_eq!(error["code"], "MANIFEST_BLOB_UNKNOWN");
+        assert_eq!(error["detail"]["digest"], digest);
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("a/b") && message.contains(digest), "{error}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_manifest_is_told_to_whoever_sent_it() {
+    let text = bytes::Bytes::from_static(br#"{"schemaVersion":2,"layers":7}"#);
+    let invalid = Manifest::parse(text, None, Algorithm::Sha256).unwrap_err();
+    let body = body_of(&push::Error::from(invalid).into());
+    let message = body["errors"][0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("not readable JSON") && message.contains("line 1"),
+        "{message}"
+    );
+}
+
+#[test]
 fn every_verdict_has_its_answer() {
     let minute = Some(Duration::from_millis(59_001));
     for (verdict, retry_after, expected) in [
@@ -182,7 +356,6 @@ fn every_verdict_has_its_answer() {
 #[test]
 fn refusals_of_our_own() {
     assert_eq!(shown(&Refusal::read_only("x")), "405 UNSUPPORTED allow: GET, HEAD");
-    assert_eq!(shown(&Refusal::not_listed("x")), "405 UNSUPPORTED allow: ");
     assert_eq!(shown(&Refusal::no_such_repository(&"x")), "404 NAME_UNKNOWN");
     assert_eq!(
         shown(&Refusal::unsatisfiable(7)),
@@ -193,7 +366,7 @@ fn refusals_of_our_own() {
 #[test]
 fn a_body_has_the_form_of_the_specification_and_a_head_none() {
     let record = record();
-    let denied = || Refusal::not_listed("quay.io");
+    let denied = || Refusal::read_only("quay.io");
     let response = denied().respond(&record, false);
     assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
     let body = denied().body(&record);
@@ -206,18 +379,14 @@ fn a_body_has_the_form_of_the_specification_and_a_head_none() {
 
 #[test]
 fn a_client_learns_no_path_of_this_machine_and_the_log_all() {
-    let disk = store::Error::Disk {
-        verb: "open",
-        path: "/srv/secret".into(),
-        source: io::Error::other("it burns"),
-    };
-    let refusal = Refusal::from(pull::Error::Store(Arc::new(disk)));
-    assert!(!body_of(&refusal).to_string().contains("secret"));
-    assert!(
-        refusal.for_the_log().contains("/srv/secret"),
-        "{}",
-        refusal.for_the_log()
-    );
+    for refusal in [
+        Refusal::from(pull::Error::Store(Arc::new(store_error(io::ErrorKind::Other)))),
+        Refusal::from(push::Error::Store(store_error(io::ErrorKind::Other))),
+    ] {
+        assert!(!body_of(&refusal).to_string().contains("secret"));
+        let log = refusal.for_the_log();
+        assert!(log.contains("/srv/secret"), "{log}");
+    }
 }
 
 fn check<E: Into<Refusal> + std::fmt::Debug>(cases: impl IntoIterator<Item = (E, &'static str)>) {
@@ -227,15 +396,13 @@ fn check<E: Into<Refusal> + std::fmt::Debug>(cases: impl IntoIterator<Item = (E,
     }
 }
 
-/// Status, code and the special header.
+/// Status, code and the special headers.
 fn shown(refusal: &Refusal) -> String {
-    let header = refusal
-        .with
-        .and_then(With::header)
-        .map_or_else(String::new, |(name, value)| {
-            format!(" {name}: {}", value.to_str().unwrap())
-        });
-    format!("{} {}{header}", refusal.status.as_u16(), refusal.code)
+    let headers = refusal.with.iter().flat_map(With::headers);
+    let headers: String = headers
+        .map(|(name, value)| format!(" {name}: {}", value.to_str().unwrap()))
+        .collect();
+    format!("{} {}{headers}", refusal.status.as_u16(), refusal.code)
 }
 
 fn record() -> Record {

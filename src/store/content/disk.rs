@@ -7,7 +7,7 @@
     reason = "this module is the door that the fence points to"
 )]
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -24,6 +24,19 @@ pub(crate) struct Stamp {
     pub(crate) size: u64,
     /// Modification time in nanoseconds since the epoch.
     pub(crate) modified_ns: i64,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        let modified_ns = metadata
+            .mtime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(metadata.mtime_nsec());
+        Self {
+            size: metadata.len(),
+            modified_ns,
+        }
+    }
 }
 
 /// Creates a directory and those above it, and makes the new entry durable.
@@ -54,7 +67,16 @@ impl OpenFile {
 
     /// Opens for reading; `None` when there is none, or something that is not a file.
     pub(crate) fn open(path: PathBuf) -> Result<Option<Self>, Error> {
-        let file = match File::open(&path) {
+        Self::open_with(OpenOptions::new().read(true), path)
+    }
+
+    /// Opens for reading and writing; `None` when there is none.
+    pub(crate) fn reopen(path: PathBuf) -> Result<Option<Self>, Error> {
+        Self::open_with(OpenOptions::new().read(true).write(true), path)
+    }
+
+    fn open_with(options: &OpenOptions, path: PathBuf) -> Result<Option<Self>, Error> {
+        let file = match options.open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(at("open", &path))?,
         };
@@ -65,14 +87,7 @@ impl OpenFile {
     /// Size and modification time.
     pub(crate) fn stamp(&self) -> Result<Stamp, Error> {
         let metadata = self.file.metadata().map_err(at("look at", &self.path))?;
-        let modified_ns = metadata
-            .mtime()
-            .saturating_mul(1_000_000_000)
-            .saturating_add(metadata.mtime_nsec());
-        Ok(Stamp {
-            size: metadata.len(),
-            modified_ns,
-        })
+        Ok(Stamp::of(&metadata))
     }
 
     /// Writes all of `bytes` at `offset`.
@@ -154,6 +169,24 @@ pub(crate) fn rename_if_present(from: &Path, to: &Path) -> Result<bool, Error> {
     }
 }
 
+/// The length of the file at `path`, in bytes; `None` when there is none.
+pub(crate) fn length(path: &Path) -> Result<Option<u64>, Error> {
+    match path.metadata() {
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(at("look at", path)(source)),
+    }
+}
+
+/// Size and modification time of a file; `None` when there is none.
+pub(crate) fn stamp(path: &Path) -> Result<Option<Stamp>, Error> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.is_file().then(|| Stamp::of(&metadata))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(at("look at", path)(source)),
+    }
+}
+
 /// Whether there is something at `path`.
 pub(crate) fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
@@ -172,7 +205,7 @@ pub(crate) fn remove(path: &Path) -> Result<(), Error> {
 }
 
 /// The entries of a directory, read lazily.
-pub(crate) fn entries(path: &Path) -> Result<impl Iterator<Item = PathBuf>, Error> {
+pub(crate) fn entries(path: &Path) -> Result<impl Iterator<Item = PathBuf> + use<>, Error> {
     let entries = fs::read_dir(path).map_err(at("list", path))?;
     Ok(entries.filter_map(Result::ok).map(|entry| entry.path()))
 }

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::oci::{Algorithm, Digest};
-use crate::store::Error;
 use crate::store::content::disk;
+use crate::store::{Error, UploadId};
 
 /// The directories of one store.
 ///
-/// `blobs/<algorithm>/<hex>` proven content · `staging/<id>` content that arrives · `trash/` what is to be unlinked.
+/// `blobs/<algorithm>/<hex>` proven content · `staging/<id>` content that is fetched · `uploads/<id>` content that is
+/// pushed · `quarantine/<hex>` what was pushed and is damaged · `trash/` what is to be unlinked.
 /// All are made when the store is made, so that a commit syncs one directory and creates none.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -25,6 +26,8 @@ impl Layout {
             layout.blobs(Algorithm::Sha256),
             layout.blobs(Algorithm::Sha512),
             layout.stagings(),
+            layout.uploads(),
+            layout.quarantine(),
             layout.trash(),
         ] {
             disk::create_dir(&dir)?;
@@ -48,7 +51,24 @@ impl Layout {
         self.stagings().join(id.to_string())
     }
 
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
+    }
+
+    pub(crate) fn upload(&self, id: &UploadId) -> PathBuf {
+        self.uploads().join(id.to_string())
+    }
+
+    pub(crate) fn quarantine(&self) -> PathBuf {
+        self.root.join("quarantine")
+    }
+
     pub(crate) fn trash(&self) -> PathBuf {
         self.root.join("trash")
+    }
+
+    /// Where copies of the index are; made with the first one.
+    pub(crate) fn backup(&self) -> PathBuf {
+        self.root.join("backup")
     }
 }

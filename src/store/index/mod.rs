@@ -7,30 +7,40 @@
 
 mod batch;
 mod blobs;
+mod collect;
+pub(in crate::store) mod copy;
 mod facts;
 mod generation;
 mod links;
+mod lists;
+mod loose;
 mod manifests;
 mod notes;
+mod pushed;
 mod readers;
 mod schema;
 mod sql;
 mod staged;
 mod tags;
+mod uploads;
 mod writer;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use moka::future::Cache;
 
-pub use self::facts::{BlobRow, Fact, Link, PutManifest, Sight, StoredManifest, TagRow};
-pub(in crate::store) use self::facts::{FileStep, Landing, StagedRow};
+pub(in crate::store) use self::blobs::Dropped;
+pub(in crate::store) use self::facts::{Arrival, FileStep, Landing, StagedRow};
+pub use self::facts::{
+    BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow,
+};
 use self::generation::{Generations, Remembered};
+pub use self::pushed::facts::{Conditions, Deleted, Entities, PushManifest, Pushed};
 use self::readers::Readers;
 use self::writer::Writer;
-use crate::oci::{Digest, RepoKey, Tag};
+use crate::oci::{Digest, MediaType, RepoKey, Tag};
 use crate::store::Error;
 use crate::store::content::disk;
 use crate::tasks::Tasks;
@@ -39,6 +49,7 @@ use crate::tasks::Tasks;
 const SIGHTS: u64 = 32_768;
 const BLOBS: u64 = 16_384;
 const TAGS: u64 = 16_384;
+const PUSHED: u64 = 16_384;
 
 /// The index of a store; clones share it.
 #[derive(Clone)]
@@ -47,9 +58,11 @@ pub(in crate::store) struct Index(Arc<Shared>);
 struct Shared {
     /// Given when the index was made; the same for as long as it exists.
     store_id: String,
+    path: PathBuf,
     sights: Remembered<(RepoKey, Digest), Sight>,
     blobs: Remembered<Digest, Option<BlobRow>>,
     tags: Remembered<(RepoKey, Tag), Option<TagRow>>,
+    pushed: Remembered<(RepoKey, Digest), Option<MediaType>>,
     manifests: Cache<Digest, StoredManifest>,
     // In this order: the connection that is closed last empties the log, and only the writer's can.
     readers: Readers,
@@ -58,8 +71,9 @@ struct Shared {
 }
 
 impl Index {
-    /// Opens the index in the directory `dir`, making both when they are missing. Blocks.
-    pub(in crate::store) fn open(dir: &Path, tasks: Tasks) -> Result<Self, Error> {
+    /// Opens the index in the directory `dir`, making both when they are missing, but not where the directory `copies`
+    /// has a copy of it. Blocks.
+    pub(in crate::store) fn open(dir: &Path, copies: &Path, tasks: Tasks) -> Result<Self, Error> {
         disk::create_dir(dir)?;
         if let Some(kind) = disk::is_network(dir)? {
             return Err(Error::NetworkFileSystem {
@@ -67,20 +81,24 @@ impl Index {
                 kind,
             });
         }
-        let path = dir.join("index.sqlite3");
+        let path = dir.join(copy::FILE);
+        if copy::is_there(&path, copies)?
+            && let Some(found) = schema::behind(&path)?
+        {
+            copy::before_migration(&path, copies, found)?;
+        }
         let connection = schema::open_writer(&path)?;
-        let store_id = schema::store_id(&connection).map_err(|source| Error::Open {
-            path: path.clone(),
-            source,
-        })?;
+        let store_id = schema::store_id(&connection).map_err(schema::cannot_open(&path))?;
         let generations = Arc::new(Generations::new());
         Ok(Self(Arc::new(Shared {
             store_id,
             sights: Remembered::new(SIGHTS, Arc::clone(&generations)),
             blobs: Remembered::new(BLOBS, Arc::clone(&generations)),
             tags: Remembered::new(TAGS, Arc::clone(&generations)),
+            pushed: Remembered::new(PUSHED, Arc::clone(&generations)),
             manifests: manifests::memory(),
-            readers: Readers::new(path, tasks.clone()),
+            readers: Readers::new(path.clone(), tasks.clone()),
+            path,
             writer: Arc::new(Writer::start(connection, generations)?),
             tasks,
         })))

@@ -54,7 +54,14 @@ pub(super) fn unsigned_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result
 
 /// The time in a column of microseconds since 1970.
 pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
-    Timestamp::from_microsecond(row.get(column)?).map_err(malformed(column, Type::Integer))
+    Ok(time_or_null(row, column)?.ok_or(FromSqlError::InvalidType)?)
+}
+
+/// The time in a column of microseconds since 1970 that may be NULL.
+pub(super) fn time_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    let microseconds: Option<i64> = row.get(column)?;
+    let time = microseconds.map(Timestamp::from_microsecond).transpose();
+    time.map_err(malformed(column, Type::Integer))
 }
 
 fn malformed<E: StdError + Send + Sync + 'static>(column: usize, found: Type) -> impl FnOnce(E) -> Error {

@@ -51,6 +51,11 @@ impl Client {
         }
     }
 
+    /// Our port.
+    pub(crate) fn port(&self) -> u16 {
+        self.stream.local_addr().unwrap().port()
+    }
+
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await
     }
@@ -77,6 +82,35 @@ impl Client {
         self.answer(method == "HEAD")
             .await
             .unwrap_or_else(|how| panic!("{method} {target}: no answer: {how:?}"))
+    }
+
+    /// Reads exactly the head of an interim answer that begins with `line`.
+    pub(crate) async fn says(&mut self, line: &str) {
+        let expected = format!("{line}\r\n\r\n");
+        while self.buffer.len() < expected.len() {
+            assert_eq!(soon("an interim answer", self.fill()).await, None);
+        }
+        let head = self.buffer.split_to(expected.len());
+        assert_eq!(String::from_utf8_lossy(&head), expected);
+    }
+
+    /// Sends a request with a body. An answer may come, and the connection end, before all of it is taken.
+    pub(crate) async fn send_body(
+        mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
+        let (length, mut all) = (body.len().to_string(), headers.to_vec());
+        let told = |name| headers.iter().any(|(told, _)| name == told.to_ascii_lowercase());
+        if !body.is_empty() && !told("content-length") && !told("transfer-encoding") {
+            all.push(("Content-Length", &length));
+        }
+        self.ask(method, target, &all).await;
+        let _refused_early = self.write(body).await;
+        let answer = self.answer(method == "HEAD").await;
+        answer.unwrap_or_else(|how| panic!("{method} {target}: no answer: {how:?}"))
     }
 
     /// Reads the head of the answer; the error says how the connection ended instead.
@@ -159,6 +193,12 @@ impl Response {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The values of all headers of this name.
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        let found = self.headers.iter().filter(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str()).collect()
+    }
+
     pub(crate) fn length(&self) -> Option<u64> {
         self.header("content-length")?.parse().ok()
     }
@@ -169,7 +209,7 @@ impl Response {
 
     /// Our port.
     pub(crate) fn port(&self) -> u16 {
-        self.client.stream.local_addr().unwrap().port()
+        self.client.port()
     }
 
     /// Some body bytes as they come, at most `limit`, or how the body ended.

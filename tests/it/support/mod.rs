@@ -4,12 +4,14 @@
 //! Tests wait for events through [`soon`]; they never sleep. Dropping a fixture ends what it runs.
 
 pub(crate) mod client;
+pub(crate) mod hosted;
 pub(crate) mod image;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;
+pub(crate) mod upload;
 pub(crate) mod upstream;
 pub(crate) mod wharf;
 

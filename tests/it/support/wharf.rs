@@ -50,6 +50,7 @@ impl Mirror {
 #[derive(Debug, Default)]
 pub(crate) struct Setup {
     server: Vec<String>,
+    tables: Vec<String>,
     mirrors: Vec<Mirror>,
     environment: Vec<(String, String)>,
 }
@@ -66,6 +67,12 @@ impl Setup {
 
     pub(crate) fn server(mut self, key: &str, value: &str) -> Self {
         self.server.push(format!("{key} = {value}"));
+        self
+    }
+
+    /// Lines of TOML in a table other than `server`, `store` and the mirrors.
+    pub(crate) fn table(mut self, name: &str, lines: &str) -> Self {
+        self.tables.push(format!("[{name}]\n{lines}"));
         self
     }
 
@@ -86,10 +93,17 @@ impl Setup {
         Wharf::start(self).await
     }
 
+    fn write(&self, home: &Path) {
+        std::fs::write(home.join("wharf.toml"), self.toml(&home.join("store"))).unwrap();
+    }
+
     fn toml(&self, store: &Path) -> String {
         let mut text = "[server]\nlisten = \"127.0.0.1:0\"\n".to_owned();
         self.server.iter().for_each(|line| writeln!(text, "{line}").unwrap());
         writeln!(text, "\n[store]\npath = \"{}\"", store.display()).unwrap();
+        self.tables
+            .iter()
+            .for_each(|table| writeln!(text, "\n{table}").unwrap());
         for mirror in &self.mirrors {
             writeln!(text, "\n[mirror.\"{}\"]\n{}", mirror.key, mirror.lines.join("\n")).unwrap();
         }
@@ -113,7 +127,7 @@ impl Wharf {
 
     async fn start(setup: Setup) -> Self {
         let home = TempDir::new().unwrap();
-        std::fs::write(home.path().join("wharf.toml"), setup.toml(&home.path().join("store"))).unwrap();
+        setup.write(home.path());
         let mut environment = setup.environment;
         for (name, value) in &mut environment {
             if name == "SSL_CERT_FILE" {
@@ -132,6 +146,11 @@ impl Wharf {
         }
     }
 
+    /// Another configuration for the next start; what is in its environment stays as it was.
+    pub(crate) fn reconfigure(&self, setup: &Setup) {
+        setup.write(self.home.path());
+    }
+
     /// Starts anew on the same store, after [`Wharf::kill`] or [`Wharf::ends`].
     pub(crate) async fn restart(&mut self) {
         self.process = Process::start(self.home.path(), &SERVE, &self.environment);
@@ -140,8 +159,13 @@ impl Wharf {
 
     /// A second process on the same store, that must end by itself: its exit status and what it said.
     pub(crate) async fn rival(&self) -> (ExitStatus, String) {
-        let mut rival = Process::start(self.home.path(), &SERVE, &self.environment);
-        (rival.ends().await, rival.log())
+        self.run(&SERVE).await
+    }
+
+    /// Another process beside it, with these arguments, that must end by itself: its exit status and what it said.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
+        let mut process = Process::start(self.home.path(), arguments, &self.environment);
+        (process.ends().await, process.log())
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -159,6 +183,11 @@ impl Wharf {
     /// What it has logged since it was started.
     pub(crate) fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// Waits until it has logged `words`.
+    pub(crate) async fn says(&self, words: &str) {
+        self.process.tells(words, |log| log.contains(words).then_some(())).await;
     }
 
     pub(crate) async fn connect(&self) -> Client {

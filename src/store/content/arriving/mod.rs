@@ -13,7 +13,7 @@ use std::task::Waker;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-use crate::oci::Digest;
+use crate::oci::{Algorithm, Digest};
 use crate::store::Error;
 use crate::store::content::blob::Extent;
 use crate::store::content::disk::OpenFile;
@@ -74,7 +74,7 @@ pub(crate) enum Gap {
 }
 
 impl Arriving {
-    pub(crate) fn new(file: OpenFile, digest: &Digest, pieces: Pieces, length: Option<u64>, tasks: Tasks) -> Self {
+    pub(crate) fn new(file: OpenFile, algorithm: Algorithm, pieces: Pieces, length: Option<u64>, tasks: Tasks) -> Self {
         let state = State {
             pieces,
             length,
@@ -83,7 +83,7 @@ impl Arriving {
         Self {
             file: Arc::new(file),
             tasks,
-            frontier: Frontier::new(digest.algorithm()),
+            frontier: Frontier::new(algorithm),
             state: Mutex::new(state),
             demand: Notify::new(),
             moved: Notify::new(),
@@ -127,6 +127,8 @@ impl Arriving {
     /// Hashes what a resumed partial already has, on the blocking pool, beside the fetch, until the arrival is cut.
     pub(crate) fn catch_up(self: &Arc<Self>) {
         let this = Arc::clone(self);
+        // Taken here, not in the task: a write that came first would have to read everything back itself.
+        let Some(baton) = self.frontier.take() else { return };
         self.tasks.spawn(async move {
             let tasks = this.tasks.clone();
             let read_back = move || {
@@ -137,7 +139,7 @@ impl Arriving {
                         this.run_end(from)
                     }
                 };
-                this.frontier.advance(&[], until, &this.file)
+                baton.run(&[], until, &this.file)
             };
             if let Ok(Err(error)) = tasks.blocking(read_back).await {
                 tracing::warn!(%error, "cannot read a partial back");

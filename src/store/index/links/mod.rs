@@ -77,6 +77,14 @@ pub(super) fn add_counted_link(tx: &mut Tx<'_>, repository: i64, digest: &Digest
     Ok(())
 }
 
+/// Whether a hosted repository has the digest.
+pub(super) fn is_hosted(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<bool> {
+    const HOSTED: &str = "
+        SELECT EXISTS (SELECT 1 FROM link JOIN repository ON repository.id = link.repository
+                       WHERE link.digest = ?1 AND link.proven AND repository.mirror IS NULL)";
+    tx.one(HOSTED, [sql::text(digest)], |row| row.get(0))
+}
+
 /// Remembers that the content has come in through the mirror. That stays true when the content is evicted.
 pub(super) fn add_origin(tx: &mut Tx<'_>, digest: &Digest, mirror: &str) -> rusqlite::Result<()> {
     const ADD: &str = "INSERT INTO origin (digest, mirror) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
@@ -85,15 +93,18 @@ pub(super) fn add_origin(tx: &mut Tx<'_>, digest: &Digest, mirror: &str) -> rusq
     Ok(())
 }
 
-fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) -> rusqlite::Result<Sight> {
+/// What the repository knows of the digest.
+pub(super) fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) -> rusqlite::Result<Sight> {
     const READ: &str = "
         SELECT link.proven, link.size, blob.size, blob.modified,
                EXISTS (SELECT 1 FROM manifest WHERE manifest.digest = ?2),
-               EXISTS (SELECT 1 FROM origin WHERE origin.digest = ?2 AND origin.mirror = repository.mirror)
+               EXISTS (SELECT 1 FROM origin WHERE origin.digest = ?2 AND origin.mirror = repository.mirror),
+               loose.since
         FROM (SELECT 1)
         LEFT JOIN repository ON repository.key = ?1
         LEFT JOIN link ON link.repository = repository.id AND link.digest = ?2
-        LEFT JOIN blob ON blob.digest = ?2";
+        LEFT JOIN blob ON blob.digest = ?2
+        LEFT JOIN loose ON loose.repository = repository.id AND loose.digest = ?2";
     connection
         .prepare_cached(READ)?
         .query_row((sql::text(repo), sql::text(digest)), |row| {
@@ -112,6 +123,7 @@ fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) -> rusqlite::
                 blob,
                 manifest: row.get(4)?,
                 entered_here: row.get(5)?,
+                loose_since: sql::time_or_null(row, 6)?,
             })
         })
 }

@@ -27,7 +27,8 @@ async fn a_manifest_is_kept_whole_or_not_at_all() {
                 link: None,
                 blob: None,
                 manifest: false,
-                entered_here: false
+                entered_here: false,
+                loose_since: None
             }
         );
     }
