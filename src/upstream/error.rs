@@ -45,7 +45,9 @@ pub enum Error {
         how: Absence,
     },
     /// The upstream wants to know who asks, and nobody told wharf what to say.
-    #[error("{at} answered {status}: it demands credentials, and wharf has none configured for mirror \"{mirror}\"")]
+    #[error(
+        "{at} answered {status}: it demands credentials, and wharf has none configured for mirror {mirror:?}; accepted are username with password or password_file, credential_helper, or docker_config"
+    )]
     Refused {
         /// Who answered.
         at: Place,

@@ -171,7 +171,7 @@ impl Credentials {
             given,
             failed,
             looked_at,
-            due: looked_at + wait,
+            due: looked_at.checked_add(wait).unwrap_or(Timestamp::MAX),
             looking: AtomicBool::new(false),
         }
     }

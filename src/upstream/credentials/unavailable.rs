@@ -107,6 +107,6 @@ pub enum Unavailable {
         server: String,
     },
     /// A file system that does not answer, or a shutdown.
-    #[error("looking for them was given up")]
+    #[error("there was no answer in time")]
     GivenUp,
 }

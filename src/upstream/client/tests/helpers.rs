@@ -80,6 +80,17 @@ async fn a_helper_that_fails_later_on_changes_nothing() {
 }
 
 #[tokio::test]
+async fn an_answer_may_be_good_for_ever() {
+    let (safe, fake) = (Safe::new(), registry(|password| password == "s3cret").await);
+    let command = safe.helper(ANSWER);
+    let mirror = fake.mirror(|config| {
+        config.credential_helper = Some(command);
+        config.credential_lifetime = Duration::MAX;
+    });
+    assert_eq!(asker().whole(&mirror).await.unwrap(), BLOB);
+}
+
+#[tokio::test]
 async fn an_answer_that_has_expired_is_replaced_in_the_same_pull() {
     let expired = Arc::new(AtomicU32::new(0));
     let until = Arc::clone(&expired);
