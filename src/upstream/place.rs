@@ -1,4 +1,4 @@
-//! Owns: [`Place`], who an error speaks of: hosts and ports, nothing more of a URL.
+//! Owns: [`Place`], who an error speaks of: hosts and ports, nothing more of a URL; and what else may be shown of one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -63,4 +63,30 @@ pub(super) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port()
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// What somebody wrote for a URL, without what may be a user and a password.
+pub(super) fn without_user(value: &str) -> String {
+    let Some((before, host)) = value.rsplit_once('@') else {
+        return value.to_owned();
+    };
+    let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://"));
+    format!("{}…@{host}", scheme.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_url_is_not_repeated() {
+        for (value, expected) in [
+            ("https://h:5000/x", "https://h:5000/x"),
+            ("https://user:pass@h/x", "https://…@h/x"),
+            ("https://user:p@ss/w?rd@h", "https://…@h"),
+            ("user:pass@h", "…@h"),
+        ] {
+            assert_eq!(without_user(value), expected);
+        }
+    }
 }

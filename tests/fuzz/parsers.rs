@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use wharf::http::range::Outcome;
 use wharf::http::{chunk, range, route};
 use wharf::oci::{Algorithm, Digest, Manifest, Reference, RepoName};
-use wharf::upstream::challenge as challenges;
+use wharf::upstream::challenge::{self as challenges, Challenge};
 
 /// A digest.
 pub fn digest(data: &[u8]) -> bool {
@@ -79,9 +79,11 @@ pub fn route(data: &[u8]) -> bool {
 
 /// Values of `WWW-Authenticate`, one a line.
 pub fn challenge(data: &[u8]) -> bool {
-    let challenge = challenges::bearer(&headers("www-authenticate", data));
+    let challenge = challenges::find(&headers("www-authenticate", data));
     challenge.is_some_and(|challenge| {
-        assert!(!challenge.realm.is_empty());
+        if let Challenge::Bearer(bearer) = &challenge {
+            assert!(!bearer.realm.is_empty());
+        }
         true
     })
 }

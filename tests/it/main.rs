@@ -13,6 +13,7 @@ mod bad_manifests;
 mod collect;
 mod corpus;
 mod crash;
+mod credentials;
 mod damage;
 mod delete;
 mod fake_upstream;

@@ -15,7 +15,8 @@ use url::Url;
 use crate::oci;
 
 use super::config::{FreshFor, MirrorConfig};
-use super::place::{Place, authority};
+use super::credentials::Source;
+use super::place::{Place, authority, without_user};
 
 pub use invalid::InvalidMirror;
 
@@ -24,6 +25,7 @@ pub use invalid::InvalidMirror;
 pub struct Mirror {
     key: String,
     endpoint: Endpoint,
+    credentials: Option<Source>,
     token_realm: Option<Url>,
     ns: Vec<String>,
     bare: Vec<String>,
@@ -52,6 +54,7 @@ impl Mirror {
             return Err(InvalidMirror::Key { key: key.to_owned() });
         }
         let endpoint = endpoint(key, &config.endpoints)?;
+        let credentials = Source::new(key, config, &endpoint)?;
         let token_realm = token_realm(key, config.token_realm.as_deref(), &endpoint)?;
         let mut ns = hosts(key, "ns", &config.ns, true)?;
         if key == HUB {
@@ -64,6 +67,7 @@ impl Mirror {
         }
         Ok(Self {
             key: key.to_owned(),
+            credentials,
             token_realm,
             ns,
             bare: config.bare.clone(),
@@ -117,6 +121,15 @@ impl Mirror {
 
     pub(super) fn deadlines(&self) -> Deadlines {
         self.deadlines
+    }
+
+    /// How long to wait for what an answer waits for: a credential.
+    pub(super) fn patience(&self) -> Duration {
+        self.deadlines.connect + self.deadlines.first_byte
+    }
+
+    pub(super) fn credentials(&self) -> Option<&Source> {
+        self.credentials.as_ref()
     }
 
     pub(super) fn token_realm(&self) -> Option<&Url> {
@@ -184,7 +197,7 @@ fn endpoint(key: &str, values: &[String]) -> Result<Endpoint, InvalidMirror> {
     let url = web_url(value).filter(|url| url.path() == "/" && url.query().is_none());
     let url = url.ok_or_else(|| InvalidMirror::Endpoint {
         key,
-        value: value.clone(),
+        value: without_user(value),
     })?;
     Ok(Endpoint {
         authority: authority(&url).into(),
@@ -196,7 +209,7 @@ fn token_realm(key: &str, value: Option<&str>, endpoint: &Endpoint) -> Result<Op
     let Some(value) = value else { return Ok(None) };
     let invalid = |accepted| InvalidMirror::TokenRealm {
         key: key.to_owned(),
-        value: value.to_owned(),
+        value: without_user(value),
         accepted,
     };
     let url = web_url(value).ok_or_else(|| invalid("the http:// or https:// URL of a token endpoint, without user"))?;
@@ -230,7 +243,7 @@ fn hosts(key: &str, field: &'static str, values: &[String], ports: bool) -> Resu
             .ok_or_else(|| InvalidMirror::Host {
                 key: key.to_owned(),
                 field,
-                value: value.clone(),
+                value: without_user(value),
                 accepted,
             })
     };
