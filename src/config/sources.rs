@@ -11,6 +11,8 @@ use figment::error::Kind;
 use figment::providers::Serialized;
 use toml::{Table, Value};
 
+use crate::upstream::without_credentials;
+
 use super::{Config, Error, Place};
 
 const PREFIX: &str = "WHARF_";
@@ -71,7 +73,7 @@ impl Sources {
         let path = list.unwrap_or(path);
         let value = self
             .find(&path)
-            .map_or_else(String::new, |(_, value)| value.to_string());
+            .map_or_else(String::new, |(_, value)| without_credentials(&value.to_string()));
         Error::Value {
             place: self.place(path),
             value,

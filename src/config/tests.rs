@@ -96,7 +96,7 @@ fn an_unknown_key_is_named_with_what_is_accepted() {
     );
     assert_eq!(
         complaint("[acces]\nanonymous = []\n"),
-        "wharf.toml: acces: unknown key; accepted here: server, store, hosted, access, mirror; did you mean access?"
+        "wharf.toml: acces: unknown key; accepted here: server, store, hosted, access, upstream, mirror; did you mean access?"
     );
     let mirror = complaint("[mirror.'docker.io']\nendpoint = 'https://x'\n");
     assert!(
@@ -159,6 +159,32 @@ fn a_wrong_value_is_named_with_what_is_expected() {
 }
 
 #[test]
+fn a_proxy_is_shown_without_user_and_password() {
+    let said = complaint("[mirror.'docker.io']\nproxy = 'ftp://user:hunter2@p'");
+    assert!(
+        said.starts_with("wharf.toml: mirror.\"docker.io\".proxy = \"ftp://********@p\": expected a proxy's URL"),
+        "{said}"
+    );
+    let mut config = load(Some("[upstream]\nproxy = 'http://user:hunter2@p:3128'"), &[]).unwrap();
+    config.upstream.environment.https = Some("http://other:hunter2@q:3128".parse().unwrap());
+    let printed = config.to_toml().unwrap();
+    assert!(printed.contains("proxy = \"http://********@p:3128\""), "{printed}");
+    config.upstream.proxy = None;
+    let inherited = config.to_toml().unwrap();
+    let expected = "# From the environment: HTTPS_PROXY = \"http://********@q:3128\"\n";
+    assert!(inherited.starts_with(expected), "{inherited}");
+    assert_eq!(load(Some(&inherited), &[]).unwrap().upstream.proxy, None);
+    for text in [printed.clone(), inherited, format!("{config:?}")] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    let said = complaint(&printed);
+    assert!(
+        said.contains("upstream.proxy = \"http://********@p:3128\": expected"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_file_that_is_missing_or_no_toml_is_named() {
     let missing = Sources::read(Some(Path::new("/no/such/wharf.toml")), std::iter::empty())
         .unwrap_err()
@@ -191,10 +217,19 @@ fn the_example_says_the_defaults() {
 #[test]
 fn the_example_has_every_key_that_is_accepted_and_a_word_on_it() {
     // Keys without a default of their own are there as comments.
-    let whole = EXAMPLE
-        .replace("\n# index = ", "\nindex = ")
-        .replace("\n# anonymous = ", "\nanonymous = ")
-        .replace("\n# token_realm = ", "\ntoken_realm = ");
+    let unsaid = [
+        "index",
+        "anonymous",
+        "token_realm",
+        "ca_file",
+        "client_cert",
+        "client_key",
+        "proxy",
+        "no_proxy",
+    ];
+    let whole = unsaid.into_iter().fold(EXAMPLE.to_owned(), |text, key| {
+        text.replace(&format!("\n# {key} = "), &format!("\n{key} = "))
+    });
     assert_eq!(
         load(Some(&whole), &[]).unwrap().store.index_path(),
         Config::default().store.index_path()
@@ -206,6 +241,7 @@ fn the_example_has_every_key_that_is_accepted_and_a_word_on_it() {
         ("[store]", table["store"].as_table().unwrap()),
         ("[hosted]", table["hosted"].as_table().unwrap()),
         ("[access]", table["access"].as_table().unwrap()),
+        ("[upstream]", table["upstream"].as_table().unwrap()),
         ("[mirror.'docker.io']", table["mirror"]["docker.io"].as_table().unwrap()),
     ] {
         let Err(Error::Unknown { accepted, .. }) = load(Some(&format!("{head}\n'?' = 0")), &[]) else {
@@ -234,8 +270,11 @@ fn every_key_says_what_it_takes() {
     let unsaid = [
         ("store", "index"),
         ("access", "anonymous"),
-        ("mirror.'docker.io'", "token_realm"),
+        ("upstream", "proxy"),
+        ("upstream", "no_proxy"),
     ];
+    let mirror = ["token_realm", "ca_file", "client_cert", "client_key", "proxy"];
+    let unsaid = unsaid.into_iter().chain(mirror.map(|key| ("mirror.'docker.io'", key)));
     for (head, key) in keys.chain(unsaid) {
         let said = complaint(&format!("[{head}]\n{key} = 0.5"));
         let (_, expected) = said.split_once("= 0.5: expected ").unwrap();

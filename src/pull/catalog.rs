@@ -42,7 +42,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::store::{Config, Store};
     use crate::tasks::Tasks;
-    use crate::upstream::Client;
+    use crate::upstream::{self, Client};
 
     /// As many repositories as take three steps; each holds the same blob.
     async fn pull(dir: &tempfile::TempDir) -> Pull {
@@ -59,7 +59,12 @@ mod tests {
             INSERT INTO link (repository, digest, proven) SELECT id, 'x', TRUE FROM repository;
             INSERT INTO blob VALUES ('x', 1, 1);";
         beside.execute_batch(rows).unwrap();
-        Pull::new(store, Client::new(tasks.clone(), clock.clone()), clock, tasks)
+        Pull::new(
+            store,
+            Client::new(&upstream::Config::default(), tasks.clone(), clock.clone()),
+            clock,
+            tasks,
+        )
     }
 
     #[tokio::test]

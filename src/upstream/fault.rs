@@ -15,6 +15,9 @@ pub enum Step {
     /// TCP.
     #[error("no connection")]
     Connect,
+    /// The proxy was asked to connect.
+    #[error("no connection through the proxy")]
+    Proxy,
     /// The TLS handshake.
     #[error("no TLS session")]
     Tls,
@@ -81,6 +84,9 @@ pub enum Fault {
         /// In bytes.
         limit: usize,
     },
+    /// 407: the proxy in between wants credentials, or others.
+    #[error("the proxy wants a user and a password, or others than those in its URL")]
+    ProxyCredentials,
     /// Redirect upon redirect.
     #[error("more than {limit} redirects")]
     Redirects {

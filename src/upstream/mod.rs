@@ -12,9 +12,12 @@ mod config;
 mod error;
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod fake_tls;
 mod fault;
 mod guard;
 mod mirror;
+mod network;
 mod place;
 mod redirect;
 mod resolve;
@@ -27,5 +30,6 @@ pub use client::{Client, FetchedManifest, ManifestHead, Tally};
 pub use config::{FreshFor, MirrorConfig, builtin};
 pub use error::{Error, Verdict};
 pub use fault::{Absence, Cause, Fault, Phase, Step};
-pub use mirror::{Endpoint, InvalidMirror, Mirror, mirrors};
-pub use place::Place;
+pub use mirror::{Caution, Endpoint, InvalidMirror, Mirror, mirrors};
+pub use network::{BadFile, Config, Environment, NoProxyUrl, Proxy, ProxyUrl};
+pub use place::{Place, without_credentials};

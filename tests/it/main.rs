@@ -18,6 +18,7 @@ mod lists;
 mod manifests;
 mod memory;
 mod names;
+mod networks;
 mod outage;
 mod proof;
 mod pull_blob;

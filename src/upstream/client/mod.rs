@@ -24,6 +24,7 @@ use super::error::Error;
 use super::fault::Absence;
 use super::guard::Targets;
 use super::mirror::Mirror;
+use super::network::Config;
 use super::redirect::{self, Answer, Start};
 use super::token::{Demand, Grant, Tokens};
 use super::wire::Wire;
@@ -87,8 +88,8 @@ pub struct FetchedManifest {
 
 impl Client {
     /// A client without connections. Nothing is looked up, read or dialled before the first question.
-    pub fn new(tasks: Tasks, clock: Clock) -> Self {
-        let wire = Wire::new(tasks.clone());
+    pub fn new(config: &Config, tasks: Tasks, clock: Clock) -> Self {
+        let wire = Wire::new(config, tasks.clone());
         let tokens = Tokens::new(tasks, clock.clone(), wire.clone());
         Self { clock, wire, tokens }
     }
@@ -207,6 +208,7 @@ impl Client {
             url: endpoint.at(&ask.path),
             headers,
             targets: Targets::Any,
+            network: ask.mirror.network(),
             at: endpoint.place(),
         };
         redirect::follow(&self.wire, start, ask.mirror.deadlines(), ask.tally).await

@@ -3,6 +3,7 @@
 //! Promises: a `Mirror` that exists can be asked: its URLs, hosts and deadlines make sense.
 //! Never: resolves a name or opens a connection.
 
+mod caution;
 mod invalid;
 
 use std::collections::BTreeMap;
@@ -10,13 +11,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
+use url::{Host, Url};
 
 use crate::oci;
 
 use super::config::{FreshFor, MirrorConfig};
-use super::place::{Place, authority};
+use super::network::Network;
+use super::place::{Place, authority, without_credentials};
 
+pub use caution::Caution;
 pub use invalid::InvalidMirror;
 
 /// A configured upstream registry.
@@ -30,6 +33,7 @@ pub struct Mirror {
     hosts: Vec<String>,
     fresh_for: FreshFor,
     deadlines: Deadlines,
+    network: Network,
 }
 
 /// How long an upstream may keep us waiting, each from the moment before.
@@ -46,7 +50,7 @@ const HUB: &str = "docker.io";
 const HUB_ALIASES: [&str; 2] = ["index.docker.io", "registry-1.docker.io"];
 
 impl Mirror {
-    /// Checks one table.
+    /// Checks one table, and reads the certificate files that it names. Blocks.
     pub fn new(key: &str, config: &MirrorConfig) -> Result<Self, InvalidMirror> {
         if !oci::is_component(key) {
             return Err(InvalidMirror::Key { key: key.to_owned() });
@@ -70,6 +74,7 @@ impl Mirror {
             hosts: hosts(key, "hosts", &config.hosts, false)?,
             fresh_for: config.fresh_for,
             deadlines: deadlines(key, config)?,
+            network: Network::new(key, config)?,
             endpoint,
         })
     }
@@ -119,6 +124,10 @@ impl Mirror {
         self.deadlines
     }
 
+    pub(super) fn network(&self) -> &Network {
+        &self.network
+    }
+
     pub(super) fn token_realm(&self) -> Option<&Url> {
         self.token_realm.as_ref()
     }
@@ -147,6 +156,16 @@ impl Endpoint {
 
     pub(super) fn is_https(&self) -> bool {
         self.url.scheme() == "https"
+    }
+
+    /// Whether it says by itself that it is on this machine.
+    fn is_loopback(&self) -> bool {
+        match self.url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        }
     }
 
     /// The endpoint's URL with this path, which must come from typed names only.
@@ -184,7 +203,7 @@ fn endpoint(key: &str, values: &[String]) -> Result<Endpoint, InvalidMirror> {
     let url = web_url(value).filter(|url| url.path() == "/" && url.query().is_none());
     let url = url.ok_or_else(|| InvalidMirror::Endpoint {
         key,
-        value: value.clone(),
+        value: without_credentials(value),
     })?;
     Ok(Endpoint {
         authority: authority(&url).into(),
@@ -196,7 +215,7 @@ fn token_realm(key: &str, value: Option<&str>, endpoint: &Endpoint) -> Result<Op
     let Some(value) = value else { return Ok(None) };
     let invalid = |accepted| InvalidMirror::TokenRealm {
         key: key.to_owned(),
-        value: value.to_owned(),
+        value: without_credentials(value),
         accepted,
     };
     let url = web_url(value).ok_or_else(|| invalid("the http:// or https:// URL of a token endpoint, without user"))?;
@@ -230,7 +249,7 @@ fn hosts(key: &str, field: &'static str, values: &[String], ports: bool) -> Resu
             .ok_or_else(|| InvalidMirror::Host {
                 key: key.to_owned(),
                 field,
-                value: value.clone(),
+                value: without_credentials(value),
                 accepted,
             })
     };

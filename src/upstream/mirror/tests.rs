@@ -89,8 +89,45 @@ fn an_endpoint_is_scheme_host_and_port() {
     ];
     for bad in bad {
         let error = refusal(|it| it.endpoints = vec![bad.to_owned()]);
-        let expected = format!("mirror.\"hub\".endpoints = [{bad:?}]: accepted is http:// or https://");
+        let shown = without_credentials(bad);
+        let expected = format!("mirror.\"hub\".endpoints = [{shown:?}]: accepted is http:// or https://");
         assert!(error.starts_with(&expected), "{error}");
+    }
+}
+
+#[test]
+fn what_is_dangerous_is_said() {
+    let cautions = |endpoint: &str, skip_verify| {
+        let mirror = with("hub", |it| {
+            it.endpoints = vec![endpoint.to_owned()];
+            it.skip_verify = skip_verify;
+        });
+        mirror
+            .unwrap()
+            .cautions()
+            .into_iter()
+            .map(|it| it.to_string())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let unverified = cautions("https://r.example", true);
+    assert!(
+        unverified.starts_with("mirror.\"hub\".skip_verify = true: "),
+        "{unverified}"
+    );
+    let plain = cautions("http://10.0.0.1:5000", false);
+    assert!(
+        plain.starts_with("mirror.\"hub\".endpoints: http://10.0.0.1:5000 is plain http"),
+        "{plain}"
+    );
+    assert_eq!(cautions("http://r.example", true).lines().count(), 2);
+    for safe in [
+        "https://r.example",
+        "http://127.0.0.1:5000",
+        "http://localhost",
+        "http://[::1]:5000",
+    ] {
+        assert_eq!(cautions(safe, false), "", "{safe}");
     }
 }
 
@@ -108,8 +145,9 @@ fn a_token_realm_keeps_tls() {
     assert!(with("hub", |it| it.token_realm = Some("https://auth.other/token".to_owned())).is_ok());
     for bad in ["auth.other", "ldap://auth.other", "https://u:p@auth.other/"] {
         let error = refusal(|it| it.token_realm = Some(bad.to_owned()));
+        let shown = without_credentials(bad);
         assert!(
-            error.starts_with(&format!("mirror.\"hub\".token_realm = {bad:?}: ")),
+            error.starts_with(&format!("mirror.\"hub\".token_realm = {shown:?}: ")),
             "{error}"
         );
     }
@@ -128,8 +166,9 @@ fn hosts_are_hosts() {
     assert_eq!(mirror.hosts(), ["hub.site.example", "[::1]", "10.0.0.1"]);
     for bad in ["", "https://h", "a/b", "u@h", "h?", "h#", "h:port", " h"] {
         let error = refusal(|it| it.ns = vec![bad.to_owned()]);
+        let shown = without_credentials(bad);
         assert!(
-            error.starts_with(&format!("mirror.\"hub\".ns has {bad:?}: ")),
+            error.starts_with(&format!("mirror.\"hub\".ns has {shown:?}: ")),
             "{error}"
         );
     }

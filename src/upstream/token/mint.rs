@@ -42,6 +42,7 @@ pub(super) async fn mint(
         url: demand.request(),
         headers,
         targets: demand.targets,
+        network: mirror.network(),
         at: mirror.endpoint().place().realm(&demand.url),
     };
     let limits = mirror.deadlines();

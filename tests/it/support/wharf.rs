@@ -83,6 +83,12 @@ impl Setup {
         self
     }
 
+    /// A variable of its environment, which is empty otherwise.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     pub(crate) async fn start(self) -> Wharf {
         Wharf::start(self).await
     }
