@@ -83,13 +83,14 @@ impl Plan {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, and then until running responses have ended or `server.drain` is over.
+/// Serves until SIGTERM or SIGINT, and then until running responses have ended, `server.drain` is over, or another of these
+/// signals comes.
 pub async fn serve(config: &Config) -> Result<(), Error> {
     telemetry::start()?;
     let plan = check(config)?;
     plan.cautions().for_each(|caution| warn!("{caution}"));
     let Plan { mirrors, namespaces } = plan;
-    let stop = Stop::listen().map_err(Error::Signals)?;
+    let mut stop = Stop::listen().map_err(Error::Signals)?;
     let tasks = Tasks::new();
     // The store before the address: of two wharfs with one configuration, the second hears who holds the store.
     let store = Store::open(&config.store, tasks.clone()).await?;
@@ -98,18 +99,23 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
 
     let clock = Clock::system();
     let client = Client::new(&config.upstream, tasks.clone(), clock.clone());
-    let pull = Pull::new(store.clone(), client, clock.clone(), tasks.clone());
+    let grace = config.hosted.grace;
+    let pull = Pull::new(store.clone(), client, clock.clone(), tasks.clone(), grace);
     let push = Push::new(store.clone(), clock, tasks.clone(), &config.hosted);
     let access = Access::new(config.access.anonymous(server.address()));
     let http = Http::new(access, namespaces, pull, push, config.server.client_silence);
     server
         .run(
             move |request, address| http.clone().answer(request, address),
-            stop.asked(),
+            async || stop.asked().await,
         )
         .await;
 
-    if !tasks.close(PARKING).await {
+    let parked = tokio::select! {
+        parked = tasks.close(PARKING) => parked,
+        () = stop.asked() => false,
+    };
+    if !parked {
         warn!(within = ?PARKING, "some work did not end in time");
     }
     store.close().await?;
@@ -147,7 +153,8 @@ impl Stop {
         })
     }
 
-    async fn asked(mut self) {
+    /// Waits for the next of them.
+    async fn asked(&mut self) {
         let by = tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",

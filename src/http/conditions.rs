@@ -1,28 +1,49 @@
 //! Conditional requests (RFC 9110 section 13), where the entity tag is the quoted digest.
 
 use http::HeaderMap;
+use http::HeaderName;
+use http::header::IF_MATCH;
 use http::header::IF_NONE_MATCH;
 use http::header::IF_RANGE;
 
 use crate::oci::Digest;
+use crate::push::Conditions;
+use crate::push::Entities;
 
 /// The strong entity tag of content: its digest, quoted.
 pub(super) fn etag(digest: &Digest) -> String {
     format!("\"{digest}\"")
 }
 
+/// The conditions of a push. A weak tag is no `If-Match` (section 13.1.1), and what is no digest matches nothing.
+pub(super) fn of_push(headers: &HeaderMap) -> Conditions {
+    Conditions {
+        if_match: entities(headers, &IF_MATCH, |tag| tag.strip_prefix("W/").is_none()),
+        if_none_match: entities(headers, &IF_NONE_MATCH, |_| true),
+    }
+}
+
+fn entities(headers: &HeaderMap, name: &HeaderName, counts: impl Fn(&str) -> bool) -> Option<Entities> {
+    let tags: Vec<&str> = tags(headers, name).collect();
+    if tags.contains(&"*") {
+        return Some(Entities::Any);
+    }
+    let digests = tags.iter().filter(|tag| counts(tag));
+    let digests = digests.filter_map(|tag| opaque(tag).parse().ok()).collect();
+    headers.contains_key(name).then_some(Entities::These(digests))
+}
+
+/// The entity tags in all headers of this name.
+fn tags<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim)
+}
+
 /// Whether the client has the content already (`If-None-Match`), which makes the answer a 304.
 /// Quotes are optional, because Docker's clients leave them out; the comparison is weak, as it must be here.
 pub(super) fn has_already(headers: &HeaderMap, digest: &Digest) -> bool {
     let digest = digest.to_string();
-    let lines = headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|line| line.to_str().ok());
-    lines
-        .flat_map(|line| line.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || opaque(tag) == digest)
+    tags(headers, &IF_NONE_MATCH).any(|tag| tag == "*" || opaque(tag) == digest)
 }
 
 /// Whether `Range` counts: `If-Range` is absent, or names exactly this content. A date never does: there are none here.
@@ -42,8 +63,6 @@ fn opaque(tag: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
-
     use super::*;
     use crate::oci::Algorithm;
 
@@ -77,6 +96,34 @@ mod tests {
             assert_eq!(
                 has_already(&headers(&IF_NONE_MATCH, values), &digest),
                 expected,
+                "{values:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_conditions_of_a_push_in_all_their_forms() {
+        let digest = digest();
+        let quoted = format!("\"{digest}\"");
+        let weak = format!("W/\"{digest}\"");
+        let this = || Some(Entities::These(vec![digest]));
+        let none = || Some(Entities::These(Vec::new()));
+        let cases: [(&[&str], Option<Entities>, Option<Entities>); 7] = [
+            (&[], None, None),
+            (&["*"], Some(Entities::Any), Some(Entities::Any)),
+            (&[&quoted], this(), this()),
+            (&[&digest.to_string()], this(), this()),
+            (&[&weak], none(), this()),
+            (&["\"other\"", &quoted], this(), this()),
+            (&["", "\"", "\"sha256:bad\""], none(), none()),
+        ];
+        for (values, if_match, if_none_match) in cases {
+            let found = of_push(&headers(&IF_MATCH, values));
+            assert_eq!((found.if_match, found.if_none_match), (if_match, None), "{values:?}");
+            let found = of_push(&headers(&IF_NONE_MATCH, values));
+            assert_eq!(
+                (found.if_match, found.if_none_match),
+                (None, if_none_match),
                 "{values:?}"
             );
         }

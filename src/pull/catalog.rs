@@ -64,6 +64,7 @@ mod tests {
             Client::new(&upstream::Config::default(), tasks.clone(), clock.clone()),
             clock,
             tasks,
+            std::time::Duration::ZERO,
         )
     }
 

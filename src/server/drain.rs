@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::server::graceful::Watcher;
-use tokio::time::timeout;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -46,13 +46,15 @@ impl Drain {
         self.running.len()
     }
 
-    /// Waits `within` for the connections to end by themselves, and cuts the others.
-    pub(super) async fn finish(self, within: Duration) {
-        if timeout(within, self.graceful.shutdown()).await.is_err() {
-            warn!(
-                connections = self.running.len(),
-                "responses did not end in time and are cut"
-            );
+    /// Waits for the connections to end by themselves, `within` or until `hurry` at most, and cuts the others.
+    pub(super) async fn finish(self, within: Duration, hurry: impl Future<Output = ()>) {
+        let why = tokio::select! {
+            () = self.graceful.shutdown() => None,
+            () = sleep(within) => Some("they did not end in time"),
+            () = hurry => Some("asked to stop at once"),
+        };
+        if let Some(why) = why {
+            warn!(connections = self.running.len(), why, "running responses are cut");
             self.cut.cancel();
         }
         self.running.close();

@@ -85,9 +85,10 @@ impl Server {
         self.address
     }
 
-    /// Accepts until `stop`, then lets the responses that run end within `server.drain`, and cuts the others.
-    /// An answer's future that is dropped says that the connection is gone; an error in a body resets it.
-    pub async fn run<A, F, B>(self, answer: A, stop: impl Future<Output = ()>)
+    /// Accepts until `stop`, then lets the responses that run end within `server.drain`, or until `stop` is asked once more
+    /// and says so, and cuts the others. An answer's future that is dropped says that the connection is gone; an error in
+    /// a body resets it.
+    pub async fn run<A, F, B>(self, answer: A, mut stop: impl AsyncFnMut())
     where
         A: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
@@ -107,10 +108,10 @@ impl Server {
         };
         tokio::select! {
             () = accepting => {}
-            () = stop => {}
+            () = stop() => {}
         }
         drop(door);
         info!(connections = drain.connections(), within = ?self.drain, "no new connections; running responses may end");
-        drain.finish(self.drain).await;
+        drain.finish(self.drain, stop()).await;
     }
 }

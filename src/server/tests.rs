@@ -13,7 +13,6 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::interval;
 
@@ -21,7 +20,7 @@ use super::*;
 
 struct Running {
     address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
+    stop: mpsc::UnboundedSender<()>,
     run: JoinHandle<()>,
     /// Says that a request has come to `/hang`.
     hanging: mpsc::UnboundedReceiver<()>,
@@ -59,7 +58,7 @@ fn start(given: Given) -> Running {
     let address = server.address();
     let (dropped, gone) = mpsc::unbounded_channel();
     let (hangs, hanging) = mpsc::unbounded_channel();
-    let (stop, stopped) = oneshot::channel();
+    let (stop, mut stopped) = mpsc::unbounded_channel();
     let release = Arc::new(tokio::sync::Notify::new());
     let held = Arc::clone(&release);
     let answer = move |request: Request<Incoming>, _| {
@@ -74,10 +73,10 @@ fn start(given: Given) -> Running {
         }
     };
     let tasks = Tasks::new();
-    let run = tasks.spawn(server.run(answer, async { drop(stopped.await) }));
+    let run = tasks.spawn(server.run(answer, async move || stopped.recv().await.unwrap()));
     Running {
         address,
-        stop: Some(stop),
+        stop,
         run,
         hanging,
         gone,
@@ -98,7 +97,7 @@ impl Running {
     }
 
     fn stop(&mut self) {
-        self.stop.take().unwrap().send(()).unwrap();
+        self.stop.send(()).unwrap();
     }
 }
 
@@ -344,14 +343,24 @@ async fn a_drain_cuts_what_does_not_end_in_time() {
         drain: SHORT,
         ..ORDINARY
     });
+    cuts_all(&mut server, 1).await;
+}
+
+#[tokio::test]
+async fn a_drain_cuts_all_at_once_when_asked_once_more() {
+    let cut = tokio::time::timeout(LONG / 2, async { cuts_all(&mut start(ORDINARY), 2).await });
+    cut.await.unwrap();
+}
+
+async fn cuts_all(server: &mut Running, asked: usize) {
     let mut endless = server.connect().await;
     endless.write_all(b"GET /endless HTTP/1.1\r\n\r\n").await.unwrap();
     let mut hanging = server.connect().await;
     hanging.write_all(b"GET /hang HTTP/1.1\r\n\r\n").await.unwrap();
     read_head(&mut endless).await;
     server.hanging.recv().await.unwrap();
-    server.stop();
-    server.run.await.unwrap();
+    (0..asked).for_each(|_| server.stop());
+    (&mut server.run).await.unwrap();
     for mut client in [endless, hanging] {
         let (_, ended) = read_to_end(&mut client).await;
         assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);

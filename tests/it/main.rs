@@ -22,6 +22,7 @@ mod networks;
 mod outage;
 mod proof;
 mod pull_blob;
+mod push_manifests;
 mod ranges;
 mod resume;
 mod start;

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 
-use crate::support::blob_path;
 use crate::support::client::Ended;
-use crate::support::image::{Content, MIB};
+use crate::support::image::{Content, Image, MIB};
 use crate::support::script::{Act, Gate, On};
 use crate::support::upstream::Upstream;
 use crate::support::wharf::{Mirror, Setup, Wharf, run};
+use crate::support::{blob_path, manifest_path};
 
 #[tokio::test]
 async fn wharf_is_ready_within_two_seconds_and_says_what_it_does() {
@@ -102,6 +102,54 @@ async fn an_idle_wharf_ends_at_once_on_sigterm() {
     assert!(wharf.ends().await.success());
     assert!(began.elapsed() < Duration::from_secs(5));
     drop(answer);
+}
+
+#[tokio::test]
+async fn a_second_sigterm_cuts_what_runs() {
+    let (_upstream, mut wharf, blob, _gate, mut answer) = in_mid_stream("\"25s\"").await;
+    wharf.signal_term();
+    // Two signals at once would be one.
+    wharf.says("no new connections").await;
+    let began = Instant::now();
+    wharf.signal_term();
+    assert!(wharf.ends().await.success());
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(wharf.log().contains("asked to stop at once"), "{}", wharf.log());
+    let (bytes, ended) = answer.rest().await;
+    assert!(ended != Ended::Clean && (bytes.len() as u64) < blob.len() - MIB);
+}
+
+/// What is asked of an upstream that says nothing goes on when nobody waits, but not when the process ends.
+#[tokio::test]
+async fn sigterm_waits_for_no_upstream() {
+    let (upstream, image) = (Upstream::start(), Image::oci(1, &[10]));
+    upstream.put_image("a/b", "v1", &image);
+    let mirror = Mirror::of("hub", &upstream).set("fresh_for", "\"0s\"");
+    let mut wharf = Setup::new().mirror(mirror.set("revalidate", "\"50ms\"")).start().await;
+    let tag = manifest_path("hub/a/b", "v1");
+    assert_eq!(wharf.get(&tag).await.status, 200);
+    let asked = upstream.count(&On::any());
+    upstream.script(On::any(), [Act::HoldHead(Gate::shut())]);
+    assert_eq!(wharf.get(&tag).await.status, 200, "stale: its revalidation goes on");
+    let mut client = wharf.connect().await;
+    client.ask("GET", &blob_path("hub/a/b", image.layer(0)), &[]).await;
+    upstream
+        .until("the blob to be asked for", |upstream| upstream.count(&On::blobs()) == 1)
+        .await;
+    let port = client.port();
+    drop(client);
+    let mut steps = tokio::time::interval(Duration::from_millis(50));
+    let left = async {
+        while wharf.holds(port) {
+            steps.tick().await;
+        }
+    };
+    crate::support::soon("the client to be gone", left).await;
+    assert_eq!(upstream.count(&On::any()), asked + 2, "{}", upstream.story());
+    let began = Instant::now();
+    wharf.signal_term();
+    assert!(wharf.ends().await.success());
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

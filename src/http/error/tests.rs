@@ -14,11 +14,14 @@ use crate::oci::Algorithm;
 use crate::oci::Digest;
 use crate::oci::InvalidDigest;
 use crate::oci::InvalidManifest;
+use crate::oci::InvalidMediaType;
+use crate::oci::MediaType;
 use crate::oci::Reference;
 use crate::oci::RepoName;
 use crate::oci::Tag;
 use crate::pull::Lost;
 use crate::store;
+use crate::tasks;
 use crate::tasks::Tasks;
 use crate::upstream;
 
@@ -95,14 +98,22 @@ fn every_failed_pull_has_its_answer() {
     let digest = Digest::of(Algorithm::Sha256, b"");
     let reference: Reference = "v1".parse().unwrap();
     let upstream = || "quay.io".to_owned();
-    let disk = io::Error::other("it burns");
-    let store = store::Error::Disk {
-        verb: "open",
-        path: "/srv/secret".into(),
-        source: disk,
-    };
     check([
         (Error::NameUnknown("a/b".parse().unwrap()), "404 NAME_UNKNOWN"),
+        (
+            Error::NoManifest {
+                repository: "a/b".parse().unwrap(),
+                reference: reference.clone(),
+            },
+            "404 MANIFEST_UNKNOWN",
+        ),
+        (
+            Error::NoBlob {
+                repository: "a/b".parse().unwrap(),
+                digest,
+            },
+            "404 BLOB_UNKNOWN",
+        ),
         (Error::NotListed { mirror: upstream() }, "405 UNSUPPORTED allow: "),
         (
             Error::Mismatch {
@@ -128,9 +139,20 @@ fn every_failed_pull_has_its_answer() {
             },
             "502 UNAVAILABLE",
         ),
-        (Error::Store(Arc::new(store)), "500 UNAVAILABLE"),
+        (
+            Error::Store(Arc::new(store_error(io::ErrorKind::Other))),
+            "500 UNAVAILABLE",
+        ),
         (Error::Lost(Lost), "503 UNAVAILABLE"),
     ]);
+}
+
+fn store_error(kind: io::ErrorKind) -> store::Error {
+    store::Error::Disk {
+        verb: "open",
+        path: "/srv/secret".into(),
+        source: io::Error::new(kind, "it burns"),
+    }
 }
 
 #[tokio::test]
@@ -161,6 +183,98 @@ async fn what_an_upstream_did_is_told_with_its_name() {
     assert!(error["message"].as_str().unwrap().starts_with("127.0.0.1:"), "{error}");
     assert_eq!(error["detail"]["upstream"], "quay.io");
     assert_eq!(error["detail"]["upstream_status"], Value::Null);
+}
+
+#[test]
+fn every_failed_push_of_a_manifest_and_every_failed_deletion_has_its_answer() {
+    use push::Error;
+    let (repository, digest): (RepoName, _) = ("a/b".parse().unwrap(), Digest::of(Algorithm::Sha256, b""));
+    let reference: Box<Reference> = Box::new("v1".parse().unwrap());
+    let missing = Error::Missing {
+        repository: repository.clone(),
+        digests: vec![digest.to_string()],
+    };
+    let (said, actual) = (MediaType::OCI_INDEX, MediaType::OCI_MANIFEST);
+    check([
+        (
+            Error::Manifest(InvalidManifest::TooLarge { length: 9 }),
+            "413 MANIFEST_INVALID",
+        ),
+        (Error::Manifest(InvalidManifest::SchemaVersion), "400 MANIFEST_INVALID"),
+        (Error::WrongType { said, actual }, "400 MANIFEST_INVALID"),
+        (
+            Error::WrongDigest {
+                said: digest,
+                actual: Box::new(digest),
+            },
+            "400 DIGEST_INVALID",
+        ),
+        (missing, "400 MANIFEST_BLOB_UNKNOWN"),
+        (
+            Error::Precondition {
+                repository: repository.clone(),
+                reference: reference.clone(),
+            },
+            "412 DENIED",
+        ),
+        (Error::NameUnknown(repository.clone()), "404 NAME_UNKNOWN"),
+        (
+            Error::ManifestUnknown {
+                repository: repository.clone(),
+                reference,
+            },
+            "404 MANIFEST_UNKNOWN",
+        ),
+        (
+            Error::BlobUnknown {
+                repository: repository.clone(),
+                digest,
+            },
+            "404 BLOB_UNKNOWN",
+        ),
+        (
+            Error::Named {
+                repository,
+                digest,
+                by: Box::new(digest),
+            },
+            "405 DENIED allow: GET, HEAD",
+        ),
+        (Error::Store(store_error(io::ErrorKind::Other)), "500 UNAVAILABLE"),
+        (Error::Store(store_error(io::ErrorKind::StorageFull)), "507 UNAVAILABLE"),
+        (Error::Lost(tasks::Lost), "503 UNAVAILABLE"),
+    ]);
+    check([(InvalidMediaType, "400 MANIFEST_INVALID")]);
+    check([(Broken::Silent(Duration::from_secs(1)), "408 SIZE_INVALID")]);
+}
+
+#[test]
+fn each_missing_digest_is_an_error_of_its_own() {
+    let missing = push::Error::Missing {
+        repository: "a/b".parse().unwrap(),
+        digests: vec!["sha256:1".to_owned(), "blake3:2".to_owned()],
+    };
+    let body = body_of(&missing.into());
+    let errors = body["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 2);
+    for (error, digest) in errors.iter().zip(["sha256:1", "blake3:2"]) {
+        assert_eq!(error["code"], "MANIFEST_BLOB_UNKNOWN");
+        assert_eq!(error["detail"]["digest"], digest);
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("a/b") && message.contains(digest), "{error}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_manifest_is_told_to_whoever_sent_it() {
+    let text = bytes::Bytes::from_static(br#"{"schemaVersion":2,"layers":7}"#);
+    let invalid = Manifest::parse(text, None, Algorithm::Sha256).unwrap_err();
+    let body = body_of(&push::Error::from(invalid).into());
+    let message = body["errors"][0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("not readable JSON") && message.contains("line 1"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -206,18 +320,14 @@ fn a_body_has_the_form_of_the_specification_and_a_head_none() {
 
 #[test]
 fn a_client_learns_no_path_of_this_machine_and_the_log_all() {
-    let disk = store::Error::Disk {
-        verb: "open",
-        path: "/srv/secret".into(),
-        source: io::Error::other("it burns"),
-    };
-    let refusal = Refusal::from(pull::Error::Store(Arc::new(disk)));
-    assert!(!body_of(&refusal).to_string().contains("secret"));
-    assert!(
-        refusal.for_the_log().contains("/srv/secret"),
-        "{}",
-        refusal.for_the_log()
-    );
+    for refusal in [
+        Refusal::from(pull::Error::Store(Arc::new(store_error(io::ErrorKind::Other)))),
+        Refusal::from(push::Error::Store(store_error(io::ErrorKind::Other))),
+    ] {
+        assert!(!body_of(&refusal).to_string().contains("secret"));
+        let log = refusal.for_the_log();
+        assert!(log.contains("/srv/secret"), "{log}");
+    }
 }
 
 fn check<E: Into<Refusal> + std::fmt::Debug>(cases: impl IntoIterator<Item = (E, &'static str)>) {

@@ -70,7 +70,8 @@ where
     T: Clone + Send + Sync + 'static,
     E: Clone + Send + Sync + From<Lost> + 'static,
 {
-    /// Runs `work` once for all who ask for `key` at the same time, in a task of its own: callers may leave.
+    /// Runs `work` once for all who ask for `key` at the same time, in a task of its own: callers may leave. When the
+    /// process winds down they all have, and what still flies is given up.
     pub(super) async fn share<F>(&self, key: &K, tasks: &Tasks, work: impl FnOnce() -> F) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
@@ -78,10 +79,11 @@ where
         let mut passenger = match self.board(key, || None) {
             Seat::Passenger(passenger) => passenger,
             Seat::Pilot(permit, passenger) => {
-                let work = work();
+                let (work, closing) = (work(), tasks.closing());
                 tasks.spawn(async move {
-                    let landed = work.await;
-                    permit.land(Some(landed));
+                    if let Some(landed) = closing.run_until_cancelled(work).await {
+                        permit.land(Some(landed));
+                    }
                 });
                 passenger
             }
@@ -152,6 +154,7 @@ impl<K: Eq + Hash, P> Drop for Permit<K, P> {
 }
 
 /// One who waits for a flight.
+#[derive(Debug)]
 pub(super) struct Passenger<P>(watch::Receiver<P>);
 
 impl<P: Clone> Passenger<P> {

@@ -5,6 +5,7 @@
 
 pub(crate) mod client;
 pub(crate) mod gateway;
+pub(crate) mod hosted;
 pub(crate) mod image;
 pub(crate) mod process;
 pub(crate) mod proxy;

@@ -180,6 +180,11 @@ impl Wharf {
         self.process.log()
     }
 
+    /// Waits until it has logged `words`.
+    pub(crate) async fn says(&self, words: &str) {
+        self.process.tells(words, |log| log.contains(words).then_some(())).await;
+    }
+
     pub(crate) async fn connect(&self) -> Client {
         Client::connect(self.address).await
     }
