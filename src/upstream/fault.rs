@@ -22,7 +22,7 @@ pub enum Step {
     #[error("no TLS session")]
     Tls,
     /// This machine has no certificate authorities to check a server against.
-    #[error("TLS is not possible here (SSL_CERT_FILE or SSL_CERT_DIR can name the authorities)")]
+    #[error("TLS is not possible here (a ca_file, SSL_CERT_FILE or SSL_CERT_DIR can name the authorities)")]
     Roots,
     /// The request was sent, at least in part.
     #[error("the connection broke before an answer")]

@@ -1,25 +1,28 @@
 //! Owns: the certificates that a mirror's table names: more authorities to believe, and who wharf is by TLS.
 //!
 //! Promises: what is in force has been read and fits together; files that have changed are in force within [`LOOK`],
-//! and until they are in order again, what was read before. Never shows a key. Blocks where it says so.
-//! Dropped: the look at the files goes on, and counts.
+//! and until they are in order again, what was read before. A file system that does not answer holds up a request for
+//! [`PATIENCE`] and one thread. Never shows a key. Dropped: the look at the files goes on, and counts.
 
 use std::fmt;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::{Certificate, ClientBuilder, Identity};
 use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::tasks::Tasks;
 
 /// How often the files are looked at, while they are used.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long a request waits for the look that it begins.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Which files, all of them in PEM.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,6 +70,7 @@ pub(in crate::upstream) struct Certificates {
 struct Held {
     pem: Arc<Pem>,
     looked: Instant,
+    looking: bool,
     /// What was wrong at the last look: said once.
     problem: Option<BadFile>,
 }
@@ -85,6 +89,7 @@ impl Certificates {
         let held = Held {
             pem: Arc::new(Pem::read(&files)?),
             looked: Instant::now(),
+            looking: false,
             problem: None,
         };
         Ok(Self {
@@ -100,17 +105,19 @@ impl Certificates {
         }
         let this = Arc::clone(self);
         let look = tasks.blocking(move || this.look());
-        // A look that is lost was nobody's: the next one is due in a moment.
-        look.await.unwrap_or_else(|_lost| self.pem())
+        match timeout(PATIENCE, look).await {
+            Ok(Ok(pem)) => pem,
+            Ok(Err(_)) | Err(_) => Arc::clone(&self.held().pem),
+        }
     }
 
-    /// What was read, if nobody is to look again yet; the one that is told otherwise looks.
+    /// What was read, if it is not to be looked at again now; the one that is told otherwise looks.
     fn rested(&self) -> Option<Arc<Pem>> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.files == Files::default() || held.looked.elapsed() < LOOK {
+        let mut held = self.held();
+        if self.files == Files::default() || held.looking || held.looked.elapsed() < LOOK {
             return Some(Arc::clone(&held.pem));
         }
-        held.looked = Instant::now();
+        held.looking = true;
         None
     }
 
@@ -121,13 +128,14 @@ impl Certificates {
         held.looked = held.looked.checked_sub(LOOK).unwrap();
     }
 
-    fn pem(&self) -> Arc<Pem> {
-        Arc::clone(&self.held.lock().unwrap_or_else(PoisonError::into_inner).pem)
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn look(&self) -> Arc<Pem> {
         let read = Pem::read(&self.files);
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held();
+        (held.looked, held.looking) = (Instant::now(), false);
         match read {
             Ok(pem) => {
                 if pem != *held.pem {

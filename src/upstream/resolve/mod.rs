@@ -14,7 +14,6 @@ use std::time::Duration;
 use moka::future::Cache;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::{Semaphore, oneshot};
-use url::{Host, Url};
 
 use crate::tasks::Tasks;
 
@@ -84,13 +83,11 @@ impl Lookups {
     }
 
     /// Notes who answered: where a name has a dead address beside a live one, only the first connection pays for it.
-    pub(super) async fn answered(&self, url: &Url, peer: Option<SocketAddr>, failed: bool) {
-        if let (Some(Host::Domain(name)), Some(peer)) = (url.host(), peer) {
-            if failed {
-                self.answered.invalidate(name).await;
-            } else {
-                self.answered.insert(name.to_owned(), peer.ip()).await;
-            }
+    pub(super) async fn answered(&self, host: Option<&str>, peer: Option<SocketAddr>, failed: bool) {
+        match (host, peer) {
+            (Some(host), Some(_)) if failed => self.answered.invalidate(host).await,
+            (Some(host), Some(peer)) => self.answered.insert(host.to_owned(), peer.ip()).await,
+            (None, _) | (_, None) => {}
         }
     }
 

@@ -101,8 +101,8 @@ impl Wire {
         tally: &Tally,
     ) -> Result<Heard, Error> {
         let line = self.line(&hop, limits.connect).await;
-        let proxied = line.proxy.is_some();
-        let at = at.through(line.proxy.as_ref().map(ProxyUrl::authority));
+        let proxy = line.proxy.clone();
+        let at = at.through(proxy.as_ref().map(ProxyUrl::authority));
         let client = self.client(line, &at).await?;
         let mut request = Request::new(hop.method.clone(), hop.url.clone());
         *request.headers_mut() = hop.headers.clone();
@@ -111,13 +111,13 @@ impl Wire {
         let within = limits.connect + limits.first_byte;
         match timeout(within, client.execute(request)).await {
             Ok(Ok(response)) => {
-                let peer = response.remote_addr().filter(|_| !proxied);
-                self.lookups
-                    .answered(hop.url, peer, response.status().is_server_error())
-                    .await;
+                let host = proxy.as_ref().map(ProxyUrl::host).or(hop.url.host_str());
+                let (peer, failed) = (response.remote_addr(), response.status().is_server_error());
+                self.lookups.answered(host, peer, failed).await;
+                let peer = peer.filter(|_| proxy.is_none());
                 Ok(Heard { response, at, peer })
             }
-            Ok(Err(error)) => Err(failure(error, at, limits, proxied)),
+            Ok(Err(error)) => Err(failure(error, at, limits, proxy.is_some())),
             Err(_) => Err(Error::Timeout {
                 at,
                 phase: Phase::FirstByte,
