@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::namespaces::{self, Namespaces};
 use crate::pull::Pull;
 use crate::push::Push;
 use crate::server::{self, Server};
-use crate::store::{self, Store};
+use crate::store::{self, Restored, Store};
 use crate::tasks::Tasks;
 use crate::telemetry;
 use crate::upstream::{self, Caution, Client, Mirror};
@@ -101,7 +102,10 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
     let client = Client::new(&config.upstream, tasks.clone(), clock.clone());
     let grace = config.hosted.grace;
     let pull = Pull::new(store.clone(), client, clock.clone(), tasks.clone(), grace);
-    let push = Push::new(store.clone(), clock, tasks.clone(), &config.hosted);
+    let push = Push::new(store.clone(), clock.clone(), tasks.clone(), &config.hosted);
+    tasks.spawn(push.clone().expire_uploads());
+    tasks.spawn(store.clone().keep_collected(clock.clone(), grace));
+    tasks.spawn(store.clone().keep_backed_up(clock));
     let access = Access::new(config.access.anonymous(server.address()));
     let http = Http::new(access, namespaces, pull, push, config.server.client_silence);
     server
@@ -121,6 +125,12 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
     store.close().await?;
     info!("stopped");
     Ok(())
+}
+
+/// Puts the index back as it was when it was copied last, or when `from` was; nobody may be serving.
+pub fn restore(config: &Config, from: Option<&Path>) -> Result<Restored, Error> {
+    check(config)?;
+    Ok(store::restore(&config.store, from, Clock::system().now())?)
 }
 
 /// The first lines of the log: where it listens, where it stores, what it mirrors.

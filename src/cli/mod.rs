@@ -5,6 +5,7 @@
 //! Never does the work: `config` reads, `app` serves.
 
 mod config;
+mod restore;
 mod serve;
 
 use std::error::Error;
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Serve until SIGTERM or SIGINT.
     Serve(ConfigFile),
+    /// Put the index back as it was when it was copied last; nobody may be serving.
+    Restore(restore::Arguments),
     /// Look at the configuration without serving.
     #[command(subcommand)]
     Config(config::Command),
@@ -51,10 +54,10 @@ enum Failure {
         source: app::Invalid,
     },
     #[error(transparent)]
-    Serve(app::Error),
+    App(app::Error),
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
-    #[error("cannot print the configuration: {0}")]
+    #[error("cannot print: {0}")]
     Print(#[from] io::Error),
     #[error("cannot print the configuration: {0}")]
     Toml(#[from] toml::ser::Error),
@@ -64,6 +67,7 @@ enum Failure {
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(file) => serve::run(file),
+        Command::Restore(arguments) => restore::run(arguments),
         Command::Config(command) => config::run(command),
     };
     match outcome {
@@ -76,10 +80,20 @@ pub fn run() -> ExitCode {
 }
 
 impl Failure {
+    /// Of something that was done with the configuration in `file`.
+    fn of(file: Option<PathBuf>, error: app::Error) -> Self {
+        match error {
+            app::Error::Invalid(source) => Self::Invalid { file, source },
+            error @ (app::Error::Log(_) | app::Error::Signals(_) | app::Error::Store(_) | app::Error::Server(_)) => {
+                Self::App(error)
+            }
+        }
+    }
+
     fn code(&self) -> ExitCode {
         match self {
             Self::Config(_) | Self::Invalid { .. } => ExitCode::from(2),
-            Self::Serve(_) | Self::Runtime(_) | Self::Print(_) | Self::Toml(_) => ExitCode::FAILURE,
+            Self::App(_) | Self::Runtime(_) | Self::Print(_) | Self::Toml(_) => ExitCode::FAILURE,
         }
     }
 }

@@ -22,14 +22,5 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
         .map_err(Failure::Runtime)?;
     let served = runtime.block_on(app::serve(&config));
     runtime.shutdown_timeout(LAST_WAIT);
-    served.map_err(|error| {
-        if let app::Error::Invalid(source) = error {
-            Failure::Invalid {
-                file: file.path,
-                source,
-            }
-        } else {
-            Failure::Serve(error)
-        }
-    })
+    served.map_err(|error| Failure::of(file.path, error))
 }

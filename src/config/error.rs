@@ -1,12 +1,13 @@
 //! Owns: what can be wrong with a configuration, each in one line that names the file, the key, the value and a remedy.
 //!
-//! Never shows a value whose type hides it.
+//! Never shows a password, nor what stands before the `@` of a URL.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use figment::error::Kind;
+use toml::Value;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +36,11 @@ pub enum Error {
         /// The variable.
         name: String,
     },
-    /// A variable that every program reads, with something else than a proxy.
-    #[error("{name} = {value:?}: expected {PROXY}")]
+    /// A variable that every program reads, with something else than a proxy. What it holds may be a password.
+    #[error("{name}: expected {PROXY}")]
     Proxy {
         /// The variable.
         name: String,
-        /// As it is, without user and password.
-        value: String,
     },
     /// Nothing has this name.
     #[error("{place}: unknown key; accepted here: {}{}", accepted.join(", "), near(place, accepted))]
@@ -56,7 +55,7 @@ pub enum Error {
     Value {
         /// The key.
         place: Place,
-        /// As written.
+        /// As written, less what is secret.
         value: String,
         /// What the parser said.
         kind: Box<Kind>,
@@ -120,6 +119,39 @@ fn dotted(path: &[String]) -> String {
     path.iter().map(part).collect::<Vec<_>>().join(".")
 }
 
+/// A value as written, less what is secret in it.
+pub(super) fn shown(path: &[String], value: &Value) -> String {
+    if path.last().is_some_and(|key| is_secret(key)) {
+        return HIDDEN.to_owned();
+    }
+    let mut value = value.clone();
+    hide_secrets(&mut value);
+    value.to_string()
+}
+
+const HIDDEN: &str = "(not shown)";
+
+fn is_secret(key: &str) -> bool {
+    key == "password"
+}
+
+fn hide_secrets(value: &mut Value) {
+    match value {
+        Value::Table(table) => {
+            for (key, value) in table.iter_mut() {
+                if is_secret(key) {
+                    *value = HIDDEN.into();
+                } else {
+                    hide_secrets(value);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_secrets),
+        Value::String(text) if text.contains('@') => *value = HIDDEN.into(),
+        Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
+    }
+}
+
 fn near(place: &Place, accepted: &[&str]) -> String {
     /// Of 1; a letter too few, too many or swapped is above it.
     const ALIKE: f64 = 0.85;
@@ -148,6 +180,12 @@ fn expected(path: &[String], kind: &Kind) -> String {
             ..,
             "client_silence" | "connect" | "first_byte" | "silence" | "revalidate",
         ] => "a duration longer than nothing, like \"10s\"",
+        [.., "credential_lifetime"] => "a duration longer than nothing, like \"12h\"",
+        [.., "username"] => "a name in quotes, like \"site\"",
+        [.., "password"] => "a text in quotes, like \"…\"",
+        [.., "password_file"] => "a file, like \"/etc/wharf/hub.token\"",
+        [.., "credential_helper"] => "a command, like \"ecr-login\"",
+        [.., "docker_config"] => "a file, like \"/etc/wharf/docker/config.json\"",
         [.., "fresh_for"] => "a duration, like \"5m\", or \"forever\"",
         [.., "names" | "ns" | "hosts"] => "a list of hosts, like [\"registry.example:5000\"]",
         [.., "namespaces" | "allow_missing" | "bare"] => "a list of patterns, like [\"team/*\"]",

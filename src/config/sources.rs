@@ -3,6 +3,7 @@
 //! Promises that a complaint names the file or the variable that it is about. Never changes what it reads.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,22 +12,26 @@ use figment::error::Kind;
 use figment::providers::Serialized;
 use toml::{Table, Value};
 
-use crate::upstream::without_credentials;
-
+use super::error::shown;
 use super::{Config, Error, Place};
 
 const PREFIX: &str = "WHARF_";
 const SEPARATOR: &str = "__";
 
 /// What was said, by whom.
-#[derive(Debug)]
 pub(super) struct Sources {
     file: Option<(PathBuf, Table)>,
     environment: Vec<Variable>,
 }
 
+impl fmt::Debug for Sources {
+    // By hand: there are passwords among the values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").finish_non_exhaustive()
+    }
+}
+
 /// An environment variable that is configuration.
-#[derive(Debug)]
 struct Variable {
     name: String,
     /// What it sets, from the top of the file; alone in its table, and that alone in the one above.
@@ -73,7 +78,7 @@ impl Sources {
         let path = list.unwrap_or(path);
         let value = self
             .find(&path)
-            .map_or_else(String::new, |(_, value)| without_credentials(&value.to_string()));
+            .map_or_else(String::new, |(_, value)| shown(&path, value));
         Error::Value {
             place: self.place(path),
             value,

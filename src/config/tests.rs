@@ -162,7 +162,7 @@ fn a_wrong_value_is_named_with_what_is_expected() {
 fn a_proxy_is_shown_without_user_and_password() {
     let said = complaint("[mirror.'docker.io']\nproxy = 'ftp://user:hunter2@p'");
     assert!(
-        said.starts_with("wharf.toml: mirror.\"docker.io\".proxy = \"ftp://********@p\": expected a proxy's URL"),
+        said.starts_with("wharf.toml: mirror.\"docker.io\".proxy = \"(not shown)\": expected a proxy's URL"),
         "{said}"
     );
     let mut config = load(Some("[upstream]\nproxy = 'http://user:hunter2@p:3128'"), &[]).unwrap();
@@ -179,9 +179,44 @@ fn a_proxy_is_shown_without_user_and_password() {
     }
     let said = complaint(&printed);
     assert!(
-        said.contains("upstream.proxy = \"http://********@p:3128\": expected"),
+        said.contains("upstream.proxy = \"(not shown)\": expected"),
         "{said}"
     );
+}
+
+#[test]
+fn a_complaint_shows_no_password() {
+    let table = "wharf.toml: mirror.hub = [{ password = \"(not shown)\", username = \"site\" }]: expected a table";
+    for (file, expected) in [
+        (
+            "[mirror.hub]\npassword = 12345",
+            "wharf.toml: mirror.hub.password = (not shown): expected a text in quotes, like \"…\"",
+        ),
+        ("[[mirror.hub]]\nusername = 'site'\npassword = 'hunter2'", table),
+        (
+            "[mirror.hub]\nendpoints = 'https://site:hunter2@h'",
+            "wharf.toml: mirror.hub.endpoints = \"(not shown)\": expected a list of one URL, like [\"https://registry.example\"]",
+        ),
+    ] {
+        assert_eq!(complaint(file), expected);
+    }
+    let variable = complaint_about("WHARF_MIRROR__HUB__PASSWORD", "12345");
+    assert!(
+        variable.starts_with("WHARF_MIRROR__HUB__PASSWORD = (not shown): expected a text"),
+        "{variable}"
+    );
+}
+
+#[test]
+fn a_password_is_not_printed() {
+    let file = "[mirror.hub]\nendpoints = ['http://h:1']\nusername = 'site'\npassword = 'hunter2'\n";
+    let config = load(Some(file), &[]).unwrap();
+    let printed = config.to_toml().unwrap();
+    assert!(
+        printed.contains("username = \"site\"\npassword = \"********\"\n"),
+        "{printed}"
+    );
+    assert!(!format!("{printed}{config:?}").contains("hunter2"));
 }
 
 #[test]
@@ -207,6 +242,23 @@ fn what_is_printed_reads_back() {
     assert_eq!(again.server, config.server);
 }
 
+/// Keys without a default of their own.
+const UNSAID: [(&str, &str); 14] = [
+    ("store", "index"),
+    ("access", "anonymous"),
+    ("mirror.'docker.io'", "username"),
+    ("mirror.'docker.io'", "password"),
+    ("mirror.'docker.io'", "password_file"),
+    ("mirror.'docker.io'", "credential_helper"),
+    ("mirror.'docker.io'", "docker_config"),
+    ("mirror.'docker.io'", "token_realm"),
+    ("mirror.'docker.io'", "ca_file"),
+    ("mirror.'docker.io'", "client_cert"),
+    ("mirror.'docker.io'", "client_key"),
+    ("mirror.'docker.io'", "proxy"),
+    ("upstream", "proxy"),
+    ("upstream", "no_proxy"),
+];
 const EXAMPLE: &str = include_str!("../../config/wharf.example.toml");
 
 #[test]
@@ -217,17 +269,8 @@ fn the_example_says_the_defaults() {
 #[test]
 fn the_example_has_every_key_that_is_accepted_and_a_word_on_it() {
     // Keys without a default of their own are there as comments.
-    let unsaid = [
-        "index",
-        "anonymous",
-        "token_realm",
-        "ca_file",
-        "client_cert",
-        "client_key",
-        "proxy",
-        "no_proxy",
-    ];
-    let whole = unsaid.into_iter().fold(EXAMPLE.to_owned(), |text, key| {
+    let unsaid = UNSAID.iter().map(|(_, key)| key);
+    let whole = unsaid.fold(EXAMPLE.to_owned(), |text, key| {
         text.replace(&format!("\n# {key} = "), &format!("\n{key} = "))
     });
     assert_eq!(
@@ -267,17 +310,9 @@ fn every_key_says_what_it_takes() {
         .into_iter()
         .chain(mirror)
         .flat_map(|(head, table)| table.keys().map(move |key| (head, key.as_str())));
-    let unsaid = [
-        ("store", "index"),
-        ("access", "anonymous"),
-        ("upstream", "proxy"),
-        ("upstream", "no_proxy"),
-    ];
-    let mirror = ["token_realm", "ca_file", "client_cert", "client_key", "proxy"];
-    let unsaid = unsaid.into_iter().chain(mirror.map(|key| ("mirror.'docker.io'", key)));
-    for (head, key) in keys.chain(unsaid) {
+    for (head, key) in keys.chain(UNSAID) {
         let said = complaint(&format!("[{head}]\n{key} = 0.5"));
-        let (_, expected) = said.split_once("= 0.5: expected ").unwrap();
+        let (_, expected) = said.split_once(": expected ").unwrap();
         assert!(expected.contains(", like ") || expected == "true or false", "{said}");
     }
 }

@@ -8,6 +8,7 @@ mod blobs;
 mod body;
 mod cache_status;
 mod catalog;
+mod chunk;
 mod conditions;
 mod content;
 mod delete;
@@ -27,6 +28,7 @@ mod request;
 mod request_body;
 pub mod route;
 mod tags;
+mod uploads;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -180,10 +182,7 @@ impl Shared {
             }
             Route::DeleteBlob { name, digest } => return self.delete_blob(exchange, &name, &digest).await,
             Route::StartUpload { name, start } => return self.start_upload(exchange, &name, &start).await,
-            Route::Upload { name, .. } => {
-                let repo = self.writable(exchange, &name, Action::Push)?;
-                return Err(Refusal::no_such_repository(repo.name()));
-            }
+            Route::Upload { name, session, step } => return self.upload(exchange, &name, &session, step).await,
         };
         Ok(exchange.pulled(answer))
     }

@@ -13,29 +13,12 @@ use crate::http::body::Body;
 use crate::http::content;
 use crate::http::error::Refusal;
 use crate::http::route::From;
-use crate::http::route::Start;
 use crate::namespaces::HostedRepo;
 use crate::oci::Digest;
 use crate::oci::RepoKey;
 use crate::oci::RepoName;
 
 impl Shared {
-    /// The answer to the beginning of an upload; as yet, only a mount can be one.
-    pub(super) async fn start_upload(
-        &self,
-        exchange: &mut Exchange,
-        name: &RepoName,
-        start: &Start,
-    ) -> Result<Response<Body>, Refusal> {
-        let repo = self.writable(exchange, name, Action::Push)?;
-        if let Start::Mount { digest, from } = start
-            && let Some(mounted) = self.mount(exchange, &repo, digest, from).await?
-        {
-            return Ok(mounted);
-        }
-        Err(Refusal::no_such_repository(repo.name()))
-    }
-
     /// The answer to a mount that is possible; `None`: the client has to upload the blob.
     pub(super) async fn mount(
         &self,

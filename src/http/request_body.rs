@@ -5,13 +5,19 @@
 //! [`RequestBody::chunk`] loses nothing.
 
 use std::future::poll_fn;
+use std::ops::Range;
 use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::timeout;
+
+use crate::push::Interrupted;
+use crate::push::Piece;
 
 /// The body of one request.
 #[derive(Debug)]
@@ -19,17 +25,6 @@ pub(super) struct RequestBody {
     body: Incoming,
     silence: Duration,
     ended: bool,
-}
-
-/// Why a body has no next bytes, although it has not ended.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
-    /// The client has gone, or sends what is no body.
-    #[error("the request's body broke off")]
-    Cut(#[source] hyper::Error),
-    /// The client is there and sends nothing.
-    #[error("nothing came of the request's body for {0:?}")]
-    Silent(Duration),
 }
 
 impl RequestBody {
@@ -49,12 +44,12 @@ impl RequestBody {
     }
 
     /// The next bytes; `None` at the end.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Broken> {
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Interrupted> {
         loop {
             let frame = poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx));
             match timeout(self.silence, frame)
                 .await
-                .map_err(|_| Broken::Silent(self.silence))?
+                .map_err(|_elapsed| Interrupted::Silent(self.silence))?
             {
                 None => {
                     self.ended = true;
@@ -62,11 +57,26 @@ impl RequestBody {
                 }
                 Some(frame) => {
                     // Trailers mean nothing here.
-                    if let Ok(bytes) = frame.map_err(Broken::Cut)?.into_data() {
+                    if let Ok(bytes) = frame.map_err(|error| Interrupted::Cut(error.into()))?.into_data() {
                         return Ok(Some(bytes));
                     }
                 }
             }
+        }
+    }
+
+    /// The body as a piece of a blob: `span` of it, where the request says so. Nothing is read before it is asked for.
+    pub(super) fn piece(&mut self, span: Option<Range<u64>>) -> Piece<'_> {
+        let length = self.length();
+        let chunks = stream::unfold(self, async |body| match body.chunk().await {
+            Ok(Some(bytes)) => Some((Ok(bytes), body)),
+            Ok(None) => None,
+            Err(broken) => Some((Err(broken), body)),
+        });
+        Piece {
+            span,
+            length,
+            body: chunks.boxed(),
         }
     }
 }

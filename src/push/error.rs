@@ -1,6 +1,10 @@
 //! How a push can fail: what the client did, what is not there, or the store.
 
+use std::error::Error as StdError;
+use std::time::Duration;
+
 use crate::oci::{Digest, InvalidManifest, MediaType, Reference, RepoName};
+use crate::push::session::Position;
 use crate::store;
 use crate::tasks::Lost;
 
@@ -71,10 +75,68 @@ pub enum Error {
         /// A manifest of the same repository.
         by: Box<Digest>,
     },
+    /// There is no such session for this caller in this repository.
+    #[error("no such upload: it is over, it has expired, or somebody else began it")]
+    UploadUnknown,
+    /// Another request brings bytes of the session, and goes on doing so.
+    #[error("another request writes to this upload")]
+    UploadBusy(Position),
+    /// The session goes on somewhere else: nothing was taken.
+    #[error("the chunk begins at byte {start}, but the upload goes on at byte {}", at.received)]
+    OutOfOrder {
+        /// Where the session is.
+        at: Position,
+        /// The chunk's first byte.
+        start: u64,
+    },
+    /// The request's body is not as long as the chunk that it says it is. What lies within the chunk is kept.
+    #[error("the body is not as long as the chunk that it is said to be: {declared} bytes")]
+    WrongLength {
+        /// Where the session is.
+        at: Position,
+        /// The chunk's length in bytes.
+        declared: u64,
+    },
+    /// The request's body did not come to its end. What came is kept.
+    #[error("{by}: what came is kept")]
+    Interrupted {
+        /// Where the session is.
+        at: Position,
+        /// How the body ended.
+        #[source]
+        by: Interrupted,
+    },
+    /// The content is not what it was said to be. It is gone, and its session over.
+    #[error("the content has the digest {actual}, but was pushed as {said}")]
+    WrongContent {
+        /// What the request says.
+        said: Digest,
+        /// What the bytes hash to.
+        actual: Box<Digest>,
+    },
+    /// The store cannot be written, perhaps because it is full. The session is kept.
+    #[error("the local store did not take what was pushed")]
+    Unwritten {
+        /// Where the session is.
+        at: Position,
+        /// What the store says.
+        source: Box<store::Error>,
+    },
     /// The store cannot be read or written.
     #[error("the local store failed")]
     Store(#[from] store::Error),
     /// A step did not come to its end.
     #[error(transparent)]
     Lost(#[from] Lost),
+}
+
+/// Why the body of a request did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Interrupted {
+    /// The client has gone, or sent what is no body.
+    #[error("the request's body broke off")]
+    Cut(#[source] Box<dyn StdError + Send + Sync>),
+    /// The client sent nothing for so long.
+    #[error("nothing came of the request's body for {0:?}")]
+    Silent(Duration),
 }

@@ -9,6 +9,7 @@ mod delete;
 mod error;
 mod manifest;
 mod mount;
+mod session;
 
 use std::sync::Arc;
 
@@ -17,10 +18,13 @@ use crate::store::Store;
 use crate::tasks::Tasks;
 
 pub use config::Config;
-pub use error::Error;
+pub use error::{Error, Interrupted};
 pub use manifest::{Accepted, ManifestPush};
+pub use session::{Piece, Position};
 
-pub use crate::store::{Conditions, Entities};
+pub use crate::store::{Conditions, Entities, UploadId};
+
+use session::Sessions;
 
 /// Writes to repositories. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -29,6 +33,7 @@ pub struct Push {
     clock: Clock,
     tasks: Tasks,
     config: Arc<Config>,
+    sessions: Sessions,
 }
 
 impl Push {
@@ -39,6 +44,7 @@ impl Push {
             clock,
             tasks,
             config: Arc::new(config.clone()),
+            sessions: Sessions::default(),
         }
     }
 }

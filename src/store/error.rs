@@ -49,6 +49,53 @@ pub enum Error {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// The index is there, but cannot be read.
+    #[error("the index {} is damaged: `wharf restore` goes back to its last copy", path.display())]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// The index is not there, although it has been.
+    #[error(
+        "the index {} is gone: `wharf restore` goes back to its copy {}; to begin with an empty one, take that away",
+        path.display(), copy.display()
+    )]
+    Missing {
+        /// The database file.
+        path: PathBuf,
+        /// Its last copy.
+        copy: PathBuf,
+    },
+    /// A copy of the index cannot be made or read.
+    #[error("cannot make or read the copy {} of the index", path.display())]
+    Copy {
+        /// The copy.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// There is nothing to restore.
+    #[error("there is no copy of the index at {}: name one with --from", path.display())]
+    NoCopy {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file is a database of something else.
+    #[error("{} is no copy of an index of wharf", path.display())]
+    NotACopy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The copy is not sound.
+    #[error("the copy {} is damaged: {found}", path.display())]
+    DamagedCopy {
+        /// The copy.
+        path: PathBuf,
+        /// The first thing that SQLite found.
+        found: String,
+    },
     /// The file is a database of something else.
     #[error("{} is a database, but not an index of wharf: set store.index to another directory", path.display())]
     Foreign {
@@ -136,6 +183,8 @@ impl Error {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
             Self::Open { source, .. }
+            | Self::Damaged { source, .. }
+            | Self::Copy { source, .. }
             | Self::Migrate { source, .. }
             | Self::Read { source, .. }
             | Self::Write { source, .. }
@@ -143,6 +192,10 @@ impl Error {
             Self::Batch { source, .. } => source.is_full(),
             Self::Locked { .. }
             | Self::NetworkFileSystem { .. }
+            | Self::Missing { .. }
+            | Self::NoCopy { .. }
+            | Self::NotACopy { .. }
+            | Self::DamagedCopy { .. }
             | Self::Foreign { .. }
             | Self::Newer { .. }
             | Self::Closed { .. }

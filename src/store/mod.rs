@@ -4,7 +4,9 @@
 //! acknowledged is durable, and that a damaged file is a miss, never a wrong answer. Never asks an upstream, and gives
 //! out no path and no SQL. Dropping a future here leaves the step that was begun to finish on its own.
 
+mod backup;
 mod blobs;
+mod collect;
 mod config;
 mod content;
 mod error;
@@ -13,6 +15,7 @@ mod index;
 mod lists;
 mod lock;
 mod recover;
+mod restore;
 mod running;
 mod upload_id;
 mod uploads;
@@ -33,6 +36,7 @@ use lock::Lock;
 use recover::Recovery;
 use running::Running;
 
+pub use collect::Freed;
 pub use config::{Config, InvalidConfig};
 pub use content::arriving::{Arriving, Ending};
 pub use content::blob::{Attempt, Blob, Extent};
@@ -42,6 +46,7 @@ pub use content::upload::{Received, Unreceived, Upload};
 pub use error::Error;
 pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow};
 pub use index::{Conditions, Deleted, Entities, PushManifest, Pushed};
+pub use restore::{Restored, restore};
 pub use upload_id::{InvalidUploadId, UploadId};
 pub use uploads::Uncommitted;
 
@@ -75,7 +80,7 @@ impl Store {
             let lock = Lock::take(&path)?;
             let running = Running::mark(&path)?;
             let layout = Layout::create(&path)?;
-            let index = Index::open(&index_path, background)?;
+            let index = Index::open(&index_path, &layout.backup(), background)?;
             Ok::<_, Error>((lock, running, layout, index))
         });
         let (lock, running, layout, index) = opened.await.map_err(Error::Lost)??;
@@ -91,7 +96,6 @@ impl Store {
             running: Arc::clone(&running),
             tasks: tasks.clone(),
         };
-        recovery.thrown_away().await?;
         let known = recovery.partials().await?;
         tasks.spawn(recovery.tidy(known));
         Ok(Self {

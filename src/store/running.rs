@@ -36,6 +36,11 @@ impl Running {
         self.in_order.load(Ordering::Acquire)
     }
 
+    /// Says that something is left which the next start has to look for.
+    pub(in crate::store) fn set_in_doubt(&self) {
+        self.in_order.store(false, Ordering::Release);
+    }
+
     /// Says that what was left has been put right.
     pub(in crate::store) fn set_in_order(&self) {
         self.in_order.store(true, Ordering::Release);

@@ -20,7 +20,7 @@ impl Dir {
         self.try_open().await.unwrap()
     }
 
-    async fn try_open(&self) -> Result<Store, Error> {
+    pub(super) async fn try_open(&self) -> Result<Store, Error> {
         let config = Config {
             path: self.0.path().join("store"),
             index: None,
@@ -42,7 +42,7 @@ impl Dir {
     }
 }
 
-fn remote() -> RemoteName {
+pub(super) fn remote() -> RemoteName {
     "library/alpine".parse::<RepoName>().unwrap().into()
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn put(store: &Store, bytes: &[u8], digest: &Digest) {
     store.commit(verified, MIRROR, &repo()).await.unwrap();
 }
 
-async fn get(store: &Store, digest: &Digest) -> Option<Vec<u8>> {
+pub(super) async fn get(store: &Store, digest: &Digest) -> Option<Vec<u8>> {
     let row = store.sight(&repo(), digest).await.unwrap().blob?;
     let blob = store.open_blob(digest, &row).await.unwrap()?;
     let room = vec![0; usize::try_from(blob.length()).unwrap()].into_boxed_slice();
@@ -272,7 +272,7 @@ async fn what_no_row_explains_is_tidied_and_foreign_files_are_left_alone() {
 }
 
 /// Runs what recovery leaves for the background to its end.
-async fn tidied(dir: &Dir) {
+pub(super) async fn tidied(dir: &Dir) {
     let tasks = Tasks::new();
     let config = Config {
         path: dir.0.path().join("store"),

@@ -1,50 +1,73 @@
-//! Owns: reading `WWW-Authenticate` (RFC 9110 section 11.6.1) for a Bearer challenge.
+//! Owns: reading `WWW-Authenticate` (RFC 9110 section 11.6.1) for a challenge that wharf can meet.
 //!
-//! Promises: finds one among several headers and several challenges in one header; scheme and parameter names in any
+//! Promises: prefers Bearer to Basic, and knows no others; finds one among several headers and several challenges in one header; scheme and parameter names in any
 //! case; values quoted, with escapes, or bare. It is lenient where registries are: a bare value may be a whole URL
 //! (not a token by the grammar, which is why no strict parser is used here). Never panics.
 
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
+/// What a server wants to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Challenge {
+    /// A token of somebody else's.
+    Bearer(Bearer),
+    /// User and password.
+    Basic,
+}
+
 /// A Bearer challenge (distribution's token specification).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Challenge {
+pub(super) struct Bearer {
     pub(super) realm: String,
     pub(super) service: Option<String>,
     pub(super) scope: Option<String>,
 }
 
-/// The first Bearer challenge that names a realm.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<Challenge> {
+/// The first Bearer challenge that names a realm, or else Basic where that is offered.
+pub(super) fn find(headers: &HeaderMap) -> Option<Challenge> {
     let values = headers.get_all(WWW_AUTHENTICATE).iter();
-    values
-        .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
-        .find_map(bearer_in)
+    let values = values.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
+    let mut found: Vec<Challenge> = values.flat_map(challenges).collect();
+    let bearer = found.iter().position(|challenge| *challenge != Challenge::Basic);
+    let first = bearer.unwrap_or(0);
+    (first < found.len()).then(|| found.swap_remove(first))
 }
 
-fn bearer_in(header: &str) -> Option<Challenge> {
+/// Those of a header's challenges that can be met.
+fn challenges(header: &str) -> impl Iterator<Item = Challenge> {
     let mut challenges: Vec<Option<Challenge>> = Vec::new();
     let mut rest = header;
     while let Some((word, after)) = word(rest) {
         if let Some(value) = after.trim_start().strip_prefix('=') {
             let (value, after) = value_of(value.trim_start());
-            if let Some(Some(challenge)) = challenges.last_mut() {
-                challenge.set(word, value);
+            if let Some(Some(Challenge::Bearer(bearer))) = challenges.last_mut() {
+                bearer.set(word, value);
             }
             rest = after;
         } else {
             // A word without '=' begins a challenge (or is a token68 of a scheme that we do not know: the same to us).
-            challenges.push(word.eq_ignore_ascii_case("bearer").then(Challenge::default));
+            challenges.push(Challenge::new(word));
             rest = after;
         }
     }
-    challenges
-        .into_iter()
-        .flatten()
-        .find(|challenge| !challenge.realm.is_empty())
+    let usable = |challenge: &Challenge| match challenge {
+        Challenge::Bearer(bearer) => !bearer.realm.is_empty(),
+        Challenge::Basic => true,
+    };
+    challenges.into_iter().flatten().filter(usable)
 }
 
 impl Challenge {
+    fn new(scheme: &str) -> Option<Self> {
+        match scheme.to_ascii_lowercase().as_str() {
+            "bearer" => Some(Self::Bearer(Bearer::default())),
+            "basic" => Some(Self::Basic),
+            _ => None,
+        }
+    }
+}
+
+impl Bearer {
     fn set(&mut self, name: &str, value: String) {
         match name.to_ascii_lowercase().as_str() {
             "realm" => self.realm = value,
@@ -95,16 +118,16 @@ mod tests {
         for header in headers {
             map.append(WWW_AUTHENTICATE, header.parse().unwrap());
         }
-        bearer(&map)
+        find(&map)
     }
 
     fn challenge(realm: &str, service: Option<&str>, scope: Option<&str>) -> Challenge {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        Challenge {
+        Challenge::Bearer(Bearer {
             realm: realm.to_owned(),
             service: owned(service),
             scope: owned(scope),
-        }
+        })
     }
 
     #[test]
@@ -144,11 +167,28 @@ mod tests {
     }
 
     #[test]
-    fn without_a_realm_there_is_no_challenge() {
+    fn basic_is_for_where_no_bearer_can_be_had() {
+        // ECR, plain htpasswd, nothing but the word; a Bearer that cannot be met.
+        for header in [
+            r#"Basic realm="https://1.dkr.ecr.us-east-1.amazonaws.com/",service="ecr.amazonaws.com""#,
+            "basic realm=x",
+            "BASIC",
+            "Bearer service=\"x\", Basic realm=\"x\"",
+        ] {
+            assert_eq!(parse(&[header]), Some(Challenge::Basic), "{header}");
+        }
+        assert_eq!(
+            parse(&["Basic realm=\"x\", Bearer realm=\"https://h/t\""]),
+            Some(challenge("https://h/t", None, None))
+        );
+    }
+
+    #[test]
+    fn without_a_realm_there_is_no_bearer() {
         for header in [
             "Bearer",
             "Bearer service=\"x\"",
-            "Basic realm=\"x\"",
+            "Negotiate",
             "realm=\"x\"",
             "",
             ",,=\"",
@@ -162,14 +202,14 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(header in "\\PC*") {
-            let _ = bearer_in(&header);
+            let _ = challenges(&header).count();
         }
 
         #[test]
         fn quoting_is_undone(realm in "[!-~]{1,40}", service in "[ -~]{0,40}") {
             let quote = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
             let header = format!("Bearer realm=\"{}\", service=\"{}\"", quote(&realm), quote(&service));
-            prop_assert_eq!(bearer_in(&header), Some(challenge(&realm, Some(&service), None)));
+            prop_assert_eq!(challenges(&header).next(), Some(challenge(&realm, Some(&service), None)));
         }
     }
 }

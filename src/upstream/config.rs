@@ -14,6 +14,7 @@ use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::network::Proxy;
+use super::secret::Secret;
 
 /// One `[mirror."key"]` table as it is written. Durations are friendly: `"250ms"`, `"3s"`, `"1m 30s"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,24 @@ pub struct MirrorConfig {
     pub bare: Vec<String>,
     /// `Host` headers, without port, that select this mirror.
     pub hosts: Vec<String>,
+    /// Who wharf is to the registry; `<token>` where the secret is an identity token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The secret that belongs to `username`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// A file with that secret in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+    /// A Docker credential helper that knows both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential_helper: Option<String>,
+    /// A `config.json` of Docker's that knows both, or the helper to ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker_config: Option<PathBuf>,
+    /// How long a helper's answer is good.
+    #[serde(with = "friendly")]
+    pub credential_lifetime: Duration,
     /// The token endpoint, only where it is on another domain than the registry; then no other is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_realm: Option<String>,
@@ -69,6 +88,12 @@ impl Default for MirrorConfig {
             ns: Vec::new(),
             bare: Vec::new(),
             hosts: Vec::new(),
+            username: None,
+            password: None,
+            password_file: None,
+            credential_helper: None,
+            docker_config: None,
+            credential_lifetime: Duration::from_hours(1),
             token_realm: None,
             ca_file: None,
             client_cert: None,
@@ -199,6 +224,15 @@ mod tests {
         let config: MirrorConfig = toml::from_str("fresh_for = \"forever\"").unwrap();
         assert_eq!(config.fresh_for, FreshFor::Forever);
         assert!(toml::to_string(&config).unwrap().contains("fresh_for = \"forever\""));
+    }
+
+    #[test]
+    fn a_password_is_read_and_not_printed() {
+        let config: MirrorConfig = toml::from_str("username = \"site\"\npassword = \"hunter2\"").unwrap();
+        assert_eq!(config.password, Some(Secret::from("hunter2".to_owned())));
+        let printed = toml::to_string(&config).unwrap();
+        assert!(printed.contains("password = \"********\""), "{printed}");
+        assert!(!format!("{printed}{config:?}").contains("hunter2"));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Owns: every way in which asking an upstream can end badly, in words fit for an OCI error body.
 //!
 //! Promises: each `Display` is one line that names the upstream's host, the status if there was one, and the cause.
-//! Never: a query string (redirect targets are signed), a token, a header that a client sent.
+//! Never: a query string (redirect targets are signed), a secret, a header that a client sent, a path of this machine.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::credentials::{Unavailable, Whose};
 use super::fault::{Absence, Cause, Fault, Phase, Step};
 use super::place::Place;
 
@@ -51,6 +53,38 @@ pub enum Error {
         status: u16,
         /// The key of the mirror whose credentials are missing.
         mirror: String,
+    },
+    /// The upstream knows who asks, and does not let them have this.
+    #[error("{at} answered {status}: it refuses this to {whose}")]
+    Denied {
+        /// Who answered.
+        at: Place,
+        /// With which status.
+        status: u16,
+        /// To whom.
+        whose: Whose,
+    },
+    /// The token endpoint does not accept what was configured (401).
+    #[error("{at} answered {status}: it does not accept {whose}")]
+    Rejected {
+        /// Who answered.
+        at: Place,
+        /// With which status.
+        status: u16,
+        /// What it does not accept.
+        whose: Whose,
+    },
+    /// What the configuration names gives no credentials. What exactly is for the log: it names files of this machine.
+    #[error("{at} cannot be asked: mirror.{mirror:?}.{key} gives no credentials")]
+    NoCredentials {
+        /// Who would have been asked.
+        at: Place,
+        /// The mirror's key.
+        mirror: String,
+        /// The key of its table that names where they should come from.
+        key: &'static str,
+        /// Why.
+        source: Arc<Unavailable>,
     },
     /// The upstream counts our requests (429).
     #[error("{at} answered 429: too many requests{}", retry(*retry_after))]
@@ -106,13 +140,13 @@ pub enum Error {
 pub enum Verdict {
     /// About this repository only: it, or the object in it, is not there.
     RepositoryAbsent,
-    /// About this repository only: not without credentials.
+    /// About this repository only: not without credentials, or not with these.
     RepositoryRefused,
     /// Not now; see [`Error::retry_after`].
     Throttled,
     /// A deadline passed before the answer.
     Slow,
-    /// The upstream failed or answered nonsense.
+    /// The upstream failed or answered nonsense, or cannot be asked as configured.
     Broken,
     /// The body stopped half way: what arrived counts, ask for the rest.
     Cut,
@@ -125,14 +159,18 @@ impl Error {
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::Absent { .. } => Verdict::RepositoryAbsent,
-            Self::Refused { .. } => Verdict::RepositoryRefused,
+            Self::Refused { .. } | Self::Denied { .. } => Verdict::RepositoryRefused,
             Self::Throttled { .. } => Verdict::Throttled,
             Self::Timeout {
                 phase: Phase::Silence, ..
             }
             | Self::Cut { .. } => Verdict::Cut,
             Self::Timeout { .. } => Verdict::Slow,
-            Self::Unreachable { .. } | Self::Failed { .. } | Self::Unusable { .. } => Verdict::Broken,
+            Self::Unreachable { .. }
+            | Self::Failed { .. }
+            | Self::Unusable { .. }
+            | Self::Rejected { .. }
+            | Self::NoCredentials { .. } => Verdict::Broken,
             Self::RangeNotSatisfiable { .. } => Verdict::NoSuchRange,
         }
     }
@@ -140,8 +178,12 @@ impl Error {
     /// The status that the upstream answered with, if it answered.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Cut { .. } => None,
-            Self::Absent { status, .. } | Self::Refused { status, .. } | Self::Failed { status, .. } => Some(*status),
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Cut { .. } | Self::NoCredentials { .. } => None,
+            Self::Absent { status, .. }
+            | Self::Refused { status, .. }
+            | Self::Denied { status, .. }
+            | Self::Rejected { status, .. }
+            | Self::Failed { status, .. } => Some(*status),
             Self::Throttled { .. } => Some(429),
             Self::Unusable { status, .. } => *status,
             Self::RangeNotSatisfiable { .. } => Some(416),

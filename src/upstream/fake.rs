@@ -24,6 +24,7 @@ pub(super) struct Fake {
 pub(super) struct Seen {
     pub(super) line: String,
     headers: Vec<(String, String)>,
+    pub(super) body: String,
 }
 
 pub(super) struct Reply {
@@ -103,7 +104,18 @@ impl Seen {
         Self {
             line,
             headers: headers.collect(),
+            body: String::new(),
         }
+    }
+
+    async fn read_body(mut self, stream: &mut TcpStream) -> Self {
+        let length = self
+            .header("content-length")
+            .map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await.unwrap();
+        self.body = String::from_utf8(body).unwrap();
+        self
     }
 }
 
@@ -174,6 +186,7 @@ async fn answer(mut stream: TcpStream, log: &Mutex<Vec<Seen>>, script: &(dyn Fn(
         }
     }
     let seen = Seen::parse(&String::from_utf8(head).unwrap());
+    let seen = seen.read_body(&mut stream).await;
     log.lock().unwrap().push(seen.clone());
     let Reply { mut bytes, then } = script(&seen);
     if seen.method() == "HEAD" {

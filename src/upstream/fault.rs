@@ -127,6 +127,29 @@ pub enum Fault {
         /// The mirror's key.
         mirror: String,
     },
+    /// Another realm than the configured one.
+    #[error("it sends us to {realm} for a token, and mirror.\"{mirror}\".token_realm allows {configured} only")]
+    OtherRealm {
+        /// Its `host[:port]`.
+        realm: String,
+        /// The mirror's key.
+        mirror: String,
+        /// As configured, without a query.
+        configured: String,
+    },
+    /// A realm in the network that wharf stands in, although the endpoint is not.
+    #[error(
+        "the token realm {realm} has a loopback, link-local or private address; if that is right, set mirror.\"{mirror}\".token_realm"
+    )]
+    PrivateRealm {
+        /// Its `host[:port]`, or the name that resolves to such an address.
+        realm: String,
+        /// The mirror's key.
+        mirror: String,
+    },
+    /// Credentials are not carried along.
+    #[error("it redirects the token request to another host, scheme or port, where the credentials must not go")]
+    MovedRealm,
     /// The token endpoint's answer holds no token.
     #[error("its answer holds no token")]
     NoToken,

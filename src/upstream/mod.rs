@@ -1,14 +1,16 @@
 //! Upstream registries: the four questions they are asked, and everything between a question and its answer.
 //!
-//! Owns HTTP towards upstreams: tokens, redirects, deadlines, and the guards of design P9. Promises an answer that may
+//! Owns HTTP towards upstreams: credentials, tokens, redirects, deadlines, and the guards of design P9. Promises an answer that may
 //! be used, or an [`Error`] that names the upstream and the cause; proves no digest and keeps no content.
 //! Never sends what a client sent. Dropped: a question is given up, shared token requests and lookups go on.
 
 mod answer;
+mod auth;
 mod body;
 mod challenge;
 mod client;
 mod config;
+mod credentials;
 mod error;
 #[cfg(test)]
 mod fake;
@@ -21,6 +23,7 @@ mod network;
 mod place;
 mod redirect;
 mod resolve;
+mod secret;
 mod shared;
 mod token;
 mod wire;
@@ -28,8 +31,10 @@ mod wire;
 pub use body::{BlobBody, Span};
 pub use client::{Client, FetchedManifest, ManifestHead, Tally};
 pub use config::{FreshFor, MirrorConfig, builtin};
+pub use credentials::{Unavailable, Whose};
 pub use error::{Error, Verdict};
 pub use fault::{Absence, Cause, Fault, Phase, Step};
 pub use mirror::{Caution, Endpoint, InvalidMirror, Mirror, mirrors};
 pub use network::{BadFile, Config, Environment, NoProxyUrl, Proxy, ProxyUrl};
-pub use place::{Place, without_credentials};
+pub use place::Place;
+pub use secret::Secret;

@@ -5,7 +5,7 @@
 //! Dropped: the request under way is given up.
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION};
-use reqwest::{Method, Response};
+use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use super::Tally;
@@ -55,6 +55,7 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tal
             method,
             url: &url,
             headers: &headers,
+            body: None,
             targets,
             network,
             known: url.origin() == origin,
@@ -67,7 +68,7 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tal
         if hops == 0 {
             targets = guard::targets(&url, peer);
         }
-        if !redirects(&response) {
+        if !redirects(response.status()) {
             let elsewhere = url.origin() != origin;
             return Ok(Answer {
                 response,
@@ -96,6 +97,6 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tal
     })
 }
 
-fn redirects(response: &Response) -> bool {
-    matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
+pub(super) fn redirects(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }

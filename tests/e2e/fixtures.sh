@@ -2,6 +2,7 @@
 #
 # library/app:1 (in `new`): an OCI index; amd64 has three layers, one of 256 MiB; arm64 has two, one of them shared.
 # org/tools:1   (in `old`): a Docker manifest list, two platforms, two layers each; the base layers are those of app.
+# library/small:1 (in `new`): an OCI index, two platforms of three layers, 3 MiB in all; also as the OCI layout small.oci, to push.
 # Of each, $FIXTURES has NAME.index (the bytes) and NAME.{amd64,arm64} (digest and size of config and layers).
 
 make_fixtures() {
@@ -19,14 +20,16 @@ make_fixtures() {
   noise 256 >"$layers/weights/opt/model/weights.bin"
   mkdir -p "$layers/tools/opt"
   noise 24 >"$layers/tools/opt/tools.bin"
+  mkdir -p "$layers/model/opt/model"
+  noise 3 >"$layers/model/opt/model/model.bin"
   local tree
-  for tree in base-amd64 base-arm64 files weights tools; do layer "$layers/$tree"; done
+  for tree in base-amd64 base-arm64 files weights tools model; do layer "$layers/$tree"; done
 
   cp -a "$layers/base-amd64/." "$layers/files/." "$layers/weights/." "$rootfs"
   rm "$rootfs/etc/hostname" "$rootfs/etc/.wh.hostname"
   describe_tree "$rootfs" >"$FIXTURES/rootfs.tree"
 
-  local app=$NEW/library/app tools=$OLD/org/tools
+  local app=$NEW/library/app tools=$OLD/org/tools small=$NEW/library/small architecture
   image "$app" amd64 --oci-empty-base "$layers"/{base-amd64,files,weights}.tar.gz
   image "$app" arm64 --oci-empty-base "$layers"/{base-arm64,files}.tar.gz
   crane index append -m "$app:amd64" -m "$app:arm64" -t "$app:1" >/dev/null
@@ -34,8 +37,16 @@ make_fixtures() {
   image "$tools" arm64 "" "$layers"/{base-arm64,tools}.tar.gz
   crane index append --docker-empty-base -m "$tools:amd64" -m "$tools:arm64" -t "$tools:1" >/dev/null
 
+  for architecture in amd64 arm64; do
+    image "$small" "$architecture" --oci-empty-base "$layers"/{"base-$architecture",model,files}.tar.gz
+  done
+  crane index append -m "$small:amd64" -m "$small:arm64" -t "$small:1" >/dev/null
+
   describe app "$app"
   describe tools "$tools"
+  describe small "$small"
+  # As crane writes it, its layout's index names the images and not their index.
+  regctl --host "reg=$NEW,tls=disabled" image copy "$small:1" "ocidir://$FIXTURES/small.oci:1"
   upstreams_down
   rm -rf "$layers" "$rootfs"
 }

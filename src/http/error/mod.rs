@@ -4,6 +4,7 @@
 //! Promises a body of the distribution specification's form, with the request's id, and for an upstream's failure the
 //! mirror and the upstream's status. Never shows a path of this machine, and never a failure as an absence (P6).
 
+mod pushed;
 #[cfg(test)]
 mod tests;
 
@@ -24,19 +25,19 @@ use serde_json::json;
 
 use crate::access::Denied;
 use crate::http::body::Body;
+use crate::http::content;
 use crate::http::record;
 use crate::http::record::Record;
 use crate::http::request::Malformed;
-use crate::http::request_body::Broken;
 use crate::http::route;
+use crate::http::uploads;
 use crate::namespaces::NotServed;
 use crate::oci::ErrorCode;
-use crate::oci::InvalidManifest;
 use crate::oci::InvalidMediaType;
 use crate::oci::Manifest;
 use crate::pull;
 use crate::pull::Verdict;
-use crate::push;
+use crate::push::Position;
 
 /// How long a client is asked to wait when the upstream that throttles did not say.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
@@ -55,14 +56,16 @@ pub(super) struct Refusal {
     missing: Vec<String>,
 }
 
-/// The header that belongs to a status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The headers that belong to a status.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum With {
     Allow(&'static str),
     /// In seconds.
     RetryAfter(u64),
     /// The whole length, in bytes.
     ContentRange(u64),
+    /// How far an upload is that can go on.
+    Upload(Box<Position>),
 }
 
 /// The upstream's part in a failure.
@@ -155,7 +158,7 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // A 404 may be cached by default (RFC 9110 section 15.1), but what is absent now may be there in a moment.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.extend(self.with.and_then(With::header));
+        headers.extend(self.with.iter().flat_map(With::headers));
         response
     }
 
@@ -179,12 +182,13 @@ impl Refusal {
 }
 
 impl With {
-    fn header(self) -> Option<(HeaderName, HeaderValue)> {
-        Some(match self {
-            Self::Allow(methods) => (ALLOW, HeaderValue::from_static(methods)),
-            Self::RetryAfter(seconds) => (RETRY_AFTER, seconds.into()),
-            Self::ContentRange(length) => (CONTENT_RANGE, format!("bytes */{length}").try_into().ok()?),
-        })
+    fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        match self {
+            Self::Allow(methods) => vec![(ALLOW, HeaderValue::from_static(methods))],
+            Self::RetryAfter(seconds) => vec![(RETRY_AFTER, (*seconds).into())],
+            Self::ContentRange(length) => vec![(CONTENT_RANGE, content::value(&format!("bytes */{length}")))],
+            Self::Upload(position) => uploads::headers(position).into(),
+        }
     }
 }
 
@@ -277,55 +281,6 @@ impl From<pull::Error> for Refusal {
             Error::Lost(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message),
         };
         Self { cause, ..refusal }
-    }
-}
-
-impl From<push::Error> for Refusal {
-    fn from(error: push::Error) -> Self {
-        use push::Error;
-        let message = error.to_string();
-        let cause = Some(record::chain(&error));
-        let refusal = match error {
-            Error::Manifest(InvalidManifest::TooLarge { .. }) => Self::manifest_too_large(),
-            // What is wrong with it stands in the causes, and is about the client's own bytes.
-            Error::Manifest(source) => {
-                let message = record::chain(&source);
-                Self::new(StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, message)
-            }
-            Error::WrongType { .. } => Self::new(StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, message),
-            Error::WrongDigest { .. } => Self::new(StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid, message),
-            Error::Missing { digests, .. } => Self {
-                missing: digests,
-                ..Self::new(StatusCode::BAD_REQUEST, ErrorCode::ManifestBlobUnknown, message)
-            },
-            // The specification has no code for it.
-            Error::Precondition { .. } => Self::new(StatusCode::PRECONDITION_FAILED, ErrorCode::Denied, message),
-            Error::NameUnknown(name) => Self::no_such_repository(&name),
-            Error::ManifestUnknown { .. } => Self::new(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, message),
-            Error::BlobUnknown { .. } => Self::new(StatusCode::NOT_FOUND, ErrorCode::BlobUnknown, message),
-            Error::Named { .. } => Self {
-                code: ErrorCode::Denied,
-                ..Self::not_allowed("GET, HEAD", message)
-            },
-            Error::Store(source) if source.is_full() => Self::full(),
-            Error::Store(_) => Self::local_failure(),
-            Error::Lost(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message),
-        };
-        Self { cause, ..refusal }
-    }
-}
-
-impl From<Broken> for Refusal {
-    fn from(error: Broken) -> Self {
-        let status = match error {
-            Broken::Cut(_) => StatusCode::BAD_REQUEST,
-            Broken::Silent(_) => StatusCode::REQUEST_TIMEOUT,
-        };
-        let refusal = Self::new(status, ErrorCode::SizeInvalid, error.to_string());
-        Self {
-            cause: Some(record::chain(&error)),
-            ..refusal
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::*;
 use crate::access::Action;
 use crate::access::Principal;
 use crate::clock::Clock;
+use crate::http::chunk;
 use crate::oci::Algorithm;
 use crate::oci::Digest;
 use crate::oci::InvalidDigest;
@@ -20,6 +21,7 @@ use crate::oci::Reference;
 use crate::oci::RepoName;
 use crate::oci::Tag;
 use crate::pull::Lost;
+use crate::push;
 use crate::store;
 use crate::tasks;
 use crate::tasks::Tasks;
@@ -245,7 +247,64 @@ fn every_failed_push_of_a_manifest_and_every_failed_deletion_has_its_answer() {
         (Error::Lost(tasks::Lost), "503 UNAVAILABLE"),
     ]);
     check([(InvalidMediaType, "400 MANIFEST_INVALID")]);
-    check([(Broken::Silent(Duration::from_secs(1)), "408 SIZE_INVALID")]);
+    check([(push::Interrupted::Silent(Duration::from_secs(1)), "408 SIZE_INVALID")]);
+}
+
+#[test]
+fn every_failed_upload_says_where_it_goes_on_if_it_does() {
+    use push::Error;
+    let session = "00000000-0000-4000-8000-000000000000";
+    let at = || push::Position {
+        repo: "a/b".parse().unwrap(),
+        session: session.parse().unwrap(),
+        received: 7,
+    };
+    let goes_on = |refusal: &str| {
+        format!("{refusal} location: /v2/a/b/blobs/uploads/{session} range: 0-6 docker-upload-uuid: {session}")
+    };
+    let interrupted = |by| Error::Interrupted { at: at(), by };
+    let digest = Digest::of(Algorithm::Sha256, b"");
+    let (start, declared, broken) = (9, 5, io::ErrorKind::PermissionDenied);
+    for (error, expected) in [
+        (Error::UploadBusy(at()), "409 BLOB_UPLOAD_INVALID"),
+        (Error::OutOfOrder { at: at(), start }, "416 BLOB_UPLOAD_INVALID"),
+        (Error::WrongLength { at: at(), declared }, "400 SIZE_INVALID"),
+        (interrupted(push::Interrupted::Cut("reset".into())), "400 SIZE_INVALID"),
+        (
+            interrupted(push::Interrupted::Silent(Duration::from_mins(1))),
+            "408 SIZE_INVALID",
+        ),
+        (
+            Error::Unwritten {
+                at: at(),
+                source: store_error(io::ErrorKind::StorageFull).into(),
+            },
+            "507 UNAVAILABLE",
+        ),
+        (
+            Error::Unwritten {
+                at: at(),
+                source: store_error(broken).into(),
+            },
+            "500 UNAVAILABLE",
+        ),
+    ] {
+        let refusal = Refusal::from(error);
+        assert_eq!(shown(&refusal), goes_on(expected));
+        assert!(!body_of(&refusal).to_string().contains("secret"));
+    }
+    check([
+        (Error::UploadUnknown, "404 BLOB_UPLOAD_UNKNOWN"),
+        (
+            Error::WrongContent {
+                said: digest,
+                actual: Box::new(digest),
+            },
+            "400 DIGEST_INVALID",
+        ),
+    ]);
+    let headers = http::HeaderMap::from_iter([(CONTENT_RANGE, HeaderValue::from_static("x"))]);
+    check([(chunk::span(&headers).unwrap_err(), "400 BLOB_UPLOAD_INVALID")]);
 }
 
 #[test]
@@ -337,15 +396,13 @@ fn check<E: Into<Refusal> + std::fmt::Debug>(cases: impl IntoIterator<Item = (E,
     }
 }
 
-/// Status, code and the special header.
+/// Status, code and the special headers.
 fn shown(refusal: &Refusal) -> String {
-    let header = refusal
-        .with
-        .and_then(With::header)
-        .map_or_else(String::new, |(name, value)| {
-            format!(" {name}: {}", value.to_str().unwrap())
-        });
-    format!("{} {}{header}", refusal.status.as_u16(), refusal.code)
+    let headers = refusal.with.iter().flat_map(With::headers);
+    let headers: String = headers
+        .map(|(name, value)| format!(" {name}: {}", value.to_str().unwrap()))
+        .collect();
+    format!("{} {}{headers}", refusal.status.as_u16(), refusal.code)
 }
 
 fn record() -> Record {

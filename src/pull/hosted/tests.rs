@@ -58,8 +58,7 @@ impl Harbour {
         let digest = Digest::of(Algorithm::Sha256, content);
         let (repo, now) = (app(), self.clock.now());
         let begun = self.store.begin_upload(&repo, "anonymous", Algorithm::Sha256, now);
-        let row = begun.await.unwrap();
-        let mut upload = self.store.open_upload(&row.id, row.algorithm).await.unwrap();
+        let (_, mut upload) = begun.await.unwrap();
         upload.append(vec![Bytes::from_static(content)]).await.unwrap();
         let received = upload.verify(&digest).await.unwrap();
         self.store.commit_upload(received, &repo, now).await.unwrap();

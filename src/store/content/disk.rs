@@ -7,7 +7,7 @@
     reason = "this module is the door that the fence points to"
 )]
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -24,6 +24,19 @@ pub(crate) struct Stamp {
     pub(crate) size: u64,
     /// Modification time in nanoseconds since the epoch.
     pub(crate) modified_ns: i64,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        let modified_ns = metadata
+            .mtime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(metadata.mtime_nsec());
+        Self {
+            size: metadata.len(),
+            modified_ns,
+        }
+    }
 }
 
 /// Creates a directory and those above it, and makes the new entry durable.
@@ -74,14 +87,7 @@ impl OpenFile {
     /// Size and modification time.
     pub(crate) fn stamp(&self) -> Result<Stamp, Error> {
         let metadata = self.file.metadata().map_err(at("look at", &self.path))?;
-        let modified_ns = metadata
-            .mtime()
-            .saturating_mul(1_000_000_000)
-            .saturating_add(metadata.mtime_nsec());
-        Ok(Stamp {
-            size: metadata.len(),
-            modified_ns,
-        })
+        Ok(Stamp::of(&metadata))
     }
 
     /// Writes all of `bytes` at `offset`.
@@ -167,6 +173,15 @@ pub(crate) fn rename_if_present(from: &Path, to: &Path) -> Result<bool, Error> {
 pub(crate) fn length(path: &Path) -> Result<Option<u64>, Error> {
     match path.metadata() {
         Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(at("look at", path)(source)),
+    }
+}
+
+/// Size and modification time of a file; `None` when there is none.
+pub(crate) fn stamp(path: &Path) -> Result<Option<Stamp>, Error> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.is_file().then(|| Stamp::of(&metadata))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(at("look at", path)(source)),
     }

@@ -4,7 +4,7 @@
 //! from memory, those that came earlier (a resumed partial, a side stream) are read back when it reaches them.
 //! Promises that the hasher sees each byte once and in order, whoever carries it. All calls block.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -29,9 +29,11 @@ pub(crate) fn hash_file(file: &OpenFile, algorithm: Algorithm) -> Result<Digest,
     }
 }
 
-pub(super) struct Frontier {
+pub(super) struct Frontier(Arc<Rest>);
+
+struct Rest {
     /// Empty while somebody is hashing: the hasher is carried outside the lock.
-    rest: Mutex<Option<Progress>>,
+    progress: Mutex<Option<Progress>>,
     returned: Condvar,
 }
 
@@ -46,10 +48,10 @@ impl Frontier {
             hasher: Hasher::new(algorithm),
             at: 0,
         };
-        Self {
-            rest: Mutex::new(Some(start)),
+        Self(Arc::new(Rest {
+            progress: Mutex::new(Some(start)),
             returned: Condvar::new(),
-        }
+        }))
     }
 
     /// Hashes what is present beyond the frontier, `written` from memory: what the caller has just put into the file, by
@@ -60,29 +62,30 @@ impl Frontier {
         run_end: impl Fn(u64) -> u64,
         file: &OpenFile,
     ) -> Result<(), Error> {
-        let taken = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match taken {
-            Some(progress) => Baton {
-                frontier: self,
-                progress: Some(progress),
-            }
-            .run(written, run_end, file),
-            None => Ok(()),
-        }
+        self.take().map_or(Ok(()), |baton| baton.run(written, run_end, file))
+    }
+
+    /// The hasher, unless another thread has it.
+    pub(super) fn take(&self) -> Option<Baton> {
+        let taken = self.0.progress.lock().unwrap_or_else(PoisonError::into_inner).take();
+        taken.map(|progress| Baton {
+            rest: Arc::clone(&self.0),
+            progress: Some(progress),
+        })
     }
 
     /// The digest of all that is present from 0 on. Waits for whoever is hashing. The frontier is spent by it.
     pub(super) fn digest(&self, run_end: impl Fn(u64) -> u64, file: &OpenFile) -> Result<(Digest, u64), Error> {
-        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut resting = self.0.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let progress = loop {
-            match rest.take() {
+            match resting.take() {
                 Some(progress) => break progress,
-                None => rest = self.returned.wait(rest).unwrap_or_else(PoisonError::into_inner),
+                None => resting = self.0.returned.wait(resting).unwrap_or_else(PoisonError::into_inner),
             }
         };
-        drop(rest);
+        drop(resting);
         let mut baton = Baton {
-            frontier: self,
+            rest: Arc::clone(&self.0),
             progress: Some(progress),
         };
         baton.read_back(run_end, file)?;
@@ -94,14 +97,20 @@ impl Frontier {
     }
 }
 
-/// The hasher while a thread carries it; it comes back however the thread ends.
-struct Baton<'a> {
-    frontier: &'a Frontier,
+/// The hasher while somebody carries it; it comes back however that ends.
+pub(super) struct Baton {
+    rest: Arc<Rest>,
     progress: Option<Progress>,
 }
 
-impl Baton<'_> {
-    fn run(mut self, written: &[(u64, Bytes)], run_end: impl Fn(u64) -> u64, file: &OpenFile) -> Result<(), Error> {
+impl Baton {
+    /// Hashes what is present beyond the frontier, `written` from memory.
+    pub(super) fn run(
+        mut self,
+        written: &[(u64, Bytes)],
+        run_end: impl Fn(u64) -> u64,
+        file: &OpenFile,
+    ) -> Result<(), Error> {
         for (start, part) in written {
             self.read_back(|from| run_end(from).min(*start), file)?;
             if let Some(Progress { hasher, at }) = self.progress.as_mut().filter(|progress| progress.at == *start) {
@@ -135,11 +144,11 @@ impl Baton<'_> {
     }
 }
 
-impl Drop for Baton<'_> {
+impl Drop for Baton {
     fn drop(&mut self) {
         if let Some(progress) = self.progress.take() {
-            *self.frontier.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+            *self.rest.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
         }
-        self.frontier.returned.notify_all();
+        self.rest.returned.notify_all();
     }
 }

@@ -51,18 +51,6 @@ impl Layout {
         self.stagings().join(id.to_string())
     }
 
-    /// Where a blob's file goes when it is taken away: [`Layout::thrown_digest`] reads the name back.
-    pub(crate) fn thrown_away(&self, digest: &Digest) -> PathBuf {
-        self.trash()
-            .join(format!("{}-{}", digest.algorithm(), digest.encoded()))
-    }
-
-    /// The blob whose file this was, before it was thrown away.
-    pub(crate) fn thrown_digest(path: &Path) -> Option<Digest> {
-        let (algorithm, encoded) = path.file_name()?.to_str()?.split_once('-')?;
-        format!("{algorithm}:{encoded}").parse().ok()
-    }
-
     pub(crate) fn uploads(&self) -> PathBuf {
         self.root.join("uploads")
     }
@@ -77,5 +65,10 @@ impl Layout {
 
     pub(crate) fn trash(&self) -> PathBuf {
         self.root.join("trash")
+    }
+
+    /// Where copies of the index are; made with the first one.
+    pub(crate) fn backup(&self) -> PathBuf {
+        self.root.join("backup")
     }
 }

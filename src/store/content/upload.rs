@@ -29,6 +29,17 @@ pub struct Upload {
 }
 
 impl Upload {
+    /// Of a session that has no file yet.
+    pub(in crate::store) fn new(id: UploadId, path: PathBuf, algorithm: Algorithm, tasks: Tasks) -> Self {
+        Self {
+            id,
+            path,
+            algorithm,
+            arriving: None,
+            tasks,
+        }
+    }
+
     /// Goes on with the session's file, if it has one: that is read back and hashed while new bytes come.
     pub(in crate::store) async fn open(
         id: UploadId,
@@ -42,20 +53,22 @@ impl Upload {
             None => Ok(None),
         };
         let opened = tasks.blocking(open).await.map_err(Error::Lost)??;
-        let arriving = opened.map(|(size, file)| {
+        let mut upload = Self::new(id, path, algorithm, tasks);
+        upload.arriving = opened.map(|(size, file)| {
             let mut pieces = Pieces::default();
             pieces.insert(0..size);
-            let arriving = Arc::new(Arriving::new(file, algorithm, pieces, None, tasks.clone()));
+            let arriving = Arc::new(Arriving::new(file, algorithm, pieces, None, upload.tasks.clone()));
             arriving.catch_up();
             arriving
         });
-        Ok(Self {
-            id,
-            path,
-            algorithm,
-            arriving,
-            tasks,
-        })
+        Ok(upload)
+    }
+
+    /// Hashes by this algorithm, if no byte has come yet.
+    pub fn hash_by(&mut self, algorithm: Algorithm) {
+        if self.arriving.is_none() {
+            self.algorithm = algorithm;
+        }
     }
 
     /// The bytes that are here: the next one goes behind them.

@@ -6,9 +6,7 @@
 use jiff::Timestamp;
 
 use crate::oci::{Digest, MediaType, RepoKey, Tag};
-use crate::store::content::disk;
-use crate::store::content::layout::Layout;
-use crate::store::index::{Deleted, FileStep, Kept, PushManifest, Pushed};
+use crate::store::index::{Deleted, Kept, PushManifest, Pushed};
 use crate::store::{Error, Store};
 use crate::tasks::Lost;
 
@@ -64,7 +62,7 @@ impl Store {
 
     /// Takes a blob from a repository, unless a manifest there names it. Content that no repository has leaves the disk.
     pub async fn delete_blob(&self, repo: &RepoKey, digest: &Digest) -> Result<Deleted, Error> {
-        // A task of its own: whoever leaves now must not leave a file in the trash.
+        // A task of its own: whoever leaves now must not leave a file behind.
         let (store, repo, digest) = (self.clone(), repo.clone(), *digest);
         let deleting = self
             .tasks
@@ -73,41 +71,12 @@ impl Store {
     }
 
     async fn delete_blob_now(&self, repo: &RepoKey, digest: &Digest) -> Result<Deleted, Error> {
-        let deleted = self
-            .index
-            .delete_blob(repo, digest, throw_away(&self.layout, digest))
-            .await;
-        if let Err(Error::Batch { .. }) = &deleted {
-            // The row is there again, and its file may be in the trash.
-            self.index.put_back(digest, take_back(&self.layout, digest)).await?;
-        }
-        let (deleted, freed) = deleted?;
+        let (deleted, freed) = self.index.delete_blob(repo, digest).await?;
         if freed {
-            let trash = self.layout.thrown_away(digest);
-            let unlink = move || disk::remove(&trash);
-            self.tasks.blocking(unlink).await.map_err(Error::Lost)??;
+            self.clear(digest).await;
         }
         Ok(deleted)
     }
-}
-
-/// The step that takes a blob's file away.
-pub(super) fn throw_away(layout: &Layout, digest: &Digest) -> FileStep {
-    let (from, to) = (layout.blob(digest), layout.thrown_away(digest));
-    FileStep::new([layout.blobs(digest.algorithm()), layout.trash()], move || {
-        disk::rename_if_present(&from, &to).map(drop)
-    })
-}
-
-/// The step that undoes [`throw_away`], unless the blob has a file again.
-pub(super) fn take_back(layout: &Layout, digest: &Digest) -> FileStep {
-    let (from, to) = (layout.thrown_away(digest), layout.blob(digest));
-    FileStep::new([layout.blobs(digest.algorithm())], move || {
-        if !disk::exists(&to) {
-            disk::rename_if_present(&from, &to)?;
-        }
-        Ok(())
-    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 
 mod batch;
 mod blobs;
+mod collect;
+pub(in crate::store) mod copy;
 mod facts;
 mod generation;
 mod links;
@@ -24,7 +26,7 @@ mod uploads;
 mod writer;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use moka::future::Cache;
@@ -56,6 +58,7 @@ pub(in crate::store) struct Index(Arc<Shared>);
 struct Shared {
     /// Given when the index was made; the same for as long as it exists.
     store_id: String,
+    path: PathBuf,
     sights: Remembered<(RepoKey, Digest), Sight>,
     blobs: Remembered<Digest, Option<BlobRow>>,
     tags: Remembered<(RepoKey, Tag), Option<TagRow>>,
@@ -68,8 +71,9 @@ struct Shared {
 }
 
 impl Index {
-    /// Opens the index in the directory `dir`, making both when they are missing. Blocks.
-    pub(in crate::store) fn open(dir: &Path, tasks: Tasks) -> Result<Self, Error> {
+    /// Opens the index in the directory `dir`, making both when they are missing, but not where the directory `copies`
+    /// has a copy of it. Blocks.
+    pub(in crate::store) fn open(dir: &Path, copies: &Path, tasks: Tasks) -> Result<Self, Error> {
         disk::create_dir(dir)?;
         if let Some(kind) = disk::is_network(dir)? {
             return Err(Error::NetworkFileSystem {
@@ -77,12 +81,14 @@ impl Index {
                 kind,
             });
         }
-        let path = dir.join("index.sqlite3");
+        let path = dir.join(copy::FILE);
+        if copy::is_there(&path, copies)?
+            && let Some(found) = schema::behind(&path)?
+        {
+            copy::before_migration(&path, copies, found)?;
+        }
         let connection = schema::open_writer(&path)?;
-        let store_id = schema::store_id(&connection).map_err(|source| Error::Open {
-            path: path.clone(),
-            source,
-        })?;
+        let store_id = schema::store_id(&connection).map_err(schema::cannot_open(&path))?;
         let generations = Arc::new(Generations::new());
         Ok(Self(Arc::new(Shared {
             store_id,
@@ -91,7 +97,8 @@ impl Index {
             tags: Remembered::new(TAGS, Arc::clone(&generations)),
             pushed: Remembered::new(PUSHED, Arc::clone(&generations)),
             manifests: manifests::memory(),
-            readers: Readers::new(path, tasks.clone()),
+            readers: Readers::new(path.clone(), tasks.clone()),
+            path,
             writer: Arc::new(Writer::start(connection, generations)?),
             tasks,
         })))

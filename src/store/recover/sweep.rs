@@ -7,8 +7,10 @@
 use crate::oci::{Algorithm, Digest};
 use crate::store::Error;
 use crate::store::content::disk;
-use crate::store::index::FileStep;
+use crate::store::content::layout::Layout;
+use crate::store::index::{FileStep, Index};
 use crate::store::recover::Recovery;
+use crate::tasks::Tasks;
 
 /// Names that are looked at in one go.
 const STEP: usize = 256;
@@ -51,20 +53,27 @@ impl Recovery {
             let digest = |name: &str| format!("{algorithm}:{name}").parse().ok();
             let found = names.iter().filter_map(|path| digest(path.file_name()?.to_str()?));
             for stray in self.index.unstored(found.collect()).await? {
-                removed += usize::from(self.remove_stray(&stray).await?);
+                removed += usize::from(remove_stray(&self.index, &self.layout, &self.tasks, &stray).await?);
             }
         }
         Ok(None)
     }
+}
 
-    async fn remove_stray(&self, digest: &Digest) -> Result<bool, Error> {
-        let (from, to) = (self.layout.blob(digest), self.layout.trash().join(digest.encoded()));
-        let trash = to.clone();
-        let step = FileStep::new([], move || disk::rename_if_present(&from, &trash).map(drop));
-        let stray = self.index.unless_stored(digest, step).await?;
-        if stray {
-            self.remove(vec![to]).await?;
-        }
-        Ok(stray)
+/// Removes the file in a blob's place, unless a row knows it. Tells whether it was removed.
+pub(in crate::store) async fn remove_stray(
+    index: &Index,
+    layout: &Layout,
+    tasks: &Tasks,
+    digest: &Digest,
+) -> Result<bool, Error> {
+    let (from, to) = (layout.blob(digest), layout.trash().join(digest.encoded()));
+    let trash = to.clone();
+    let step = FileStep::new([], move || disk::rename_if_present(&from, &trash).map(drop));
+    let stray = index.unless_stored(digest, step).await?;
+    if stray {
+        let remove = tasks.blocking(move || disk::remove(&to));
+        remove.await.map_err(Error::Lost)??;
     }
+    Ok(stray)
 }

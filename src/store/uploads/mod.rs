@@ -29,7 +29,7 @@ impl Store {
         owner: &str,
         algorithm: Algorithm,
         now: Timestamp,
-    ) -> Result<UploadRow, Error> {
+    ) -> Result<(UploadRow, Upload), Error> {
         let row = UploadRow {
             id: UploadId::new(),
             repo: repo.clone(),
@@ -38,7 +38,8 @@ impl Store {
             moved_at: now,
         };
         self.index.begin_upload(&row).await?;
-        Ok(row)
+        let upload = Upload::new(row.id, self.layout.upload(&row.id), algorithm, self.tasks.clone());
+        Ok((row, upload))
     }
 
     /// The session of this name.

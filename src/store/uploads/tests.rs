@@ -23,10 +23,8 @@ fn at(second: i64) -> Timestamp {
 }
 
 async fn begin(store: &Store) -> UploadRow {
-    store
-        .begin_upload(&repo(), "anonymous", Algorithm::Sha256, at(1))
-        .await
-        .unwrap()
+    let begun = store.begin_upload(&repo(), "anonymous", Algorithm::Sha256, at(1)).await;
+    begun.unwrap().0
 }
 
 async fn open(store: &Store, row: &UploadRow) -> Upload {

@@ -1,6 +1,6 @@
 //! Owns: the four questions that an upstream is asked, and the dance of 401 and token around them.
 //!
-//! Promises: a question costs at most three attempts: bare, with a token from before, with a fresh one. URLs are built
+//! Promises: a question costs at most three attempts: bare, with what was good before, with what is now. URLs are built
 //! from typed names only; nothing of a client's request goes upstream.
 //! Dropped: the question is given up; a token request that others may wait for goes on.
 
@@ -18,15 +18,16 @@ use crate::clock::Clock;
 use crate::oci::{Digest, Manifest, MediaType, Reference, RemoteName};
 use crate::tasks::Tasks;
 
+use super::auth::{Auth, Demand, Grant};
 use super::body::{BlobBody, Span};
-use super::challenge;
+use super::challenge::{self, Challenge};
 use super::error::Error;
 use super::fault::Absence;
 use super::guard::Targets;
 use super::mirror::Mirror;
 use super::network::Config;
 use super::redirect::{self, Answer, Start};
-use super::token::{Demand, Grant, Tokens};
+use super::token::Purpose;
 use super::wire::Wire;
 use ask::Ask;
 
@@ -38,7 +39,7 @@ const ATTEMPTS: usize = 3;
 pub struct Client {
     clock: Clock,
     wire: Wire,
-    tokens: Tokens,
+    auth: Auth,
 }
 
 impl fmt::Debug for Client {
@@ -90,8 +91,8 @@ impl Client {
     /// A client without connections. Nothing is looked up, read or dialled before the first question.
     pub fn new(config: &Config, tasks: Tasks, clock: Clock) -> Self {
         let wire = Wire::new(config, tasks.clone());
-        let tokens = Tokens::new(tasks, clock.clone(), wire.clone());
-        Self { clock, wire, tokens }
+        let auth = Auth::new(tasks, clock.clone(), wire.clone());
+        Self { clock, wire, auth }
     }
 
     /// Asks which manifest a reference means, by HEAD alone. An upstream without HEAD gives an empty answer.
@@ -172,27 +173,29 @@ impl Client {
 
     async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
         let began = Instant::now();
-        let mut grant = self.tokens.recall(ask.mirror, ask.remote, ask.tally).await?;
+        let Ask {
+            mirror, remote, tally, ..
+        } = *ask;
+        let mut grant = self.auth.recall(mirror, remote, tally).await?;
         let mut attempts = 1;
         loop {
             let answer = self.attempt(ask, grant.as_ref()).await?;
-            if answer.elsewhere || !matches!(answer.status(), 401 | 403) {
+            if !is_refused(&answer, grant.as_ref()) {
                 return Ok(answer);
             }
             let demand = demand(ask, grant.as_ref(), &answer)?;
-            let fresh = grant.as_ref().is_some_and(|grant| grant.is_fresh(&demand, began));
-            if fresh || attempts == ATTEMPTS {
-                let (at, status) = (answer.at.clone(), answer.status());
-                return Err(Error::Absent {
-                    at,
-                    status,
-                    how: Absence::RefusedAnonymous,
-                });
+            let better = match &grant {
+                None => Some(self.auth.meet(mirror, remote, demand, tally).await?),
+                Some(_) if attempts == ATTEMPTS => None,
+                Some(refused) => {
+                    let better = self.auth.instead_of(refused, demand, began, mirror, remote, tally);
+                    better.await?
+                }
+            };
+            if better.is_none() {
+                return Err(refusal(ask, grant.as_ref(), &answer, &self.clock));
             }
-            if let Some(refused) = &grant {
-                self.tokens.forget(refused).await;
-            }
-            grant = Some(self.tokens.meet(ask.mirror, ask.remote, demand, ask.tally).await?);
+            grant = better;
             attempts += 1;
         }
     }
@@ -215,18 +218,52 @@ impl Client {
     }
 }
 
-/// What a refusal demands: what its challenge says, or what was demanded before.
-fn demand(ask: &Ask<'_>, grant: Option<&Grant>, answer: &Answer) -> Result<Arc<Demand>, Error> {
-    if let Some(challenge) = challenge::bearer(answer.response.headers()) {
-        let demand = Demand::new(ask.mirror, ask.remote, challenge, answer.targets);
-        return demand.map(Arc::new).map_err(|fault| answer.unusable(fault));
+/// Whether something else may have to be presented. ECR Public says 400 to a token that has expired, and no more.
+fn is_refused(answer: &Answer, grant: Option<&Grant>) -> bool {
+    match answer.status() {
+        401 | 403 => !answer.elsewhere,
+        400 => !answer.elsewhere && matches!(grant, Some(Grant::Token(_))),
+        _ => false,
     }
-    let refused = || Error::Refused {
-        at: answer.at.clone(),
-        status: answer.status(),
-        mirror: ask.mirror.key().to_owned(),
-    };
-    grant.map(|grant| Arc::clone(&grant.demand)).ok_or_else(refused)
+}
+
+/// What a refusal demands: what its challenge says, or what was demanded before. Where nothing is said, credentials
+/// that are configured are shown to the endpoint that they are for.
+fn demand(ask: &Ask<'_>, grant: Option<&Grant>, answer: &Answer) -> Result<Demand, Error> {
+    match (challenge::find(answer.response.headers()), grant) {
+        (Some(Challenge::Bearer(bearer)), _) => {
+            let purpose = Purpose::new(ask.mirror, ask.remote, bearer, answer.targets);
+            let purpose = purpose.map_err(|fault| answer.unusable(fault))?;
+            Ok(Demand::Token(Arc::new(purpose)))
+        }
+        (None, Some(grant)) => Ok(grant.demand()),
+        (Some(Challenge::Basic) | None, _) if ask.mirror.credentials().is_some() => Ok(Demand::Basic),
+        (Some(Challenge::Basic) | None, _) => Err(Error::Refused {
+            at: answer.at.clone(),
+            status: answer.status(),
+            mirror: ask.mirror.key().to_owned(),
+        }),
+    }
+}
+
+/// A refusal of the best that could be presented.
+fn refusal(ask: &Ask<'_>, grant: Option<&Grant>, answer: &Answer, clock: &Clock) -> Error {
+    let (at, status) = (answer.at.clone(), answer.status());
+    if status == 400 {
+        return answer.error(clock);
+    }
+    match grant.and_then(Grant::credential) {
+        Some(credential) => Error::Denied {
+            at,
+            status,
+            whose: credential.whose(ask.mirror.key()),
+        },
+        None => Error::Absent {
+            at,
+            status,
+            how: Absence::RefusedAnonymous,
+        },
+    }
 }
 
 /// Whether this is a HEAD's refusal as such: by the registry, or by a redirect target whose URL is signed for GET.

@@ -61,14 +61,33 @@ pub(super) fn realm(mirror: &Mirror, realm: &str, targets: Targets) -> Result<(U
     };
     if let Some(configured) = mirror.token_realm() {
         let same = configured.origin() == url.origin() && configured.path() == url.path();
-        return if same { Ok((url, Targets::Any)) } else { Err(foreign()) };
+        let other = || Fault::OtherRealm {
+            realm: authority(&url),
+            mirror: mirror.key().to_owned(),
+            configured: format!(
+                "{}://{}{}",
+                configured.scheme(),
+                authority(configured),
+                configured.path()
+            ),
+        };
+        return if same { Ok((url, Targets::Any)) } else { Err(other()) };
     }
     let host = url.host_str().unwrap_or_default();
     if !related(host, mirror.endpoint().host()) && !PAIRS.contains(&(mirror.key(), host)) {
         return Err(foreign());
     }
-    admit(&url, targets)?;
+    admit(&url, targets).map_err(|fault| of_realm(fault, mirror))?;
     Ok((url, targets))
+}
+
+/// A fault of a token endpoint, with the key that would allow what is forbidden to others.
+pub(super) fn of_realm(fault: Fault, mirror: &Mirror) -> Fault {
+    if let Fault::PrivateTarget { host: realm } = fault {
+        let mirror = mirror.key().to_owned();
+        return Fault::PrivateRealm { realm, mirror };
+    }
+    fault
 }
 
 /// Whether an address is one of the public internet, also when it is wrapped into an IPv6 address.

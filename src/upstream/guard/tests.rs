@@ -223,7 +223,7 @@ fn a_realm_keeps_tls_and_the_private_guard() {
     ));
     assert!(matches!(
         judge("http://10.0.0.1", "http://10.0.0.1/t"),
-        Err(Fault::PrivateTarget { .. })
+        Err(Fault::PrivateRealm { .. })
     ));
     assert_eq!(judge("https://quay.io", "/token"), Err(Fault::BadRealm));
     assert_eq!(judge("https://quay.io", "ldap://quay.io/"), Err(Fault::BadRealm));
@@ -245,9 +245,13 @@ fn a_configured_realm_is_the_only_one() {
         "https://10.0.0.9/other",
         "https://10.0.0.9:444/token",
     ] {
+        let error = realm(&mirror, other, Targets::Any).unwrap_err();
+        assert!(matches!(error, Fault::OtherRealm { .. }), "{other}");
         assert!(
-            matches!(realm(&mirror, other, Targets::Any), Err(Fault::ForeignRealm { .. })),
-            "{other}"
+            error
+                .to_string()
+                .ends_with("mirror.\"hub\".token_realm allows https://10.0.0.9/token only"),
+            "{error}"
         );
     }
 }

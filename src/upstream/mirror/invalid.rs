@@ -34,7 +34,7 @@ pub enum InvalidMirror {
     Endpoint {
         /// The mirror's key.
         key: String,
-        /// As written.
+        /// As written, without user and password.
         value: String,
     },
     /// A token endpoint that cannot be one.
@@ -42,7 +42,7 @@ pub enum InvalidMirror {
     TokenRealm {
         /// The mirror's key.
         key: String,
-        /// As written.
+        /// As written, without user and password.
         value: String,
         /// What would do.
         accepted: &'static str,
@@ -80,5 +80,35 @@ pub enum InvalidMirror {
         key: String,
         /// Which.
         field: &'static str,
+    },
+    /// Two sources of credentials, or a user's name beside a source that brings its own.
+    #[error("mirror.{key:?} has both {one} and {other}: accepted is one source of credentials")]
+    TwoSources {
+        /// The mirror's key.
+        key: String,
+        /// One of them.
+        one: &'static str,
+        /// Another.
+        other: &'static str,
+    },
+    /// Half of a login.
+    #[error("mirror.{key:?}.{field} is nothing without {wants}")]
+    HalfSource {
+        /// The mirror's key.
+        key: String,
+        /// What is there.
+        field: &'static str,
+        /// What is not.
+        wants: &'static str,
+    },
+    /// Something that cannot be a user, a secret, a file or a command. The value may be a secret, so it is not shown.
+    #[error("mirror.{key:?}.{field}: accepted is {accepted}")]
+    Credential {
+        /// The mirror's key.
+        key: String,
+        /// Which.
+        field: &'static str,
+        /// What would do.
+        accepted: &'static str,
     },
 }

@@ -16,8 +16,9 @@ use url::{Host, Url};
 use crate::oci;
 
 use super::config::{FreshFor, MirrorConfig};
+use super::credentials::Source;
 use super::network::Network;
-use super::place::{Place, authority, without_credentials};
+use super::place::{Place, authority, without_user};
 
 pub use caution::Caution;
 pub use invalid::InvalidMirror;
@@ -27,6 +28,7 @@ pub use invalid::InvalidMirror;
 pub struct Mirror {
     key: String,
     endpoint: Endpoint,
+    credentials: Option<Source>,
     token_realm: Option<Url>,
     ns: Vec<String>,
     bare: Vec<String>,
@@ -56,6 +58,7 @@ impl Mirror {
             return Err(InvalidMirror::Key { key: key.to_owned() });
         }
         let endpoint = endpoint(key, &config.endpoints)?;
+        let credentials = Source::new(key, config, &endpoint)?;
         let token_realm = token_realm(key, config.token_realm.as_deref(), &endpoint)?;
         let mut ns = hosts(key, "ns", &config.ns, true)?;
         if key == HUB {
@@ -68,6 +71,7 @@ impl Mirror {
         }
         Ok(Self {
             key: key.to_owned(),
+            credentials,
             token_realm,
             ns,
             bare: config.bare.clone(),
@@ -126,6 +130,15 @@ impl Mirror {
 
     pub(super) fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// How long to wait for what an answer waits for: a credential.
+    pub(super) fn patience(&self) -> Duration {
+        self.deadlines.connect + self.deadlines.first_byte
+    }
+
+    pub(super) fn credentials(&self) -> Option<&Source> {
+        self.credentials.as_ref()
     }
 
     pub(super) fn token_realm(&self) -> Option<&Url> {
@@ -203,7 +216,7 @@ fn endpoint(key: &str, values: &[String]) -> Result<Endpoint, InvalidMirror> {
     let url = web_url(value).filter(|url| url.path() == "/" && url.query().is_none());
     let url = url.ok_or_else(|| InvalidMirror::Endpoint {
         key,
-        value: without_credentials(value),
+        value: without_user(value),
     })?;
     Ok(Endpoint {
         authority: authority(&url).into(),
@@ -215,7 +228,7 @@ fn token_realm(key: &str, value: Option<&str>, endpoint: &Endpoint) -> Result<Op
     let Some(value) = value else { return Ok(None) };
     let invalid = |accepted| InvalidMirror::TokenRealm {
         key: key.to_owned(),
-        value: without_credentials(value),
+        value: without_user(value),
         accepted,
     };
     let url = web_url(value).ok_or_else(|| invalid("the http:// or https:// URL of a token endpoint, without user"))?;
@@ -249,7 +262,7 @@ fn hosts(key: &str, field: &'static str, values: &[String], ports: bool) -> Resu
             .ok_or_else(|| InvalidMirror::Host {
                 key: key.to_owned(),
                 field,
-                value: without_credentials(value),
+                value: without_user(value),
                 accepted,
             })
     };

@@ -89,7 +89,7 @@ fn an_endpoint_is_scheme_host_and_port() {
     ];
     for bad in bad {
         let error = refusal(|it| it.endpoints = vec![bad.to_owned()]);
-        let shown = without_credentials(bad);
+        let shown = bad.replace("u:p@", "…@").replace("u@", "…@");
         let expected = format!("mirror.\"hub\".endpoints = [{shown:?}]: accepted is http:// or https://");
         assert!(error.starts_with(&expected), "{error}");
     }
@@ -145,7 +145,7 @@ fn a_token_realm_keeps_tls() {
     assert!(with("hub", |it| it.token_realm = Some("https://auth.other/token".to_owned())).is_ok());
     for bad in ["auth.other", "ldap://auth.other", "https://u:p@auth.other/"] {
         let error = refusal(|it| it.token_realm = Some(bad.to_owned()));
-        let shown = without_credentials(bad);
+        let shown = bad.replace("u:p@", "…@");
         assert!(
             error.starts_with(&format!("mirror.\"hub\".token_realm = {shown:?}: ")),
             "{error}"
@@ -166,7 +166,7 @@ fn hosts_are_hosts() {
     assert_eq!(mirror.hosts(), ["hub.site.example", "[::1]", "10.0.0.1"]);
     for bad in ["", "https://h", "a/b", "u@h", "h?", "h#", "h:port", " h"] {
         let error = refusal(|it| it.ns = vec![bad.to_owned()]);
-        let shown = without_credentials(bad);
+        let shown = bad.replace("u@", "…@");
         assert!(
             error.starts_with(&format!("mirror.\"hub\".ns has {shown:?}: ")),
             "{error}"
@@ -183,4 +183,101 @@ fn a_deadline_of_nothing_is_none() {
     let error = refusal(|it| it.silence = Duration::ZERO);
     assert!(error.starts_with("mirror.\"hub\".silence = \"0s\": "), "{error}");
     assert!(with("hub", |it| it.connect = Duration::from_millis(1)).is_ok());
+}
+
+/// A mirror whose table has these lines, with `; ` between them.
+fn table(text: &str) -> Result<Mirror, InvalidMirror> {
+    let text = format!("endpoints = ['https://r.example']\n{}", text.replace("; ", "\n"));
+    Mirror::new("hub", &toml::from_str(&text).unwrap())
+}
+
+/// What a table with these lines is told, without the mirror's name.
+fn complaint(text: &str) -> String {
+    let error = table(text).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("s3cret"));
+    error.to_string().strip_prefix("mirror.\"hub\"").unwrap().to_owned()
+}
+
+#[test]
+fn credentials_have_a_source() {
+    for good in [
+        "",
+        "username = 'site'; password = 's3cret'",
+        "username = '<token>'; password_file = '/etc/token'",
+        "credential_helper = 'ecr-login'; credential_lifetime = '12h'",
+        "docker_config = '/root/.docker/config.json'",
+    ] {
+        let mirror = table(good).unwrap();
+        assert_eq!(mirror.credentials().is_some(), !good.is_empty(), "{good}");
+        assert!(!format!("{mirror:?}").contains("s3cret"));
+    }
+}
+
+#[test]
+fn two_sources_of_credentials_are_named() {
+    for (bad, both) in [
+        (
+            "username = 'site'; password = 's3cret'; password_file = '/t'",
+            "password_file and password",
+        ),
+        (
+            "docker_config = '/c'; credential_helper = 'pass'",
+            "credential_helper and docker_config",
+        ),
+        (
+            "password = 's3cret'; docker_config = '/c'",
+            "docker_config and password",
+        ),
+        ("username = 'site'; docker_config = '/c'", "docker_config and username"),
+    ] {
+        let expected = format!(" has both {both}: accepted is one source of credentials");
+        assert_eq!(complaint(bad), expected);
+    }
+}
+
+#[test]
+fn half_a_source_of_credentials_is_named() {
+    for (bad, expected) in [
+        (
+            "username = 'site'",
+            ".username is nothing without password or password_file",
+        ),
+        ("password = 's3cret'", ".password is nothing without username"),
+        ("password_file = '/t'", ".password_file is nothing without username"),
+    ] {
+        assert_eq!(complaint(bad), expected);
+    }
+}
+
+#[test]
+fn what_cannot_be_a_credential_is_named() {
+    for (bad, expected) in [
+        (
+            "username = 'a:b'; password = 's3cret'",
+            ".username: accepted is a name without colons",
+        ),
+        (
+            "username = ''; password = 's3cret'",
+            ".username: accepted is a name without colons",
+        ),
+        (
+            "username = 'site'; password = '********'",
+            ".password: accepted is the password itself, not the asterisks that `config check` prints for it",
+        ),
+        (
+            "username = 'site'; password_file = ''",
+            ".password_file: accepted is a file",
+        ),
+        ("docker_config = ''", ".docker_config: accepted is a file"),
+        (
+            "credential_helper = 'aws ecr'",
+            ".credential_helper: accepted is a command's name or path without arguments, like \"ecr-login\"",
+        ),
+        (
+            "credential_lifetime = '0s'",
+            ".credential_lifetime = \"0s\": accepted is any longer time, such as \"10s\"",
+        ),
+    ] {
+        assert_eq!(complaint(bad), expected);
+    }
 }

@@ -8,7 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
-use super::super::place::{MASK, authority};
+use super::super::place::authority;
+use super::super::secret::MASK;
 
 /// Which way requests go.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,5 @@
 use super::super::config::MirrorConfig;
+use super::super::secret::Secret;
 use super::mint::{TokenAnswer, read};
 use super::*;
 
@@ -11,7 +12,7 @@ fn read_text(text: &str) -> Option<(String, i64)> {
     ))
 }
 
-fn demand(scope: Option<&str>) -> Demand {
+fn purpose(scope: Option<&str>) -> Purpose {
     let endpoints = vec!["https://r.example".to_owned()];
     let mirror = Mirror::new(
         "hub",
@@ -21,12 +22,12 @@ fn demand(scope: Option<&str>) -> Demand {
         },
     )
     .unwrap();
-    let challenge = Challenge {
+    let challenge = Bearer {
         realm: "https://auth.r.example/token?account=x".to_owned(),
         service: Some("a service".to_owned()),
         scope: scope.map(str::to_owned),
     };
-    Demand::new(&mirror, &"org/app".parse().unwrap(), challenge, Targets::Public).unwrap()
+    Purpose::new(&mirror, &"org/app".parse().unwrap(), challenge, Targets::Public).unwrap()
 }
 
 #[test]
@@ -78,10 +79,19 @@ fn what_holds_no_token_is_none() {
 #[test]
 fn the_request_keeps_the_realms_query_and_repeats_the_scopes() {
     let plain = "https://auth.r.example/token?account=x&service=a+service";
-    let own = demand(None).request();
+    let own = purpose(None).request();
     assert_eq!(own.as_str(), format!("{plain}&scope=repository%3Aorg%2Fapp%3Apull"));
-    let several = demand(Some("b:pull  a:pull b:pull")).request();
+    let several = purpose(Some("b:pull  a:pull b:pull")).request();
     assert_eq!(several.as_str(), format!("{plain}&scope=a%3Apull&scope=b%3Apull"));
+}
+
+#[test]
+fn a_refresh_is_a_form() {
+    let token = Secret::from("a+b&c".to_owned());
+    assert_eq!(
+        purpose(Some("b:pull a:pull")).refresh(&token),
+        "grant_type=refresh_token&client_id=wharf&service=a+service&scope=a%3Apull+b%3Apull&refresh_token=a%2Bb%26c"
+    );
 }
 
 #[test]
@@ -93,4 +103,34 @@ fn a_token_is_not_shown() {
         expires_in: None,
     };
     assert!(!format!("{:?}", read(answer, &clock).unwrap()).contains("secret"));
+}
+
+#[tokio::test]
+async fn a_realm_in_our_own_network_names_the_key_that_allows_it() {
+    let endpoints = vec!["http://localhost:1".to_owned()];
+    let config = MirrorConfig {
+        endpoints,
+        ..MirrorConfig::default()
+    };
+    let mirror = Arc::new(Mirror::new("hub", &config).unwrap());
+    let challenge = Bearer {
+        realm: "http://localhost:2/token".to_owned(),
+        ..Bearer::default()
+    };
+    let purpose = Purpose::new(&mirror, &"org/app".parse().unwrap(), challenge, Targets::Public);
+    let (purpose, tally) = (Arc::new(purpose.unwrap()), Tally::default());
+    let (tasks, clock) = (Tasks::new(), Clock::system());
+    let tokens = Tokens::new(tasks.clone(), clock, Wire::new(tasks));
+    let refresh = Credential::IdentityToken {
+        user: None,
+        token: Secret::from("r3fresh".to_owned()),
+    };
+    for credential in [None, Some(Arc::new(refresh))] {
+        let pass = tokens.pass(&mirror, &purpose, credential, &tally);
+        let error = pass.await.unwrap_err().to_string();
+        assert!(
+            error.ends_with("if that is right, set mirror.\"hub\".token_realm"),
+            "{error}"
+        );
+    }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use moka::future::Cache;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Method, Proxy, Request, Response};
+use reqwest::{Body, Method, Proxy, Request, Response};
 use tokio::time::timeout;
 use url::Url;
 
@@ -68,6 +68,7 @@ pub(super) struct Hop<'a> {
     pub(super) method: &'a Method,
     pub(super) url: &'a Url,
     pub(super) headers: &'a HeaderMap,
+    pub(super) body: Option<String>,
     pub(super) targets: Targets,
     pub(super) network: &'a Network,
     /// Whether this is the party that was meant, who may see wharf's certificate.
@@ -106,6 +107,7 @@ impl Wire {
         let client = self.client(line, &at).await?;
         let mut request = Request::new(hop.method.clone(), hop.url.clone());
         *request.headers_mut() = hop.headers.clone();
+        *request.body_mut() = hop.body.map(Body::from);
         tally.add();
         // reqwest does not say when the connection stands, and bounds it itself.
         let within = limits.connect + limits.first_byte;

@@ -52,6 +52,7 @@ async fn send(wire: &Wire, mirror: &Mirror, url: &str, targets: Targets) -> Resu
         method: &Method::GET,
         url: &url,
         headers: &HeaderMap::new(),
+        body: None,
         targets,
         network: mirror.network(),
         known: true,

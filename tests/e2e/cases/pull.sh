@@ -75,7 +75,7 @@ case_answers() {
 # --- the clients -----------------------------------------------------------------------------------------------------
 
 others_than() { if [[ $2 == all ]]; then echo /dev/null; else echo "$FIXTURES/$1.arm64-only"; fi; }
-origin_of() { case $1 in app) echo docker.io/library/app ;; tools) echo quay.io/org/tools ;; esac }
+origin_of() { case $1 in app) echo docker.io/library/app ;; tools) echo quay.io/org/tools ;; small) echo docker.io/library/small ;; esac }
 host_of() { case $1 in app) echo hub.site.example ;; tools) echo quay.site.example ;; esac }
 
 skopeo_by_path() { skopeo_copy "$1" "$WHARF/$(origin_of "$1"):1" "$2" --src-tls-verify=false; }
@@ -126,6 +126,23 @@ containerd_by_ns() {
   name=$(origin_of "$1"):1
   mkdir -p "$dir/hosts/_default"
   with_address "$CONFIG/containerd/hosts.toml" >"$dir/hosts/_default/hosts.toml"
+  containerd_up "$dir"
+  ctr images pull --hosts-dir "$dir/hosts" --snapshotter native --platform linux/amd64 "$name" | tail -n 3
+  holds "$dir/root/io.containerd.content.v1.content" "$FIXTURES/$1.amd64"
+  if [[ $1 == app ]]; then
+    mkdir "$dir/rootfs"
+    ctr images mount --snapshotter native "$name" "$dir/rootfs" >/dev/null
+    same_tree "$dir/rootfs" "$FIXTURES/rootfs.tree"
+    ctr images unmount --rm --snapshotter native "$dir/rootfs" >/dev/null
+  fi
+  unset -f ctr
+  stop containerd || true
+}
+
+# containerd with all that it keeps below DIR; `ctr` speaks to it.
+containerd_up() {
+  local dir=$1
+  mkdir -p "$dir"
   cat >"$dir/containerd.toml" <<-EOF
 	version = 2
 	root = "$dir/root"
@@ -139,17 +156,8 @@ containerd_by_ns() {
   : >"$WORK/containerd.log"
   launch containerd containerd --config "$dir/containerd.toml"
   await containerd 'containerd successfully booted'
-  ctr() { command ctr --address "$dir/sock" "$@"; }
-  ctr images pull --hosts-dir "$dir/hosts" --snapshotter native --platform linux/amd64 "$name" | tail -n 3
-  holds "$dir/root/io.containerd.content.v1.content" "$FIXTURES/$1.amd64"
-  if [[ $1 == app ]]; then
-    mkdir "$dir/rootfs"
-    ctr images mount --snapshotter native "$name" "$dir/rootfs" >/dev/null
-    same_tree "$dir/rootfs" "$FIXTURES/rootfs.tree"
-    ctr images unmount --rm --snapshotter native "$dir/rootfs" >/dev/null
-  fi
-  unset -f ctr
-  stop containerd || true
+  CONTAINERD=$dir/sock
+  ctr() { command ctr --address "$CONTAINERD" "$@"; }
 }
 
 crane_by_path() {

@@ -84,6 +84,16 @@ impl Client {
             .unwrap_or_else(|how| panic!("{method} {target}: no answer: {how:?}"))
     }
 
+    /// Reads exactly the head of an interim answer that begins with `line`.
+    pub(crate) async fn says(&mut self, line: &str) {
+        let expected = format!("{line}\r\n\r\n");
+        while self.buffer.len() < expected.len() {
+            assert_eq!(soon("an interim answer", self.fill()).await, None);
+        }
+        let head = self.buffer.split_to(expected.len());
+        assert_eq!(String::from_utf8_lossy(&head), expected);
+    }
+
     /// Sends a request with a body. An answer may come, and the connection end, before all of it is taken.
     pub(crate) async fn send_body(
         mut self,
@@ -181,6 +191,12 @@ impl Response {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// The values of all headers of this name.
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        let found = self.headers.iter().filter(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str()).collect()
     }
 
     pub(crate) fn length(&self) -> Option<u64> {

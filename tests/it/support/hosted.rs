@@ -19,6 +19,42 @@ impl Wharf {
         self.sends("PUT", target, headers, bytes).await
     }
 
+    /// PUT of a manifest that must be accepted.
+    pub(crate) async fn push_manifest(&self, name: &str, reference: &str, media_type: &str, bytes: &[u8]) -> Answer {
+        let target = manifest_path(name, reference);
+        let pushed = self.put_manifest(&target, media_type, bytes).await;
+        assert_eq!(pushed.status, 201, "{target}: {}", pushed.text());
+        pushed
+    }
+
+    /// Uploads a blob, as containerd does: POST, then all of it in one PUT.
+    pub(crate) async fn push_bytes(&self, name: &str, digest: &str, bytes: &[u8]) {
+        let uploads = format!("/v2/{name}/blobs/uploads/");
+        let begun = self.sends("POST", &uploads, &[("Content-Length", "0")], b"").await;
+        assert_eq!(begun.status, 202, "{}", begun.text());
+        let location = begun.header("location").unwrap();
+        let and = if location.contains('?') { '&' } else { '?' };
+        let length = bytes.len().to_string();
+        let headers = [("Content-Length", &*length)];
+        let pushed = self
+            .sends("PUT", &format!("{location}{and}digest={digest}"), &headers, bytes)
+            .await;
+        assert_eq!(pushed.status, 201, "{}", pushed.text());
+    }
+
+    pub(crate) async fn push_blob(&self, name: &str, blob: &Content) {
+        self.push_bytes(name, blob.digest(), &blob.all()).await;
+    }
+
+    /// Uploads all that an image names, and then the image.
+    pub(crate) async fn push_image(&self, name: &str, reference: &str, image: &Image) {
+        for blob in &image.blobs {
+            self.push_blob(name, blob).await;
+        }
+        self.push_manifest(name, reference, image.media_type, &image.manifest.all())
+            .await;
+    }
+
     /// POST of a mount; `from` as it stands in the query, `&from=` included.
     pub(crate) async fn mount(&self, name: &str, digest: &str, from: &str) -> Answer {
         let target = format!("/v2/{name}/blobs/uploads/?mount={digest}{from}");

@@ -13,6 +13,7 @@ pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;
 pub(crate) mod tls;
+pub(crate) mod upload;
 pub(crate) mod upstream;
 pub(crate) mod wharf;
 

@@ -83,7 +83,7 @@ impl Setup {
         self
     }
 
-    /// A variable of its environment, which is empty otherwise.
+    /// Sets an environment variable of the process.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
@@ -159,8 +159,13 @@ impl Wharf {
 
     /// A second process on the same store, that must end by itself: its exit status and what it said.
     pub(crate) async fn rival(&self) -> (ExitStatus, String) {
-        let mut rival = Process::start(self.home.path(), &SERVE, &self.environment);
-        (rival.ends().await, rival.log())
+        self.run(&SERVE).await
+    }
+
+    /// Another process beside it, with these arguments, that must end by itself: its exit status and what it said.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
+        let mut process = Process::start(self.home.path(), arguments, &self.environment);
+        (process.ends().await, process.log())
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -127,6 +127,8 @@ impl Arriving {
     /// Hashes what a resumed partial already has, on the blocking pool, beside the fetch, until the arrival is cut.
     pub(crate) fn catch_up(self: &Arc<Self>) {
         let this = Arc::clone(self);
+        // Taken here, not in the task: a write that came first would have to read everything back itself.
+        let Some(baton) = self.frontier.take() else { return };
         self.tasks.spawn(async move {
             let tasks = this.tasks.clone();
             let read_back = move || {
@@ -137,7 +139,7 @@ impl Arriving {
                         this.run_end(from)
                     }
                 };
-                this.frontier.advance(&[], until, &this.file)
+                baton.run(&[], until, &this.file)
             };
             if let Ok(Err(error)) = tasks.blocking(read_back).await {
                 tracing::warn!(%error, "cannot read a partial back");

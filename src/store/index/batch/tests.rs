@@ -230,9 +230,9 @@ fn a_batch_is_synced_if_anybody_in_it_needs_that() {
         let (ops, heard): (Vec<_>, Vec<_>) = ops.iter().copied().map(op).unzip();
         batches.write(ops, HashMap::new());
         assert_eq!(synchronous(&batches), expected);
-        heard
-            .into_iter()
-            .for_each(|mut answer| answer.try_recv().unwrap().unwrap());
+        for mut answer in heard {
+            answer.try_recv().unwrap().unwrap();
+        }
     }
 }
 

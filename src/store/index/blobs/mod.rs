@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::oci::Digest;
 use crate::store::Error;
 use crate::store::index::Index;
-use crate::store::index::batch::{Refusal, Tx};
+use crate::store::index::batch::Tx;
 use crate::store::index::facts::{Arrival, BlobRow, Fact, FileStep, Landing};
 use crate::store::index::generation::Shard;
 use crate::store::index::{links, loose, sql, staged, uploads};
@@ -116,19 +116,6 @@ impl Index {
         self.0.writer.write(Fact::Blob(digest), change).await
     }
 
-    /// Does the step that gives a blob its file back, if it has a row.
-    pub(in crate::store) async fn put_back(&self, digest: &Digest, step: FileStep) -> Result<(), Error> {
-        const IS: &str = "SELECT EXISTS (SELECT 1 FROM blob WHERE digest = ?1)";
-        let digest = *digest;
-        let change = move |tx: &mut Tx<'_>| {
-            if tx.one(IS, [sql::text(&digest)], |row| row.get(0))? {
-                tx.run(step)?;
-            }
-            Ok(())
-        };
-        self.0.writer.write(Fact::Blob(digest), change).await
-    }
-
     /// Keeps the new modification time of a blob that was proven again. False when the row is no longer `seen`.
     pub(in crate::store) async fn reprove_blob(
         &self,
@@ -148,19 +135,20 @@ impl Index {
     }
 }
 
-/// Forgets a blob that no repository links, before the step that takes its file away. False, and no step is done, when
-/// one links it, or it is not there.
-pub(super) fn free(tx: &mut Tx<'_>, digest: &Digest, and: FileStep) -> Result<bool, Refusal> {
+/// Forgets the content that no repository links any more; gives its length in bytes. `None` when one links it, or it is
+/// not there. Its file is without a row then, and for the caller to remove once this is committed.
+pub(super) fn free(tx: &mut Tx<'_>, digest: &Digest) -> rusqlite::Result<Option<u64>> {
     const FREE: &str = "
         DELETE FROM blob
-        WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM link WHERE link.digest = ?1)";
+        WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM link WHERE link.digest = ?1)
+        RETURNING size";
+    const ORIGINS: &str = "DELETE FROM origin WHERE digest = ?1";
     tx.touch(Shard::of_digest(digest));
-    let freed = tx.execute(FREE, [sql::text(digest)])? > 0;
-    if freed {
-        // Last: a change that fails after it would be undone without it.
-        tx.run(and)?;
+    let freed = tx.all(FREE, [sql::text(digest)], |row| sql::unsigned(row, 0))?;
+    if !freed.is_empty() {
+        tx.execute(ORIGINS, [sql::text(digest)])?;
     }
-    Ok(freed)
+    Ok(freed.first().copied())
 }
 
 fn arrive(tx: &mut Tx<'_>, digest: &Digest, size: u64, arrival: Arrival) -> rusqlite::Result<()> {

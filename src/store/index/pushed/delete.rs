@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use crate::oci::{Digest, RepoKey, Tag};
 use crate::store::Error;
 use crate::store::index::Index;
-use crate::store::index::batch::{Refusal, Tx};
-use crate::store::index::facts::{Fact, FileStep};
+use crate::store::index::batch::Tx;
+use crate::store::index::facts::Fact;
 use crate::store::index::generation::Shard;
 use crate::store::index::pushed::facts::Deleted;
 use crate::store::index::{blobs, loose, sql};
@@ -42,19 +42,19 @@ impl Index {
         self.0.writer.write(Fact::Pushed(repo.clone(), digest), change).await
     }
 
-    /// Takes a blob from a repository; also whether its content went to the trash by `and`, because nobody has it now.
+    /// Takes a blob from a repository; also whether its content is forgotten, because nobody has it now: its file is for
+    /// the caller to remove.
     pub(in crate::store) async fn delete_blob(
         &self,
         repo: &RepoKey,
         digest: &Digest,
-        and: FileStep,
     ) -> Result<(Deleted, bool), Error> {
         let (key, digest) = (repo.clone(), *digest);
         let change = move |tx: &mut Tx<'_>| {
             let Some(repository) = tx.known_repository(&key)? else {
                 return Ok((Deleted::Absent, false));
             };
-            delete_blob(tx, repository, &digest, and)
+            Ok(delete_blob(tx, repository, &digest)?)
         };
         self.0.writer.write(Fact::Link(repo.clone(), digest), change).await
     }
@@ -90,7 +90,7 @@ fn delete_manifest(
     Ok(Deleted::Done)
 }
 
-fn delete_blob(tx: &mut Tx<'_>, repository: i64, digest: &Digest, and: FileStep) -> Result<(Deleted, bool), Refusal> {
+fn delete_blob(tx: &mut Tx<'_>, repository: i64, digest: &Digest) -> rusqlite::Result<(Deleted, bool)> {
     const IS: &str = "SELECT EXISTS (SELECT 1 FROM link WHERE repository = ?1 AND digest = ?2)";
     const UNLINK: &str = "DELETE FROM link WHERE repository = ?1 AND digest = ?2";
     let it = (repository, sql::text(digest));
@@ -103,7 +103,7 @@ fn delete_blob(tx: &mut Tx<'_>, repository: i64, digest: &Digest, and: FileStep)
     tx.execute(UNLINK, (it.0, &it.1))?;
     tx.touch(Shard::of_digest(digest));
     loose::tighten(tx, repository, digest)?;
-    Ok((Deleted::Done, blobs::free(tx, digest, and)?))
+    Ok((Deleted::Done, blobs::free(tx, digest)?.is_some()))
 }
 
 /// A manifest of the repository that names the digest.

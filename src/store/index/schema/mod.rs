@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::store::Error;
 
@@ -143,6 +143,26 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Opens a copy of an index, which nobody else uses, and brings it to the newest schema.
+pub(super) fn open_copy(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(cannot_open(path))?;
+    migrate(&connection, path, STEPS)?;
+    Ok(connection)
+}
+
+/// The schema of the index at `path`, where steps are ahead of it.
+pub(super) fn behind(path: &Path) -> Result<Option<i64>, Error> {
+    let found = || {
+        let connection = open_reader(path)?;
+        let ours = is_ours(&connection)?;
+        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        Ok(ours.then_some(found))
+    };
+    let found = found().map_err(cannot_open(path))?;
+    Ok(found.filter(|found| usize::try_from(*found).is_ok_and(|found| found < STEPS.len())))
+}
+
 /// Opens a connection that only reads; the one that writes must be open.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -168,6 +188,12 @@ pub(super) fn set_durability(connection: &Connection, durability: Durability) ->
         Durability::Lazy => "NORMAL",
     };
     connection.pragma_update(None, "synchronous", level)
+}
+
+/// Whether the file is an index of wharf.
+pub(super) fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
+    let mark: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    Ok(mark == APPLICATION_ID)
 }
 
 /// Whether somebody else made this file. A new one has neither a mark nor tables.
@@ -233,9 +259,12 @@ fn set_up_memory(connection: &Connection, mib: i64) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -1024 * mib) // negative: KiB
 }
 
-fn cannot_open(path: &Path) -> impl FnOnce(rusqlite::Error) -> Error {
+pub(super) fn cannot_open(path: &Path) -> impl FnOnce(rusqlite::Error) -> Error {
     let path = path.to_path_buf();
-    move |source| Error::Open { path, source }
+    move |source| match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Error::Damaged { path, source },
+        _ => Error::Open { path, source },
+    }
 }
 
 #[cfg(test)]

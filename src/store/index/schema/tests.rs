@@ -94,7 +94,7 @@ fn the_database_of_another_program_is_refused_and_left_alone() {
 fn what_is_no_database_is_refused() {
     let (_dir, path) = fresh();
     std::fs::write(&path, "hello, I am a text that is long enough to be looked at").unwrap();
-    assert!(matches!(open_writer(&path), Err(Error::Open { .. })));
+    assert!(matches!(open_writer(&path), Err(Error::Damaged { .. })));
 }
 
 #[test]

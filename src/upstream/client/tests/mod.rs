@@ -1,15 +1,26 @@
 mod answers;
 mod bodies;
+mod credentials;
+mod helpers;
+mod identity;
 mod redirects;
+mod registries;
 mod tokens;
 
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
+use base64::engine::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use tempfile::TempDir;
 
 use super::super::fake::{Fake, Reply, Seen};
 use super::super::fault::{Fault, Phase, Step};
-use super::super::{MirrorConfig, Verdict};
+use super::super::{MirrorConfig, Secret, Verdict};
 use super::*;
 use crate::oci::Algorithm;
 
@@ -66,6 +77,11 @@ fn redirect(to: &str) -> Reply {
     Reply::new(307, &[("Location", to)], b"<a>moved</a>")
 }
 
+/// As `Authorization` has it.
+fn basic(pair: &str) -> String {
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
 fn challenge(seen: &Seen) -> Reply {
     let own = seen.header("host").unwrap();
     let challenge = format!("Bearer realm=\"http://{own}/token?account=x\",service=\"reg\"");
@@ -99,4 +115,90 @@ fn quick(config: &mut MirrorConfig) {
     config.connect = Duration::from_millis(150);
     config.first_byte = Duration::from_millis(150);
     config.silence = Duration::from_millis(150);
+}
+
+fn login(user: &str, password: &str) -> impl FnOnce(&mut MirrorConfig) {
+    move |config| {
+        config.username = Some(user.to_owned());
+        config.password = Some(Secret::from(password.to_owned()));
+    }
+}
+
+/// A folder of secrets and of those who know them.
+struct Safe(TempDir);
+
+impl Safe {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Put in place as a whole, so that nobody reads half of it.
+    #[expect(clippy::disallowed_methods, reason = "a test's own files")]
+    fn put(&self, name: &str, text: &str) -> PathBuf {
+        let (path, new) = (self.path(name), self.path("new"));
+        fs::write(&new, text).unwrap();
+        fs::rename(new, &path).unwrap();
+        path
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test's own files")]
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// A helper that notes each call, and then does as `lines` say. Written by a process of its own: while this one holds
+    /// the file open, a child that another test starts would hold it too, and nobody could run it.
+    fn helper(&self, lines: &str) -> String {
+        let path = self.path("docker-credential-test");
+        let (calls, path) = (self.path("calls"), path.display().to_string());
+        let text = format!(
+            "#!/bin/sh\nserver=$(cat)\necho \"$1 $server\" >> {}\n{lines}\n",
+            calls.display()
+        );
+        let made = Command::new("sh")
+            .args([
+                "-c",
+                "printf '%s' \"$2\" > \"$1.new\" && chmod +x \"$1.new\" && mv \"$1.new\" \"$1\"",
+                "sh",
+            ])
+            .args([&path, &text])
+            .status();
+        assert!(made.unwrap().success());
+        path
+    }
+
+    fn calls(&self) -> usize {
+        self.read("calls").lines().count()
+    }
+}
+
+/// Asks again and again until `done`; for what happens beside the requests.
+async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(2));
+        while !done().await {
+            pace.tick().await;
+        }
+    };
+    let within = tokio::time::timeout(Duration::from_secs(20), wait);
+    within.await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+}
+
+/// Whether an error, and all that led to it, keeps these words to itself.
+fn keeps(error: &Error, secrets: &[&str]) -> bool {
+    let mut told = format!("{error} {error:?}");
+    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(cause) = next {
+        write!(told, "{cause} {cause:?}").unwrap();
+        next = cause.source();
+    }
+    !secrets.iter().any(|secret| told.contains(secret))
 }

@@ -1,5 +1,3 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use super::*;
 use crate::store::index::Deleted;
 use crate::store::index::tests::put;
@@ -8,17 +6,9 @@ async fn delete(index: &Index, name: &str, digest: Digest) -> Deleted {
     index.delete_manifest(&repo(name), &digest, at(2000)).await.unwrap()
 }
 
-/// Also whether the content was thrown away.
+/// Also whether the content is forgotten.
 async fn delete_blob(index: &Index, name: &str, of: &str) -> (Deleted, bool) {
-    let thrown = Arc::new(AtomicUsize::new(0));
-    let seen = Arc::clone(&thrown);
-    let step = FileStep::new([], move || {
-        seen.fetch_add(1, Ordering::SeqCst);
-        Ok(())
-    });
-    let (deleted, freed) = index.delete_blob(&repo(name), &digest(of), step).await.unwrap();
-    assert_eq!(thrown.load(Ordering::SeqCst), usize::from(freed));
-    (deleted, freed)
+    index.delete_blob(&repo(name), &digest(of)).await.unwrap()
 }
 
 #[tokio::test]
@@ -157,17 +147,6 @@ async fn content_that_a_mirror_has_is_not_thrown_away() {
         .unwrap();
     assert_eq!(delete_blob(&index, APP, "a").await, (Deleted::Done, false));
     assert!(index.blob(&digest("a")).await.unwrap().is_some());
-}
-
-#[tokio::test]
-async fn a_step_that_fails_keeps_the_blob() {
-    let (_dir, index) = fresh();
-    upload(&index, APP, "a", 1).await;
-    let step = FileStep::new([], || Err(crate::store::Error::Lost(crate::tasks::Lost)));
-    index.delete_blob(&repo(APP), &digest("a"), step).await.unwrap_err();
-    let sight = index.sight(&repo(APP), &digest("a")).await.unwrap();
-    assert!(sight.visible() && sight.blob.is_some());
-    assert_eq!(sight.loose_since, Some(at(1)));
 }
 
 /// Pushes, deletes and mounts of one blob at once: what is accepted is there.

@@ -1,0 +1,49 @@
+//! Bytes of a request on their way into a session's file.
+//!
+//! Promises that what was received is written behind what is there, in order, and that the next batch is received while
+//! one is written and hashed: two are in memory, no more. Dropping the future here ends the request; a write that was
+//! begun completes, and keeps the turn until then.
+
+use crate::push::session::Piece;
+use crate::push::session::batches::Batches;
+use crate::push::session::turn::Turn;
+use crate::push::{Error, Push};
+use crate::store;
+use crate::tasks::Lost;
+
+impl Push {
+    /// Takes the piece in behind what is here.
+    pub(super) async fn take(&self, mut turn: Turn, piece: Piece<'_>) -> Result<Turn, Error> {
+        if let Some(span) = &piece.span {
+            turn.check(span, piece.length)?;
+        }
+        let declared = piece.span.map(|span| span.end - span.start);
+        let mut batches = Batches::new(piece.body, declared, turn.session(), self.sessions.transfer());
+        let mut next = batches.next().await;
+        while let Ok(Some(chunks)) = next {
+            let writing = self.tasks.spawn(turn.write(chunks));
+            next = batches.next().await;
+            let (back, written) = writing.await.map_err(|_ended| Lost)?;
+            turn = match written {
+                Ok(()) => back,
+                Err(source) => return Err(self.unwritten(back, source).await),
+            };
+        }
+        match next {
+            Ok(_) => Ok(turn),
+            Err(stop) => Err(stop.at(turn.position())),
+        }
+    }
+
+    /// The session goes on where it is, unless what came before may be lost.
+    async fn unwritten(&self, turn: Turn, source: store::Error) -> Error {
+        if !turn.is_lost() {
+            let (at, source) = (turn.position(), source.into());
+            return Error::Unwritten { at, source };
+        }
+        match self.forget(turn).await {
+            Ok(()) => Error::Store(source),
+            Err(error) => error,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Content that nobody can reach leaves the disk, while pushes and pulls go on.
+//!
+//! Promises that a blob stays for the whole grace after its last push, mount or look at it, and for ever where a
+//! manifest names it; that what goes is first forgotten, durably, and then removed; and that no step keeps other writes
+//! waiting for longer than some of their own. Killed at any moment, it leaves at most files that the next start removes.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::sleep;
+
+use crate::clock::Clock;
+use crate::oci::Digest;
+use crate::store::recover::remove_stray;
+use crate::store::{Error, Store};
+
+/// Blobs in one step.
+const STEP: usize = 64;
+/// What is loose is looked at no more often than this,
+const AT_MOST: Duration = Duration::from_millis(500);
+/// and no more seldom: clocks are set, and machines sleep.
+const AT_LEAST: Duration = Duration::from_mins(1);
+
+/// What a collection has freed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Freed {
+    /// Blobs.
+    pub blobs: usize,
+    /// Their bytes together.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Frees what has been loose for `grace`. Ends between two steps when wharf winds down.
+    pub async fn collect(&self, now: Timestamp, grace: Duration) -> Result<Freed, Error> {
+        let closing = self.tasks.closing();
+        let mut freed = Freed::default();
+        let Ok(before) = now.checked_sub(grace) else {
+            return Ok(freed);
+        };
+        while !closing.is_cancelled() {
+            let step = self.index.collect(before, STEP).await?;
+            for (digest, size) in &step.freed {
+                freed.blobs += 1;
+                freed.bytes += size;
+                self.clear(digest).await;
+            }
+            if step.due < STEP {
+                break;
+            }
+        }
+        Ok(freed)
+    }
+
+    /// Removes the file of content that has been forgotten. It is rubbish by now: if that fails, the next start does it.
+    pub(super) async fn clear(&self, digest: &Digest) {
+        if let Err(error) = remove_stray(&self.index, &self.layout, &self.tasks, digest).await {
+            tracing::warn!(%error, %digest, "the file of a deleted blob stays until the next start");
+            self.running.set_in_doubt();
+        }
+    }
+
+    /// Collects until wharf winds down.
+    pub async fn keep_collected(self, clock: Clock, grace: Duration) {
+        let closing = self.tasks.closing();
+        while !closing.is_cancelled() {
+            let wait = match self.collect_if_due(clock.now(), grace).await {
+                Ok(wait) => wait,
+                Err(_) if closing.is_cancelled() => return,
+                Err(error) => {
+                    let cause = std::error::Error::source(&error);
+                    tracing::error!(%error, ?cause, "what nobody can reach is not freed: tried again in a minute");
+                    AT_LEAST
+                }
+            };
+            tokio::select! {
+                () = closing.cancelled() => {}
+                () = sleep(wait.clamp(AT_MOST, AT_LEAST)) => {}
+            }
+        }
+    }
+
+    /// Says when the next blob may be due.
+    async fn collect_if_due(&self, now: Timestamp, grace: Duration) -> Result<Duration, Error> {
+        let due_in = |since: Timestamp| {
+            let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+            grace.saturating_sub(age)
+        };
+        let wait = self.index.oldest_loose().await?.map_or(grace, due_in);
+        if !wait.is_zero() {
+            return Ok(wait);
+        }
+        let freed = self.collect(now, grace).await?;
+        if freed.blobs > 0 {
+            tracing::info!(blobs = freed.blobs, bytes = freed.bytes, "freed what no manifest names");
+        }
+        Ok(self.index.oldest_loose().await?.map_or(grace, due_in))
+    }
+}
+
+#[cfg(test)]
+mod tests;

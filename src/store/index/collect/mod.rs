@@ -1,0 +1,74 @@
+//! What is loose for too long goes, a few blobs at a time.
+//!
+//! Promises that a blob is looked at and unlinked in one transaction, so that no manifest is accepted in between; that
+//! its content goes with the last link that any repository has; and that nothing but the rows `loose` is searched, so a
+//! step costs the same in a small store and in a large one. Dropped futures leave no half step.
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use crate::oci::Digest;
+use crate::store::Error;
+use crate::store::index::Index;
+use crate::store::index::batch::Tx;
+use crate::store::index::facts::Fact;
+use crate::store::index::generation::Shard;
+use crate::store::index::{blobs, loose, sql};
+
+/// What one step came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::store) struct Step {
+    /// Loose blobs that were due.
+    pub(in crate::store) due: usize,
+    /// The content that nobody has any more: its digest, and its length in bytes.
+    pub(in crate::store) freed: Vec<(Digest, u64)>,
+}
+
+impl Index {
+    /// Since when the oldest loose blob has been so.
+    pub(in crate::store) async fn oldest_loose(&self) -> Result<Option<Timestamp>, Error> {
+        const READ: &str = "SELECT since FROM loose ORDER BY since LIMIT 1";
+        let read = |connection: &Connection| {
+            let mut read = connection.prepare_cached(READ)?;
+            let mut rows = read.query_map([], |row| sql::time(row, 0))?;
+            rows.next().transpose()
+        };
+        self.0.readers.read(Fact::Loose, read).await
+    }
+
+    /// Takes up to `limit` blobs that were loose already at `before` from their repositories. The files of what is freed
+    /// have no row afterwards: they are for the caller to remove.
+    pub(in crate::store) async fn collect(&self, before: Timestamp, limit: usize) -> Result<Step, Error> {
+        let change = move |tx: &mut Tx<'_>| Ok(collect(tx, before, limit)?);
+        self.0.writer.write(Fact::Loose, change).await
+    }
+}
+
+fn collect(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> rusqlite::Result<Step> {
+    const DUE: &str = "SELECT repository, digest FROM loose WHERE since <= ?1 ORDER BY since LIMIT ?2";
+    const NAMED: &str = "SELECT EXISTS (SELECT 1 FROM names WHERE repository = ?1 AND digest = ?2)";
+    const UNLINK: &str = "DELETE FROM link WHERE repository = ?1 AND digest = ?2";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let due = tx.all(DUE, (before.as_microsecond(), limit), |row| {
+        Ok((row.get(0)?, sql::parsed(row, 1)?))
+    })?;
+    let mut step = Step {
+        due: due.len(),
+        freed: Vec::new(),
+    };
+    for (repository, digest) in due {
+        loose::tighten(tx, repository, &digest)?;
+        let it = (repository, sql::text(&digest));
+        // There should be none; but if there is, it is not worth a layer of somebody's image.
+        if tx.one(NAMED, (it.0, &it.1), |row| row.get(0))? {
+            continue;
+        }
+        tx.touch(Shard::of_digest(&digest));
+        tx.execute(UNLINK, (it.0, &it.1))?;
+        step.freed.extend(blobs::free(tx, &digest)?.map(|size| (digest, size)));
+    }
+    Ok(step)
+}
+
+#[cfg(test)]
+mod tests;

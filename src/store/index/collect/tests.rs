@@ -1,0 +1,92 @@
+use super::*;
+use crate::oci::RepoKey;
+use crate::store::UploadId;
+use crate::store::index::facts::{Arrival, BlobRow, FileStep, Landing};
+use crate::store::index::tests::{MIRROR, beside, digest, fresh, repo};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn app() -> RepoKey {
+    repo("team/app")
+}
+
+async fn upload(index: &Index, of: &str, second: i64) {
+    let arrival = Arrival::Pushed {
+        upload: UploadId::new(),
+        repo: app(),
+        at: at(second),
+    };
+    let landing = Landing {
+        digest: digest(of),
+        blob: BlobRow {
+            size: 5,
+            modified_ns: 7,
+        },
+        rename: FileStep::none(),
+        arrival,
+    };
+    index.land(landing).await.unwrap();
+}
+
+async fn is_there(index: &Index, of: &str) -> bool {
+    let sight = index.sight(&app(), &digest(of)).await.unwrap();
+    assert_eq!(sight.visible(), sight.link.is_some());
+    sight.visible() && sight.blob.is_some()
+}
+
+#[tokio::test]
+async fn the_oldest_go_first_and_none_before_its_time() {
+    let (_dir, index) = fresh();
+    assert_eq!(index.oldest_loose().await.unwrap(), None);
+    for (of, second) in [("c", 30), ("a", 10), ("b", 20)] {
+        upload(&index, of, second).await;
+    }
+    assert_eq!(index.oldest_loose().await.unwrap(), Some(at(10)));
+    assert_eq!(index.collect(at(9), 64).await.unwrap(), Step::default());
+    let step = index.collect(at(30), 2).await.unwrap();
+    let freed = vec![(digest("a"), 5), (digest("b"), 5)];
+    assert_eq!(step, Step { due: 2, freed });
+    assert!(!is_there(&index, "a").await && !is_there(&index, "b").await && is_there(&index, "c").await);
+    assert_eq!(index.oldest_loose().await.unwrap(), Some(at(30)));
+}
+
+#[tokio::test]
+async fn content_stays_while_any_repository_has_it_and_its_origins_go_with_it() {
+    let (dir, index) = fresh();
+    upload(&index, "a", 10).await;
+    let mirrored = repo("hub/a");
+    index
+        .link(&mirrored, Some(MIRROR), &digest("a"), false, None)
+        .await
+        .unwrap();
+    beside(&dir)
+        .execute("INSERT INTO origin VALUES (?1, 'hub')", [digest("a").to_string()])
+        .unwrap();
+    let step = index.collect(at(10), 64).await.unwrap();
+    assert_eq!(step, Step { due: 1, freed: vec![] });
+    assert!(!is_there(&index, "a").await);
+    assert!(index.sight(&mirrored, &digest("a")).await.unwrap().blob.is_some());
+
+    upload(&index, "a", 20).await;
+    beside(&dir).execute("DELETE FROM link WHERE NOT proven", []).unwrap();
+    let freed = vec![(digest("a"), 5)];
+    assert_eq!(index.collect(at(20), 64).await.unwrap(), Step { due: 1, freed });
+    let origins: i64 = beside(&dir)
+        .query_row("SELECT count(*) FROM origin", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(origins, 0);
+}
+
+#[tokio::test]
+async fn what_a_manifest_names_stays_also_when_it_is_called_loose() {
+    let (dir, index) = fresh();
+    upload(&index, "a", 10).await;
+    let named = "INSERT INTO names SELECT id, ?1, 'sha256:x' FROM repository";
+    beside(&dir).execute(named, [digest("a").to_string()]).unwrap();
+    let step = index.collect(at(10), 64).await.unwrap();
+    assert_eq!(step, Step { due: 1, freed: vec![] });
+    assert!(is_there(&index, "a").await);
+    assert_eq!(index.oldest_loose().await.unwrap(), None, "it is not looked at again");
+}
