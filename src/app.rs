@@ -23,7 +23,7 @@ use crate::server::{self, Server};
 use crate::store::{self, Restored, Store};
 use crate::tasks::Tasks;
 use crate::telemetry;
-use crate::upstream::{self, Client, Mirror};
+use crate::upstream::{self, Caution, Client, Mirror};
 
 /// How long fills may take to park what they have, once nobody reads them any more.
 const PARKING: Duration = Duration::from_secs(5);
@@ -77,11 +77,20 @@ pub fn check(config: &Config) -> Result<Plan, Invalid> {
     Ok(Plan { mirrors, namespaces })
 }
 
+impl Plan {
+    /// What may be meant, and is dangerous.
+    pub fn cautions(&self) -> impl Iterator<Item = Caution> {
+        self.mirrors.iter().flat_map(|mirror| mirror.cautions())
+    }
+}
+
 /// Serves until SIGTERM or SIGINT, and then until running responses have ended, `server.drain` is over, or another of these
 /// signals comes.
 pub async fn serve(config: &Config) -> Result<(), Error> {
     telemetry::start()?;
-    let Plan { mirrors, namespaces } = check(config)?;
+    let plan = check(config)?;
+    plan.cautions().for_each(|caution| warn!("{caution}"));
+    let Plan { mirrors, namespaces } = plan;
     let mut stop = Stop::listen().map_err(Error::Signals)?;
     let tasks = Tasks::new();
     // The store before the address: of two wharfs with one configuration, the second hears who holds the store.
@@ -90,7 +99,7 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
     announce(config, server.address(), &mirrors);
 
     let clock = Clock::system();
-    let client = Client::new(tasks.clone(), clock.clone());
+    let client = Client::new(&config.upstream, tasks.clone(), clock.clone());
     let grace = config.hosted.grace;
     let pull = Pull::new(store.clone(), client, clock.clone(), tasks.clone(), grace);
     let push = Push::new(store.clone(), clock.clone(), tasks.clone(), &config.hosted);
@@ -134,6 +143,9 @@ fn announce(config: &Config, address: SocketAddr, mirrors: &[Arc<Mirror>]) {
     );
     let keys: Vec<&str> = mirrors.iter().map(|mirror| mirror.key()).collect();
     info!("mirroring {}", keys.join(", "));
+    if let Some(environment) = config.upstream.inherited() {
+        info!("through the environment's proxies: {environment}");
+    }
 }
 
 /// The signals that ask a process to end.

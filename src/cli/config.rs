@@ -25,10 +25,12 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 
 fn check(file: ConfigFile) -> Result<(), Failure> {
     let config = Config::load(file.path.as_deref())?;
-    app::check(&config).map_err(|source| Failure::Invalid {
+    let plan = app::check(&config).map_err(|source| Failure::Invalid {
         file: file.path,
         source,
     })?;
+    plan.cautions()
+        .for_each(|caution| eprintln!("wharf: warning: {caution}"));
     io::stdout().write_all(config.to_toml()?.as_bytes())?;
     Ok(())
 }

@@ -36,6 +36,12 @@ pub enum Error {
         /// The variable.
         name: String,
     },
+    /// A variable that every program reads, with something else than a proxy. What it holds may be a password.
+    #[error("{name}: expected {PROXY}")]
+    Proxy {
+        /// The variable.
+        name: String,
+    },
     /// Nothing has this name.
     #[error("{place}: unknown key; accepted here: {}{}", accepted.join(", "), near(place, accepted))]
     Unknown {
@@ -55,6 +61,8 @@ pub enum Error {
         kind: Box<Kind>,
     },
 }
+
+const PROXY: &str = "a proxy's URL, like \"http://proxy.example:3128\" or \"socks5h://proxy.example:1080\"";
 
 /// A key, and who said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +147,7 @@ fn hide_secrets(value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(hide_secrets),
-        Value::String(text) if text.contains("://") && text.contains('@') => *value = HIDDEN.into(),
+        Value::String(text) if text.contains('@') => *value = HIDDEN.into(),
         Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
     }
 }
@@ -158,6 +166,9 @@ fn near(place: &Place, accepted: &[&str]) -> String {
 
 /// What a key takes, in words.
 fn expected(path: &[String], kind: &Kind) -> String {
+    if path.last().is_some_and(|key| key == "proxy") {
+        return format!("{PROXY}, or \"none\"");
+    }
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let words = match path.as_slice() {
         [_] | ["mirror", _] => "a table",
@@ -181,7 +192,9 @@ fn expected(path: &[String], kind: &Kind) -> String {
         [.., "endpoints"] => "a list of one URL, like [\"https://registry.example\"]",
         [.., "token_realm"] => "a URL, like \"https://auth.example/token\"",
         [.., "path" | "index"] => "a directory, like \"/var/lib/wharf\"",
-        [.., "enabled"] => "true or false",
+        [.., "ca_file" | "client_cert" | "client_key"] => "a file, like \"/etc/wharf/ca.pem\"",
+        [.., "no_proxy"] => "a list of hosts, domains and networks, like [\"10.0.0.0/8\", \"site.example\"]",
+        [.., "enabled" | "skip_verify"] => "true or false",
         _ => return kind.to_string(),
     };
     words.to_owned()

@@ -4,6 +4,7 @@
 //! variables is an error that names it and what is accepted. Never judges values across tables, nor touches what they
 //! name: `app` does. The one place where the environment is read.
 
+mod environment;
 mod error;
 mod sources;
 #[cfg(test)]
@@ -31,6 +32,8 @@ pub struct Config {
     pub hosted: crate::push::Config,
     /// `[access]`: who may do what.
     pub access: crate::access::Config,
+    /// `[upstream]`: how upstreams are reached.
+    pub upstream: crate::upstream::Config,
     /// `[mirror."KEY"]`: the registries that are mirrored, the built-in ones among them.
     pub mirror: BTreeMap<String, MirrorConfig>,
 }
@@ -42,6 +45,7 @@ impl Default for Config {
             store: crate::store::Config::default(),
             hosted: crate::push::Config::default(),
             access: crate::access::Config::default(),
+            upstream: crate::upstream::Config::default(),
             mirror: builtin(),
         }
     }
@@ -49,16 +53,23 @@ impl Default for Config {
 
 impl Config {
     /// Reads `file`, if there is one, and the environment over it: `WHARF_SERVER__LISTEN` is `server.listen`. Names
-    /// without `__` are left alone: Kubernetes gives every container of a Service called wharf a `WHARF_PORT`.
+    /// without `__` are left alone: Kubernetes gives every container of a Service called wharf a `WHARF_PORT`. The proxies
+    /// that everybody's variables name are noted beside it.
     pub fn load(file: Option<&Path>) -> Result<Self, Error> {
-        Sources::read(file, std::env::vars_os())?.extract()
+        let mut config = Sources::read(file, std::env::vars_os())?.extract()?;
+        config.upstream.environment = environment::proxies(|name| std::env::var_os(name))?;
+        Ok(config)
     }
 
-    /// The configuration as a file that would give it.
+    /// The configuration as a file that would give it, but for what is secret.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         let mut effective = self.clone();
         effective.store.index = Some(self.store.index_path());
         effective.access.anonymous = Some(self.access.anonymous(self.server.listen));
-        toml::to_string_pretty(&effective)
+        let text = toml::to_string_pretty(&effective)?;
+        Ok(match self.upstream.inherited() {
+            Some(environment) => format!("# From the environment: {environment}\n\n{text}"),
+            None => text,
+        })
     }
 }

@@ -96,7 +96,7 @@ fn an_unknown_key_is_named_with_what_is_accepted() {
     );
     assert_eq!(
         complaint("[acces]\nanonymous = []\n"),
-        "wharf.toml: acces: unknown key; accepted here: server, store, hosted, access, mirror; did you mean access?"
+        "wharf.toml: acces: unknown key; accepted here: server, store, hosted, access, upstream, mirror; did you mean access?"
     );
     let mirror = complaint("[mirror.'docker.io']\nendpoint = 'https://x'\n");
     assert!(
@@ -159,6 +159,32 @@ fn a_wrong_value_is_named_with_what_is_expected() {
 }
 
 #[test]
+fn a_proxy_is_shown_without_user_and_password() {
+    let said = complaint("[mirror.'docker.io']\nproxy = 'ftp://user:hunter2@p'");
+    assert!(
+        said.starts_with("wharf.toml: mirror.\"docker.io\".proxy = \"(not shown)\": expected a proxy's URL"),
+        "{said}"
+    );
+    let mut config = load(Some("[upstream]\nproxy = 'http://user:hunter2@p:3128'"), &[]).unwrap();
+    config.upstream.environment.https = Some("http://other:hunter2@q:3128".parse().unwrap());
+    let printed = config.to_toml().unwrap();
+    assert!(printed.contains("proxy = \"http://********@p:3128\""), "{printed}");
+    config.upstream.proxy = None;
+    let inherited = config.to_toml().unwrap();
+    let expected = "# From the environment: HTTPS_PROXY = \"http://********@q:3128\"\n";
+    assert!(inherited.starts_with(expected), "{inherited}");
+    assert_eq!(load(Some(&inherited), &[]).unwrap().upstream.proxy, None);
+    for text in [printed.clone(), inherited, format!("{config:?}")] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    let said = complaint(&printed);
+    assert!(
+        said.contains("upstream.proxy = \"(not shown)\": expected"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_complaint_shows_no_password() {
     let table = "wharf.toml: mirror.hub = [{ password = \"(not shown)\", username = \"site\" }]: expected a table";
     for (file, expected) in [
@@ -217,7 +243,7 @@ fn what_is_printed_reads_back() {
 }
 
 /// Keys without a default of their own.
-const UNSAID: [(&str, &str); 8] = [
+const UNSAID: [(&str, &str); 14] = [
     ("store", "index"),
     ("access", "anonymous"),
     ("mirror.'docker.io'", "username"),
@@ -226,6 +252,12 @@ const UNSAID: [(&str, &str); 8] = [
     ("mirror.'docker.io'", "credential_helper"),
     ("mirror.'docker.io'", "docker_config"),
     ("mirror.'docker.io'", "token_realm"),
+    ("mirror.'docker.io'", "ca_file"),
+    ("mirror.'docker.io'", "client_cert"),
+    ("mirror.'docker.io'", "client_key"),
+    ("mirror.'docker.io'", "proxy"),
+    ("upstream", "proxy"),
+    ("upstream", "no_proxy"),
 ];
 const EXAMPLE: &str = include_str!("../../config/wharf.example.toml");
 
@@ -252,6 +284,7 @@ fn the_example_has_every_key_that_is_accepted_and_a_word_on_it() {
         ("[store]", table["store"].as_table().unwrap()),
         ("[hosted]", table["hosted"].as_table().unwrap()),
         ("[access]", table["access"].as_table().unwrap()),
+        ("[upstream]", table["upstream"].as_table().unwrap()),
         ("[mirror.'docker.io']", table["mirror"]["docker.io"].as_table().unwrap()),
     ] {
         let Err(Error::Unknown { accepted, .. }) = load(Some(&format!("{head}\n'?' = 0")), &[]) else {

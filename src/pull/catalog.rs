@@ -42,7 +42,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::store::{Config, Store};
     use crate::tasks::Tasks;
-    use crate::upstream::Client;
+    use crate::upstream::{self, Client};
 
     /// As many repositories as take three steps; each holds the same blob.
     async fn pull(dir: &tempfile::TempDir) -> Pull {
@@ -61,7 +61,7 @@ mod tests {
         beside.execute_batch(rows).unwrap();
         Pull::new(
             store,
-            Client::new(tasks.clone(), clock.clone()),
+            Client::new(&upstream::Config::default(), tasks.clone(), clock.clone()),
             clock,
             tasks,
             std::time::Duration::ZERO,

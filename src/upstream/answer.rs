@@ -81,6 +81,7 @@ impl Answer {
                 at,
                 retry_after: self.retry_after(clock),
             },
+            407 => self.unusable(Fault::ProxyCredentials),
             408 | 500..=599 => Error::Failed { at, status },
             // The registry allowed it and the place that it sent us to does not: an expired signature, a broken CDN.
             401 | 403 if self.elsewhere => Error::Failed { at, status },

@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::network::Proxy;
 use super::secret::Secret;
 
 /// One `[mirror."key"]` table as it is written. Durations are friendly: `"250ms"`, `"3s"`, `"1m 30s"`.
@@ -48,6 +49,20 @@ pub struct MirrorConfig {
     /// The token endpoint, only where it is on another domain than the registry; then no other is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_realm: Option<String>,
+    /// Certificates of authorities (PEM) that are believed besides the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// wharf's own certificate (PEM) and what vouches for it, for a registry that demands one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<PathBuf>,
+    /// Its private key (PEM), where that is not in the same file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<PathBuf>,
+    /// `true`: no certificate is checked.
+    pub skip_verify: bool,
+    /// The way to everything that is asked for this mirror, in place of `[upstream] proxy` and the environment's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
     /// How long a tag answers without asking the upstream.
     pub fresh_for: FreshFor,
     /// `false`: as if the table were not there.
@@ -80,6 +95,11 @@ impl Default for MirrorConfig {
             docker_config: None,
             credential_lifetime: Duration::from_hours(1),
             token_realm: None,
+            ca_file: None,
+            client_cert: None,
+            client_key: None,
+            skip_verify: false,
+            proxy: None,
             fresh_for: FreshFor::Within(Duration::from_mins(5)),
             enabled: true,
             connect: Duration::from_secs(3),

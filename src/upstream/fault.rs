@@ -15,11 +15,14 @@ pub enum Step {
     /// TCP.
     #[error("no connection")]
     Connect,
+    /// The proxy was asked to connect.
+    #[error("no connection through the proxy")]
+    Proxy,
     /// The TLS handshake.
     #[error("no TLS session")]
     Tls,
     /// This machine has no certificate authorities to check a server against.
-    #[error("TLS is not possible here (SSL_CERT_FILE or SSL_CERT_DIR can name the authorities)")]
+    #[error("TLS is not possible here (a ca_file, SSL_CERT_FILE or SSL_CERT_DIR can name the authorities)")]
     Roots,
     /// The request was sent, at least in part.
     #[error("the connection broke before an answer")]
@@ -81,6 +84,9 @@ pub enum Fault {
         /// In bytes.
         limit: usize,
     },
+    /// 407: the proxy in between wants credentials, or others.
+    #[error("the proxy wants a user and a password, or others than those in its URL")]
+    ProxyCredentials,
     /// Redirect upon redirect.
     #[error("more than {limit} redirects")]
     Redirects {

@@ -14,9 +14,12 @@ mod credentials;
 mod error;
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod fake_tls;
 mod fault;
 mod guard;
 mod mirror;
+mod network;
 mod place;
 mod redirect;
 mod resolve;
@@ -31,6 +34,7 @@ pub use config::{FreshFor, MirrorConfig, builtin};
 pub use credentials::{Unavailable, Whose};
 pub use error::{Error, Verdict};
 pub use fault::{Absence, Cause, Fault, Phase, Step};
-pub use mirror::{Endpoint, InvalidMirror, Mirror, mirrors};
+pub use mirror::{Caution, Endpoint, InvalidMirror, Mirror, mirrors};
+pub use network::{BadFile, Config, Environment, NoProxyUrl, Proxy, ProxyUrl};
 pub use place::Place;
 pub use secret::Secret;

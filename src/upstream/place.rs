@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use url::Url;
 
-/// Who was asked: the endpoint, and whom it sent us to. `Display` gives hosts and ports, nothing more of a URL.
+/// Who was asked: the endpoint, whom it sent us to, and the proxy in between. `Display` gives hosts and ports, nothing
+/// more of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     endpoint: Arc<str>,
     beyond: Option<Beyond>,
+    proxy: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,7 @@ impl Place {
         Self {
             endpoint: authority,
             beyond: None,
+            proxy: None,
         }
     }
 
@@ -32,6 +35,7 @@ impl Place {
         Self {
             endpoint: Arc::clone(&self.endpoint),
             beyond: Some(Beyond::Realm(authority(url))),
+            proxy: None,
         }
     }
 
@@ -44,7 +48,13 @@ impl Place {
         Self {
             endpoint: Arc::clone(&self.endpoint),
             beyond: Some(beyond),
+            proxy: None,
         }
+    }
+
+    /// The same place, asked through the proxy at this `host[:port]`.
+    pub(super) fn through(&self, proxy: Option<String>) -> Self {
+        Self { proxy, ..self.clone() }
     }
 }
 
@@ -54,6 +64,10 @@ impl fmt::Display for Place {
             None => f.write_str(&self.endpoint),
             Some(Beyond::Redirect(host)) => write!(f, "{} (redirecting to {host})", self.endpoint),
             Some(Beyond::Realm(host)) => write!(f, "{host} (token realm of {})", self.endpoint),
+        }?;
+        match &self.proxy {
+            None => Ok(()),
+            Some(proxy) => write!(f, " through the proxy {proxy}"),
         }
     }
 }
@@ -88,5 +102,17 @@ mod tests {
         ] {
             assert_eq!(without_user(value), expected);
         }
+    }
+
+    #[test]
+    fn a_place_names_everybody_on_the_way() {
+        let url = |text| Url::parse(text).unwrap();
+        let endpoint = Place::endpoint("r.example:5000".into());
+        let cdn = endpoint
+            .through(Some("p:3128".to_owned()))
+            .redirected(&url("https://cdn.example/x?sig=1"));
+        let seen = cdn.through(Some("p:3128".to_owned()));
+        assert_eq!(cdn.to_string(), "r.example:5000 (redirecting to cdn.example)");
+        assert_eq!(seen.to_string(), format!("{cdn} through the proxy p:3128"));
     }
 }

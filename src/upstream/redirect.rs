@@ -1,7 +1,7 @@
 //! Owns: following redirects, hop by hop, under the guards.
 //!
-//! Promises: at most [`MAX_REDIRECTS`]; `Authorization` goes no further than the scheme, host and port it is meant for;
-//! every hop has its own deadlines. Never keeps a redirect's URL: it is signed, and good for minutes.
+//! Promises: at most [`MAX_REDIRECTS`]; `Authorization` and wharf's certificate go no further than the scheme, host and
+//! port they are meant for; every hop has its own deadlines. Never keeps a redirect's URL: it is signed, and good for minutes.
 //! Dropped: the request under way is given up.
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION};
@@ -13,8 +13,9 @@ use super::error::Error;
 use super::fault::Fault;
 use super::guard::{self, Targets};
 use super::mirror::Deadlines;
+use super::network::Network;
 use super::place::Place;
-use super::wire::{Hop, Wire};
+use super::wire::{Heard, Hop, Wire};
 
 const MAX_REDIRECTS: usize = 10;
 
@@ -24,6 +25,7 @@ pub(super) struct Start<'a> {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) targets: Targets,
+    pub(super) network: &'a Network,
     pub(super) at: Place,
 }
 
@@ -44,6 +46,7 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tal
         mut url,
         mut headers,
         mut targets,
+        network,
         mut at,
     } = start;
     let origin = url.origin();
@@ -54,16 +57,22 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tal
             headers: &headers,
             body: None,
             targets,
+            network,
+            known: url.origin() == origin,
         };
-        let response = wire.send(hop, limits, &at, tally).await?;
+        let Heard {
+            response,
+            at: asked,
+            peer,
+        } = wire.send(hop, limits, &at, tally).await?;
         if hops == 0 {
-            targets = guard::targets(response.remote_addr());
+            targets = guard::targets(&url, peer);
         }
         if !redirects(response.status()) {
             let elsewhere = url.origin() != origin;
             return Ok(Answer {
                 response,
-                at,
+                at: asked,
                 elsewhere,
                 targets,
             });
@@ -71,7 +80,7 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tal
         let to = guard::redirect(&url, response.headers().get(LOCATION), targets);
         let status = Some(response.status().as_u16());
         let to = to.map_err(|fault| Error::Unusable {
-            at: at.clone(),
+            at: asked,
             status,
             fault,
         })?;

@@ -24,6 +24,7 @@ mod manifests;
 mod memory;
 mod mount;
 mod names;
+mod networks;
 mod outage;
 mod proof;
 mod pull_blob;

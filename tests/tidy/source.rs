@@ -11,7 +11,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &str)] = &[
     ("app", "*"),
     (
         "config",
-        "server::Config store::Config access::Config push::Config upstream::MirrorConfig upstream::builtin",
+        "server::Config store::Config access::Config push::Config upstream::Config upstream::Environment upstream::MirrorConfig upstream::ProxyUrl upstream::builtin",
     ),
     ("admin", "pull store oci metrics"),
     ("server", "http metrics clock tasks"),

@@ -427,7 +427,7 @@ async fn unreachable() -> upstream::Error {
         ..Default::default()
     };
     let mirror = Arc::new(upstream::Mirror::new("quay.io", &config).unwrap());
-    let client = upstream::Client::new(Tasks::new(), Clock::system());
+    let client = upstream::Client::new(&upstream::Config::default(), Tasks::new(), Clock::system());
     let (name, digest) = ("a/b".parse().unwrap(), Digest::of(Algorithm::Sha256, b""));
     client
         .head_blob(&mirror, &name, &digest, &upstream::Tally::default())

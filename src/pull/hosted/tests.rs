@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::oci::{Algorithm, Manifest, MediaType};
 use crate::store::{Conditions, Config, Deleted, PushManifest, Pushed, Store};
 use crate::tasks::Tasks;
-use crate::upstream::Client;
+use crate::upstream::{self, Client};
 
 const GRACE: Duration = Duration::from_secs(100);
 
@@ -29,7 +29,7 @@ async fn harbour() -> Harbour {
         index: None,
     };
     let store = Store::open(&config, tasks.clone()).await.unwrap();
-    let client = Client::new(tasks.clone(), clock.clone());
+    let client = Client::new(&upstream::Config::default(), tasks.clone(), clock.clone());
     let pull = Pull::new(store.clone(), client, clock.clone(), tasks, GRACE);
     Harbour {
         _dir: dir,

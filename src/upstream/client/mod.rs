@@ -25,6 +25,7 @@ use super::error::Error;
 use super::fault::Absence;
 use super::guard::Targets;
 use super::mirror::Mirror;
+use super::network::Config;
 use super::redirect::{self, Answer, Start};
 use super::token::Purpose;
 use super::wire::Wire;
@@ -88,8 +89,8 @@ pub struct FetchedManifest {
 
 impl Client {
     /// A client without connections. Nothing is looked up, read or dialled before the first question.
-    pub fn new(tasks: Tasks, clock: Clock) -> Self {
-        let wire = Wire::new(tasks.clone());
+    pub fn new(config: &Config, tasks: Tasks, clock: Clock) -> Self {
+        let wire = Wire::new(config, tasks.clone());
         let auth = Auth::new(tasks, clock.clone(), wire.clone());
         Self { clock, wire, auth }
     }
@@ -210,6 +211,7 @@ impl Client {
             url: endpoint.at(&ask.path),
             headers,
             targets: Targets::Any,
+            network: ask.mirror.network(),
             at: endpoint.place(),
         };
         redirect::follow(&self.wire, start, ask.mirror.deadlines(), ask.tally).await

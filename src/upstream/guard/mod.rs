@@ -2,7 +2,8 @@
 //!
 //! Promises: never from https to http; never into the network that wharf stands in, unless the endpoint is in it too;
 //! a realm is the endpoint's own, a built-in pair's, or the configured one.
-//! Names are judged again when they resolve, in `resolve`: here only literal addresses can be.
+//! Names are judged again when they resolve, in `resolve`; behind a proxy they resolve elsewhere, and only what is written
+//! can be judged: literal addresses, and `localhost`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -25,12 +26,14 @@ pub(super) enum Targets {
 /// Token endpoints on another domain that belong to a mirror nevertheless: mirror key, realm host.
 const PAIRS: [(&str, &str); 1] = [("docker.io", "auth.docker.io")];
 
-/// What an endpoint that was reached at `peer` may point to.
-pub(super) fn targets(peer: Option<SocketAddr>) -> Targets {
-    match peer {
-        Some(peer) if !is_public(peer.ip()) => Targets::Any,
-        Some(_) | None => Targets::Public,
-    }
+/// What an endpoint at `url` may point to that was reached at `peer`. Through a proxy nobody here knows where it was
+/// reached: then the URL is taken at its word.
+pub(super) fn targets(url: &Url, peer: Option<SocketAddr>) -> Targets {
+    let public = match peer {
+        Some(peer) => is_public(peer.ip()),
+        None => !is_inner(url),
+    };
+    if public { Targets::Public } else { Targets::Any }
 }
 
 /// Where a redirect leads.
@@ -96,14 +99,22 @@ pub(super) fn is_public(address: IpAddr) -> bool {
 }
 
 fn admit(url: &Url, targets: Targets) -> Result<(), Fault> {
-    let address = match url.host() {
-        Some(Host::Ipv4(address)) => IpAddr::V4(address),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address),
-        Some(Host::Domain(_)) | None => return Ok(()),
-    };
     match targets {
-        Targets::Public if !is_public(address) => Err(Fault::PrivateTarget { host: authority(url) }),
+        Targets::Public if is_inner(url) => Err(Fault::PrivateTarget { host: authority(url) }),
         Targets::Public | Targets::Any => Ok(()),
+    }
+}
+
+/// Whether a URL says by itself that it leads into our own network: by its address, or as `localhost` (RFC 6761).
+fn is_inner(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => !is_public(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => !is_public(IpAddr::V6(address)),
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        None => false,
     }
 }
 

@@ -96,17 +96,41 @@ fn addresses_of_the_internet_are_public() {
 
 #[test]
 fn an_endpoint_in_our_own_network_may_point_into_it() {
-    let peer = |text: &str| Some(text.parse().unwrap());
-    assert_eq!(targets(peer("127.0.0.1:5000")), Targets::Any);
-    assert_eq!(targets(peer("[fd00::1]:5000")), Targets::Any);
-    assert_eq!(targets(peer("1.1.1.1:443")), Targets::Public);
-    assert_eq!(targets(None), Targets::Public);
+    let name = Url::parse("http://r.example/").unwrap();
+    let reached = |peer: &str| targets(&name, Some(peer.parse().unwrap()));
+    assert_eq!(reached("127.0.0.1:5000"), Targets::Any);
+    assert_eq!(reached("[fd00::1]:5000"), Targets::Any);
+    assert_eq!(reached("1.1.1.1:443"), Targets::Public);
     assert!(follow("http://10.0.0.1/v2/", "http://10.0.0.2/blob", Targets::Any).is_ok());
+}
+
+#[test]
+fn behind_a_proxy_what_is_written_is_judged() {
+    let targets = |url: &str| targets(&Url::parse(url).unwrap(), None);
+    for inner in [
+        "http://10.0.0.1:5000/",
+        "http://[fd00::1]/",
+        "http://localhost/",
+        "http://r.localhost./",
+    ] {
+        assert_eq!(targets(inner), Targets::Any, "{inner}");
+    }
+    for public in [
+        "https://quay.io/",
+        "https://1.1.1.1/",
+        "https://inside.example/",
+        "https://notlocalhost/",
+    ] {
+        assert_eq!(targets(public), Targets::Public, "{public}");
+    }
 }
 
 #[test]
 fn a_public_endpoint_may_not_point_into_our_own_network() {
     let inner = [
+        "https://localhost/x",
+        "https://LOCALHOST.:8443/x",
+        "https://inner.localhost/x",
         "https://127.0.0.1/x",
         "https://127.1/x",
         "https://0x7f000001/x",

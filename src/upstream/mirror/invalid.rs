@@ -1,5 +1,7 @@
 //! Owns: what can be wrong with a `[mirror."key"]` table, in words that name the key, the value and what is accepted.
 
+use super::super::network::BadFile;
+
 /// A mirror table that says something impossible. Each names the key, the value, and what is accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMirror {
@@ -56,6 +58,20 @@ pub enum InvalidMirror {
         value: String,
         /// What would do.
         accepted: &'static str,
+    },
+    /// A key without the certificate that it belongs to.
+    #[error("mirror.{key:?}.client_key says nothing without client_cert")]
+    KeyAlone {
+        /// The mirror's key.
+        key: String,
+    },
+    /// `ca_file`, `client_cert` or `client_key` with something that cannot be used.
+    #[error("mirror.{key:?}.{problem}")]
+    File {
+        /// The mirror's key.
+        key: String,
+        /// Which file, and why.
+        problem: BadFile,
     },
     /// A deadline that passes before it starts.
     #[error("mirror.{key:?}.{field} = \"0s\": accepted is any longer time, such as \"10s\"")]

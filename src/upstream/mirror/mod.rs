@@ -3,6 +3,7 @@
 //! Promises: a `Mirror` that exists can be asked: its URLs, hosts and deadlines make sense.
 //! Never: resolves a name or opens a connection.
 
+mod caution;
 mod invalid;
 
 use std::collections::BTreeMap;
@@ -10,14 +11,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
+use url::{Host, Url};
 
 use crate::oci;
 
 use super::config::{FreshFor, MirrorConfig};
 use super::credentials::Source;
+use super::network::Network;
 use super::place::{Place, authority, without_user};
 
+pub use caution::Caution;
 pub use invalid::InvalidMirror;
 
 /// A configured upstream registry.
@@ -32,6 +35,7 @@ pub struct Mirror {
     hosts: Vec<String>,
     fresh_for: FreshFor,
     deadlines: Deadlines,
+    network: Network,
 }
 
 /// How long an upstream may keep us waiting, each from the moment before.
@@ -48,7 +52,7 @@ const HUB: &str = "docker.io";
 const HUB_ALIASES: [&str; 2] = ["index.docker.io", "registry-1.docker.io"];
 
 impl Mirror {
-    /// Checks one table.
+    /// Checks one table, and reads the certificate files that it names. Blocks.
     pub fn new(key: &str, config: &MirrorConfig) -> Result<Self, InvalidMirror> {
         if !oci::is_component(key) {
             return Err(InvalidMirror::Key { key: key.to_owned() });
@@ -74,6 +78,7 @@ impl Mirror {
             hosts: hosts(key, "hosts", &config.hosts, false)?,
             fresh_for: config.fresh_for,
             deadlines: deadlines(key, config)?,
+            network: Network::new(key, config)?,
             endpoint,
         })
     }
@@ -123,6 +128,10 @@ impl Mirror {
         self.deadlines
     }
 
+    pub(super) fn network(&self) -> &Network {
+        &self.network
+    }
+
     /// How long to wait for what an answer waits for: a credential.
     pub(super) fn patience(&self) -> Duration {
         self.deadlines.connect + self.deadlines.first_byte
@@ -160,6 +169,16 @@ impl Endpoint {
 
     pub(super) fn is_https(&self) -> bool {
         self.url.scheme() == "https"
+    }
+
+    /// Whether it says by itself that it is on this machine.
+    fn is_loopback(&self) -> bool {
+        match self.url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        }
     }
 
     /// The endpoint's URL with this path, which must come from typed names only.

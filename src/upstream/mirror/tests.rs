@@ -96,6 +96,42 @@ fn an_endpoint_is_scheme_host_and_port() {
 }
 
 #[test]
+fn what_is_dangerous_is_said() {
+    let cautions = |endpoint: &str, skip_verify| {
+        let mirror = with("hub", |it| {
+            it.endpoints = vec![endpoint.to_owned()];
+            it.skip_verify = skip_verify;
+        });
+        mirror
+            .unwrap()
+            .cautions()
+            .into_iter()
+            .map(|it| it.to_string())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let unverified = cautions("https://r.example", true);
+    assert!(
+        unverified.starts_with("mirror.\"hub\".skip_verify = true: "),
+        "{unverified}"
+    );
+    let plain = cautions("http://10.0.0.1:5000", false);
+    assert!(
+        plain.starts_with("mirror.\"hub\".endpoints: http://10.0.0.1:5000 is plain http"),
+        "{plain}"
+    );
+    assert_eq!(cautions("http://r.example", true).lines().count(), 2);
+    for safe in [
+        "https://r.example",
+        "http://127.0.0.1:5000",
+        "http://localhost",
+        "http://[::1]:5000",
+    ] {
+        assert_eq!(cautions(safe, false), "", "{safe}");
+    }
+}
+
+#[test]
 fn urls_are_made_from_a_path() {
     let mirror = with("hub", |_| {}).unwrap();
     assert_eq!(

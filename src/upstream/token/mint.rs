@@ -24,7 +24,7 @@ use super::super::mirror::Mirror;
 use super::super::place::Place;
 use super::super::redirect::{self, Answer, Start};
 use super::super::secret::Secret;
-use super::super::wire::{Hop, Wire};
+use super::super::wire::{Heard, Hop, Wire};
 use super::{Key, Purpose, Token};
 
 /// Largest token answer in bytes.
@@ -78,6 +78,7 @@ impl Mint {
             url: self.key.purpose.request(),
             headers,
             targets: self.key.purpose.targets,
+            network: self.mirror.network(),
             at: self.at(),
         };
         let answer = redirect::follow(&self.wire, start, self.mirror.deadlines(), &self.tally).await;
@@ -100,12 +101,14 @@ impl Mint {
             headers: &headers,
             body: Some(self.key.purpose.refresh(identity_token)),
             targets: self.key.purpose.targets,
+            network: self.mirror.network(),
+            known: true,
         };
         let sent = self
             .wire
             .send(hop, self.mirror.deadlines(), &self.at(), &self.tally)
             .await;
-        let response = sent.map_err(|error| self.told(error))?;
+        let Heard { response, at, peer: _ } = sent.map_err(|error| self.told(error))?;
         let status = response.status();
         // GCR says 404, others 405, Artifactory 401, ACR 400.
         if redirect::redirects(status) || matches!(status.as_u16(), 400 | 401 | 404 | 405) {
@@ -113,7 +116,7 @@ impl Mint {
         }
         Ok(Some(Answer {
             response,
-            at: self.at(),
+            at,
             elsewhere: false,
             targets: self.key.purpose.targets,
         }))

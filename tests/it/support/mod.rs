@@ -1,9 +1,10 @@
-//! What the behaviour tests stand on: a scriptable registry, a cutting TCP proxy, images, a client that speaks HTTP/1.1 and
+//! What the behaviour tests stand on: a scriptable registry, a cutting TCP proxy, a site's gateways, images, a client that speaks HTTP/1.1 and
 //! nothing else, and wharf itself as a child process. Everything is a real socket on 127.0.0.1.
 //!
 //! Tests wait for events through [`soon`]; they never sleep. Dropping a fixture ends what it runs.
 
 pub(crate) mod client;
+pub(crate) mod gateway;
 pub(crate) mod hosted;
 pub(crate) mod image;
 pub(crate) mod process;
@@ -12,6 +13,7 @@ pub(crate) mod push;
 pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;
+pub(crate) mod tls;
 pub(crate) mod upload;
 pub(crate) mod upstream;
 pub(crate) mod wharf;

@@ -35,7 +35,7 @@ struct Asker {
 
 fn asker() -> Asker {
     let clock = Clock::manual(Timestamp::UNIX_EPOCH);
-    let client = Client::new(Tasks::new(), clock.clone());
+    let client = Client::new(&Config::default(), Tasks::new(), clock.clone());
     let digest = Digest::of(Algorithm::Sha256, BLOB);
     Asker {
         client,

@@ -1,18 +1,20 @@
 //! Owns: the HTTP connections to upstreams: one reqwest client per kind of connection, and sending one request on it.
 //!
-//! Promises: HTTP/1.1 (unread bodies of one HTTP/2 connection freeze each other), no redirects, proxies, retries or
-//! decompression of reqwest's own; connect and first-byte deadlines, where a slow connection takes nothing from the
-//! answer's time. Without certificate authorities on the machine only https fails, when it is asked.
+//! Promises: HTTP/1.1 (unread bodies of one HTTP/2 connection freeze each other), no redirects, retries or decompression
+//! of reqwest's own, and no proxy but the one that [`Routes`] names; connect and first-byte deadlines, where a slow
+//! connection takes nothing from the answer's time. Without certificate authorities only https fails, when it is asked.
 //! Dropped: a request that is dropped closes its connection.
 
 use std::error::Error as StdError;
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Body, Method, Request, Response};
+use reqwest::{Body, Method, Proxy, Request, Response};
 use tokio::time::timeout;
 use url::Url;
 
@@ -23,6 +25,7 @@ use super::error::Error;
 use super::fault::{Cause, Fault, Phase, Step};
 use super::guard::Targets;
 use super::mirror::Deadlines;
+use super::network::{Config, Network, Pem, ProxyUrl, Routes};
 use super::place::Place;
 use super::resolve::{Lookups, NoAddress};
 use super::shared::outlive;
@@ -31,21 +34,33 @@ const USER_AGENT: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));
 /// Shorter than the idle limit of common servers, so that a connection is seldom used in the moment it is closed.
 const IDLE: Duration = Duration::from_secs(15);
 const LINES: u64 = 1024;
+/// Lines that nobody uses go: certificates that have changed make new ones.
+const UNUSED: Duration = Duration::from_hours(1);
 
 /// All connections of the process.
 #[derive(Clone)]
 pub(super) struct Wire {
     tasks: Tasks,
+    routes: Arc<Routes>,
     lookups: Lookups,
     lines: Cache<Line, reqwest::Client>,
 }
 
 /// One kind of connection; each has its own pool, so that a guarded request never rides on an unguarded connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Line {
     targets: Targets,
-    tls: bool,
     connect: Duration,
+    proxy: Option<ProxyUrl>,
+    /// None: plain http, for which no certificate is read.
+    tls: Option<Tls>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Tls {
+    pem: Arc<Pem>,
+    known: bool,
+    verifies: bool,
 }
 
 /// One request as it goes out.
@@ -55,15 +70,26 @@ pub(super) struct Hop<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) body: Option<String>,
     pub(super) targets: Targets,
+    pub(super) network: &'a Network,
+    /// Whether this is the party that was meant, who may see wharf's certificate.
+    pub(super) known: bool,
+}
+
+/// The head of an answer, who gave it, and at which address; none through a proxy.
+pub(super) struct Heard {
+    pub(super) response: Response,
+    pub(super) at: Place,
+    pub(super) peer: Option<SocketAddr>,
 }
 
 impl Wire {
-    pub(super) fn new(tasks: Tasks) -> Self {
-        let lines = Cache::builder().max_capacity(LINES).build();
+    pub(super) fn new(config: &Config, tasks: Tasks) -> Self {
+        let lines = Cache::builder().max_capacity(LINES).time_to_idle(UNUSED);
         Self {
+            routes: Arc::new(Routes::new(config)),
             lookups: Lookups::new(tasks.clone()),
             tasks,
-            lines,
+            lines: lines.build(),
         }
     }
 
@@ -74,14 +100,11 @@ impl Wire {
         limits: Deadlines,
         at: &Place,
         tally: &Tally,
-    ) -> Result<Response, Error> {
-        let tls = hop.url.scheme() == "https";
-        let line = Line {
-            targets: hop.targets,
-            tls,
-            connect: limits.connect,
-        };
-        let client = self.line(line, at).await?;
+    ) -> Result<Heard, Error> {
+        let line = self.line(&hop, limits.connect).await;
+        let proxy = line.proxy.clone();
+        let at = at.through(proxy.as_ref().map(ProxyUrl::authority));
+        let client = self.client(line, &at).await?;
         let mut request = Request::new(hop.method.clone(), hop.url.clone());
         *request.headers_mut() = hop.headers.clone();
         *request.body_mut() = hop.body.map(Body::from);
@@ -89,22 +112,64 @@ impl Wire {
         // reqwest does not say when the connection stands, and bounds it itself.
         let within = limits.connect + limits.first_byte;
         match timeout(within, client.execute(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(failure(error, at, limits)),
+            Ok(Ok(response)) => {
+                let host = proxy.as_ref().map(ProxyUrl::host).or(hop.url.host_str());
+                let (peer, failed) = (response.remote_addr(), response.status().is_server_error());
+                self.lookups.answered(host, peer, failed).await;
+                let peer = peer.filter(|_| proxy.is_none());
+                Ok(Heard { response, at, peer })
+            }
+            Ok(Err(error)) => Err(failure(error, at, limits, proxy.is_some())),
             Err(_) => Err(Error::Timeout {
-                at: at.clone(),
+                at,
                 phase: Phase::FirstByte,
                 within,
             }),
         }
     }
 
-    async fn line(&self, line: Line, at: &Place) -> Result<reqwest::Client, Error> {
+    async fn line(&self, hop: &Hop<'_>, connect: Duration) -> Line {
+        let Hop {
+            url,
+            network,
+            targets,
+            known,
+            ..
+        } = *hop;
+        // Its own host is nothing that a public upstream may have a proxy ask for: asked directly, it is guarded.
+        let itself = |proxy: &&ProxyUrl| targets == Targets::Public && url.host_str() == Some(proxy.host());
+        let proxy = self
+            .routes
+            .to(url, network.proxy.as_ref())
+            .filter(|proxy| !itself(proxy));
+        let secure = url.scheme() == "https" || proxy.is_some_and(ProxyUrl::is_https);
+        let tls = if secure {
+            Some(Tls {
+                pem: network.certificates.current(&self.tasks).await,
+                known,
+                verifies: network.verifies,
+            })
+        } else {
+            None
+        };
+        Line {
+            targets,
+            connect,
+            proxy: proxy.cloned(),
+            tls,
+        }
+    }
+
+    async fn client(&self, line: Line, at: &Place) -> Result<reqwest::Client, Error> {
         if let Some(client) = self.lines.get(&line).await {
             return Ok(client);
         }
         let (tasks, lines, lookups) = (self.tasks.clone(), self.lines.clone(), self.lookups.clone());
-        let shared = async move { lines.try_get_with(line, build_aside(&tasks, line, lookups)).await };
+        let shared = async move {
+            lines
+                .try_get_with_by_ref(&line, build_aside(&tasks, line.clone(), lookups))
+                .await
+        };
         let (step, cause) = match outlive(&self.tasks, shared).await {
             Ok(Ok(client)) => return Ok(client),
             Ok(Err(failed)) => (failed.0, failed.1.clone()),
@@ -120,12 +185,12 @@ impl Wire {
 
 /// Reading the certificate authorities is file work. A failure is not kept: they may be there the next time.
 async fn build_aside(tasks: &Tasks, line: Line, lookups: Lookups) -> Result<reqwest::Client, (Step, Cause)> {
-    let built = tasks.blocking(move || build(line, &lookups)).await;
+    let built = tasks.blocking(move || build(&line, &lookups)).await;
     let built = built.map_err(|lost| (Step::Stopped, Cause::new(lost)))?;
     built.map_err(|error| (Step::Roots, Cause::new(error)))
 }
 
-fn build(line: Line, lookups: &Lookups) -> reqwest::Result<reqwest::Client> {
+fn build(line: &Line, lookups: &Lookups) -> reqwest::Result<reqwest::Client> {
     let identity = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
     let builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
@@ -137,18 +202,25 @@ fn build(line: Line, lookups: &Lookups) -> reqwest::Result<reqwest::Client> {
         .no_proxy()
         .connect_timeout(line.connect)
         .pool_idle_timeout(IDLE)
-        .dns_resolver(lookups.resolver(line.targets));
-    // An empty set of authorities instead of the platform's: plain http works without any.
-    if line.tls {
-        builder.build()
-    } else {
-        builder.tls_certs_only([]).build()
+        .dns_resolver(lookups.resolver(line.targets, line.proxy.as_ref().map(ProxyUrl::host)));
+    // After `no_proxy`, which forgets those before it and leaves those of the environment unread.
+    let builder = match &line.proxy {
+        Some(proxy) => builder.proxy(Proxy::all(proxy.expose().clone())?),
+        None => builder,
+    };
+    match &line.tls {
+        Some(tls) if tls.verifies => tls.pem.apply(builder, tls.known)?.build(),
+        Some(tls) => {
+            let builder = tls.pem.apply(builder, tls.known)?;
+            builder.tls_danger_accept_invalid_certs(true).build()
+        }
+        // An empty set of authorities instead of the platform's: plain http works without any.
+        None => builder.tls_certs_only([]).build(),
     }
 }
 
 /// What a failed send means.
-fn failure(error: reqwest::Error, at: &Place, limits: Deadlines) -> Error {
-    let at = at.clone();
+fn failure(error: reqwest::Error, at: Place, limits: Deadlines, proxied: bool) -> Error {
     if error.is_timeout() {
         return Error::Timeout {
             at,
@@ -174,12 +246,12 @@ fn failure(error: reqwest::Error, at: &Place, limits: Deadlines) -> Error {
     }
     Error::Unreachable {
         at,
-        step: step(&error),
+        step: step(&error, proxied),
         cause: Cause::new(error.without_url()),
     }
 }
 
-fn step(error: &reqwest::Error) -> Step {
+fn step(error: &reqwest::Error, proxied: bool) -> Step {
     if error.is_dns() {
         return Step::Name;
     }
@@ -187,8 +259,12 @@ fn step(error: &reqwest::Error) -> Step {
         return Step::Answer;
     }
     // The TLS layer reports what it dislikes as invalid data, or as an end where there should be none.
-    let tls = find::<io::Error>(error).is_some_and(is_tls);
-    if tls { Step::Tls } else { Step::Connect }
+    match find::<io::Error>(error) {
+        Some(error) if is_tls(error) => Step::Tls,
+        // A proxy that was reached and said no: no error of the system.
+        None if proxied => Step::Proxy,
+        Some(_) | None => Step::Connect,
+    }
 }
 
 fn is_tls(error: &io::Error) -> bool {
@@ -208,3 +284,6 @@ fn find<E: StdError + 'static>(error: &reqwest::Error) -> Option<&E> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;
