@@ -25,9 +25,11 @@ pub(super) struct Start<'a> {
     pub(super) headers: HeaderMap,
     pub(super) targets: Targets,
     pub(super) at: Place,
+    /// Whether only redirects within the host are followed: any other is the answer then.
+    pub(super) stays: bool,
 }
 
-/// The first answer that is no redirect.
+/// The first answer that is no redirect to be followed.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) response: Response,
@@ -45,6 +47,7 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tal
         mut headers,
         mut targets,
         mut at,
+        stays,
     } = start;
     let origin = url.origin();
     for hops in 0..=MAX_REDIRECTS {
@@ -58,7 +61,9 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tal
         if hops == 0 {
             targets = guard::targets(response.remote_addr());
         }
-        if !redirects(&response) {
+        let to = redirects(&response).then(|| guard::redirect(&url, response.headers().get(LOCATION), targets));
+        let at_home = |to: &Result<Url, Fault>| to.as_ref().is_ok_and(|to| to.host() == url.host());
+        let Some(to) = to.filter(|to| !stays || at_home(to)) else {
             let elsewhere = url.origin() != origin;
             return Ok(Answer {
                 response,
@@ -66,8 +71,7 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tal
                 elsewhere,
                 targets,
             });
-        }
-        let to = guard::redirect(&url, response.headers().get(LOCATION), targets);
+        };
         let status = Some(response.status().as_u16());
         let to = to.map_err(|fault| Error::Unusable {
             at: at.clone(),

@@ -43,6 +43,7 @@ pub(super) async fn mint(
         headers,
         targets: demand.targets,
         at: mirror.endpoint().place().realm(&demand.url),
+        stays: false,
     };
     let limits = mirror.deadlines();
     let answer = redirect::follow(&wire, start, limits, &tally).await?;

@@ -1,6 +1,8 @@
 mod answers;
 mod bodies;
+mod lists;
 mod redirects;
+mod referrers;
 mod tokens;
 
 use std::time::Duration;
