@@ -89,7 +89,8 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
 
     let clock = Clock::system();
     let client = Client::new(tasks.clone(), clock.clone());
-    let pull = Pull::new(store.clone(), client, clock.clone(), tasks.clone());
+    let grace = config.hosted.grace;
+    let pull = Pull::new(store.clone(), client, clock.clone(), tasks.clone(), grace);
     let push = Push::new(store.clone(), clock, tasks.clone(), &config.hosted);
     let access = Access::new(config.access.anonymous(server.address()));
     let http = Http::new(access, namespaces, pull, push, config.server.client_silence);

@@ -9,6 +9,7 @@ use http::Response;
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
 use http::header::ETAG;
+use http::header::LOCATION;
 
 use crate::access::Caller;
 use crate::http::body::Body;
@@ -20,6 +21,20 @@ use crate::pull::Tally;
 use crate::pull::Via;
 
 const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// 201: `digest` is stored, and can be pulled from `location`.
+pub(super) fn created(location: &str, digest: &Digest) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::CREATED;
+    response.headers_mut().insert(LOCATION, value(&location));
+    response.headers_mut().insert(DIGEST, value(digest));
+    response
+}
+
+/// As a header's value; for what is visible ASCII by its type.
+pub(super) fn value(of: &impl fmt::Display) -> HeaderValue {
+    HeaderValue::try_from(of.to_string()).unwrap_or_else(|_impossible| HeaderValue::from_static(""))
+}
 
 /// A pull that has been admitted.
 #[derive(Debug, Clone, Copy)]

@@ -10,13 +10,16 @@ mod cache_status;
 mod catalog;
 mod conditions;
 mod content;
+mod delete;
 mod error;
 mod extensions;
 pub mod limits;
 mod list;
 mod manifests;
+mod mount;
 mod multipart;
 mod ping;
+mod put_manifest;
 pub mod range;
 mod record;
 mod referrers;
@@ -169,11 +172,15 @@ impl Shared {
                 return catalog::answer(&self.pull, may, &page).await;
             }
             Route::Extensions => return Ok(extensions::answer()),
-            Route::DeleteManifest { name, .. } | Route::DeleteBlob { name, .. } => {
-                let repo = self.writable(exchange, &name, Action::Delete)?;
-                return Err(Refusal::no_such_repository(repo.name()));
+            Route::PutManifest { name, reference, tags } => {
+                return self.put_manifest(exchange, &name, reference, tags).await;
             }
-            Route::PutManifest { name, .. } | Route::StartUpload { name, .. } | Route::Upload { name, .. } => {
+            Route::DeleteManifest { name, reference } => {
+                return self.delete_manifest(exchange, &name, &reference).await;
+            }
+            Route::DeleteBlob { name, digest } => return self.delete_blob(exchange, &name, &digest).await,
+            Route::StartUpload { name, start } => return self.start_upload(exchange, &name, &start).await,
+            Route::Upload { name, .. } => {
                 let repo = self.writable(exchange, &name, Action::Push)?;
                 return Err(Refusal::no_such_repository(repo.name()));
             }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::digest::{Digest, InvalidDigest};
+use super::digest::Digest;
 use super::media_type::MediaType;
 
 /// What a manifest says about one thing that it names (image-spec, descriptor.md).
@@ -15,8 +15,9 @@ pub struct Descriptor {
     pub digest: Digest,
     /// Its length in bytes, as claimed.
     pub size: u64,
-    /// Whether it may be fetched from places outside the registry (`urls`).
-    pub has_urls: bool,
+    /// Whether the registry that holds the manifest is expected to hold this too: it has no `urls`, and its type is not a
+    /// nondistributable one.
+    pub is_distributable: bool,
 }
 
 /// A descriptor as it is written.
@@ -24,31 +25,29 @@ pub struct Descriptor {
 #[serde(rename_all = "camelCase")]
 pub(super) struct RawDescriptor {
     media_type: Option<String>,
-    digest: String,
+    pub(super) digest: String,
     size: u64,
     urls: Option<Vec<IgnoredAny>>,
 }
 
-impl Descriptor {
-    /// Whether the registry that holds the manifest is expected to hold this too: it has no `urls`, and its type is not a
-    /// nondistributable one.
-    pub fn is_distributable(&self) -> bool {
-        !self.has_urls && !self.media_type.is_nondistributable()
+impl RawDescriptor {
+    /// The descriptor, its digest read.
+    pub(super) fn with(self, digest: Digest) -> Descriptor {
+        Descriptor {
+            digest,
+            size: self.size,
+            is_distributable: self.is_distributable(),
+            media_type: self.media_type(),
+        }
     }
-}
 
-impl TryFrom<RawDescriptor> for Descriptor {
-    type Error = InvalidDigest;
+    pub(super) fn is_distributable(&self) -> bool {
+        let has_urls = self.urls.as_ref().is_some_and(|urls| !urls.is_empty());
+        !has_urls && !self.media_type().is_nondistributable()
+    }
 
-    fn try_from(raw: RawDescriptor) -> Result<Self, InvalidDigest> {
-        Ok(Self {
-            media_type: raw
-                .media_type
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(MediaType::OCTET_STREAM),
-            digest: raw.digest.parse()?,
-            size: raw.size,
-            has_urls: raw.urls.is_some_and(|urls| !urls.is_empty()),
-        })
+    fn media_type(&self) -> MediaType {
+        let read = self.media_type.as_ref().and_then(|text| text.parse().ok());
+        read.unwrap_or(MediaType::OCTET_STREAM)
     }
 }

@@ -25,6 +25,8 @@ impl MediaType {
     pub const DOCKER_MANIFEST: Self = Self::known("application/vnd.docker.distribution.manifest.v2+json");
     /// A Docker manifest list.
     pub const DOCKER_LIST: Self = Self::known("application/vnd.docker.distribution.manifest.list.v2+json");
+    /// An artifact manifest of image-spec 1.1's release candidates, which some tools still push.
+    pub const OCI_ARTIFACT: Self = Self::known("application/vnd.oci.artifact.manifest.v1+json");
     /// Bytes of which nothing is known (RFC 2046 4.5.1).
     pub const OCTET_STREAM: Self = Self::known("application/octet-stream");
 
@@ -33,9 +35,9 @@ impl MediaType {
         &self.0
     }
 
-    /// A manifest of any kind: image or index, OCI's or Docker's.
+    /// A manifest of any kind: image or index, OCI's or Docker's, or an artifact manifest.
     pub fn is_manifest(&self) -> bool {
-        self.is_index() || [Self::OCI_MANIFEST, Self::DOCKER_MANIFEST].contains(self)
+        self.is_index() || [Self::OCI_MANIFEST, Self::DOCKER_MANIFEST, Self::OCI_ARTIFACT].contains(self)
     }
 
     /// A manifest that names manifests.

@@ -19,7 +19,7 @@ pub use digest::{Algorithm, Digest, Hasher, InvalidDigest};
 pub use error_code::ErrorCode;
 pub use json::InvalidJson;
 pub use lists::{InvalidList, Listed};
-pub use manifest::{InvalidManifest, Kind, Manifest};
+pub use manifest::{About, InvalidManifest, Kind, Manifest};
 pub use media_type::{InvalidMediaType, MediaType};
 pub use name::{InvalidName, RemoteName, RepoName, is_component};
 pub use reference::{InvalidReference, InvalidTag, Reference, Tag};

@@ -4,13 +4,14 @@
 //! they ask, and that nobody sees content through a repository that could not get it from its upstream.
 //! Never fetches for a HEAD. Dropping these futures leaves the fill running.
 
+use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::access::Caller;
 use crate::namespaces::Repo;
-use crate::oci::Digest;
+use crate::oci::{Digest, RepoKey};
 use crate::pull::fill::{Fill, Progress};
 use crate::pull::flight::{Passenger, Seat};
 use crate::pull::{Error, Place, Pull, Tail, Via};
@@ -27,7 +28,16 @@ pub struct Opened {
 #[derive(Debug)]
 enum Source {
     Stored(Blob),
-    Arriving(Arc<Arriving>),
+    Arriving(Followed),
+}
+
+/// A blob that arrives, and the flight that brings it.
+#[derive(Debug)]
+struct Followed {
+    arriving: Arc<Arriving>,
+    flight: Ride,
+    /// Who follows it, perhaps another repository than the pilot's.
+    by: RepoKey,
 }
 
 /// What is known of a blob without reading it.
@@ -42,14 +52,13 @@ pub struct BlobStat {
 impl Pull {
     /// Opens a blob as soon as its length, or that it is unknown, is known.
     pub async fn blob(&self, _caller: &Caller, repo: &Repo, digest: &Digest, tally: &Tally) -> Result<Opened, Error> {
-        let place = Place::of(repo)?;
+        let Some(place) = Place::of(repo) else {
+            return Ok(Opened::stored(self.hosted_blob(&repo.key(), digest).await?, Via::Hit));
+        };
         loop {
             let sight = self.store.sight(&place.key, digest).await?;
             if let Some(blob) = self.stored(&place, digest, &sight, tally).await? {
-                return Ok(Opened {
-                    source: Source::Stored(blob),
-                    via: Via::Hit,
-                });
+                return Ok(Opened::stored(blob, Via::Hit));
             }
             let (mut passenger, via) = self.board(&place, digest, &sight, tally);
             let (pilot, _) = passenger.latest();
@@ -64,13 +73,15 @@ impl Pull {
             {
                 Progress::Failed(error) if error.is_about_one_repository() && pilot.key != place.key => {}
                 Progress::Failed(error) => return Err(error),
-                Progress::Stored(blob) => {
-                    return Ok(Opened {
-                        source: Source::Stored(blob),
-                        via,
-                    });
+                Progress::Stored(blob) => return Ok(Opened::stored(blob, via)),
+                Progress::Arriving(arriving) => {
+                    let followed = Followed {
+                        arriving,
+                        flight: passenger,
+                        by: place.key,
+                    };
+                    return Opened::arriving(followed, via).await;
                 }
-                Progress::Arriving(arriving) => return Opened::arriving(arriving, via).await,
                 Progress::Asking => return Err(Error::Lost(crate::pull::Lost)),
             }
         }
@@ -84,7 +95,13 @@ impl Pull {
         digest: &Digest,
         tally: &Tally,
     ) -> Result<BlobStat, Error> {
-        let place = Place::of(repo)?;
+        let Some(place) = Place::of(repo) else {
+            let blob = self.hosted_blob(&repo.key(), digest).await?;
+            return Ok(BlobStat {
+                size: Some(blob.length()),
+                via: Via::Hit,
+            });
+        };
         let sight = self.store.sight(&place.key, digest).await?;
         if let Some(blob) = self.stored(&place, digest, &sight, tally).await? {
             return Ok(BlobStat {
@@ -137,7 +154,8 @@ impl Pull {
         }
     }
 
-    /// The blob, if it is stored and this repository may have it.
+    /// The blob, if it is stored, can be read, and this repository may have it. A file that the disk does not give is left
+    /// where it is, for whoever mends the disk or for the proven copy that replaces it: the blob is fetched again.
     pub(super) async fn stored(
         &self,
         place: &Place,
@@ -147,7 +165,18 @@ impl Pull {
     ) -> Result<Option<Blob>, Error> {
         let Some(row) = &sight.blob else { return Ok(None) };
         self.admit(place, digest, sight, tally).await?;
-        Ok(self.store.open_blob(digest, row).await?)
+        let opened = match self.store.open_blob(digest, row).await {
+            Ok(Some(blob)) => blob.probe().await.map(|()| Some(blob)),
+            opened => opened,
+        };
+        match opened {
+            Err(error) if error.is_of_a_file() => {
+                let error: &dyn StdError = &error;
+                tracing::error!(error, %digest, "a stored blob cannot be read: it is fetched again when asked for");
+                Ok(None)
+            }
+            opened => Ok(opened?),
+        }
     }
 
     /// Stored content is served to a repository with a proven link, or with a manifest that names it where it entered
@@ -186,10 +215,39 @@ impl Pull {
 
 type Ride = Passenger<(Place, Progress)>;
 
+impl Followed {
+    /// Waits for the proof. Where this arrival was cut, the flight says why, or has stored the blob after all: wrong bytes
+    /// of a partial are fetched once more.
+    async fn landed(&mut self) -> Result<Option<Blob>, Error> {
+        let mut reader = Reader::of(&self.arriving);
+        match poll_fn(|cx| reader.poll_ending(cx)).await {
+            Ending::Proven => return Ok(None),
+            Ending::Cut => {}
+        }
+        let over = |(_, progress): &_| matches!(progress, Progress::Stored(_) | Progress::Failed(_));
+        match self.flight.until(over).await? {
+            (_, Progress::Stored(blob)) => Ok(Some(blob)),
+            // No word about this repository: asked again, it gets a flight of its own.
+            (pilot, Progress::Failed(error)) if error.is_about_one_repository() && pilot.key != self.by => {
+                Err(crate::pull::Lost.into())
+            }
+            (_, Progress::Failed(error)) => Err(error),
+            (_, Progress::Asking | Progress::Arriving(_)) => Err(crate::pull::Lost.into()),
+        }
+    }
+}
+
 impl Opened {
-    async fn arriving(arriving: Arc<Arriving>, via: Via) -> Result<Self, Error> {
+    fn stored(blob: Blob, via: Via) -> Self {
+        Self {
+            source: Source::Stored(blob),
+            via,
+        }
+    }
+
+    async fn arriving(followed: Followed, via: Via) -> Result<Self, Error> {
         let opened = Self {
-            source: Source::Arriving(arriving),
+            source: Source::Arriving(followed),
             via,
         };
         // With no byte to hold back, the head of the response would already complete it.
@@ -204,7 +262,7 @@ impl Opened {
     pub fn length(&self) -> Option<u64> {
         match &self.source {
             Source::Stored(blob) => Some(blob.length()),
-            Source::Arriving(arriving) => arriving.length(),
+            Source::Arriving(followed) => followed.arriving.length(),
         }
     }
 
@@ -213,14 +271,12 @@ impl Opened {
         &self.via
     }
 
-    /// Waits until the content is proven, and its length with it.
-    pub async fn settled(self) -> Result<Self, Error> {
-        if let Source::Arriving(arriving) = &self.source {
-            let mut reader = Reader::of(arriving);
-            match poll_fn(|cx| reader.poll_ending(cx)).await {
-                Ending::Proven => {}
-                Ending::Cut => return Err(Error::Lost(crate::pull::Lost)),
-            }
+    /// Waits until the content is proven, and its length with it; otherwise the flight's own word is the error.
+    pub async fn settled(mut self) -> Result<Self, Error> {
+        if let Source::Arriving(followed) = &mut self.source
+            && let Some(blob) = followed.landed().await?
+        {
+            self.source = Source::Stored(blob);
         }
         Ok(self)
     }
@@ -230,7 +286,7 @@ impl Opened {
     pub fn read(self, ranges: Vec<Range<u64>>, completing: bool) -> Tail {
         match self.source {
             Source::Stored(blob) => Tail::stored(blob, ranges),
-            Source::Arriving(arriving) => Tail::arriving(Reader::of(&arriving), ranges, completing),
+            Source::Arriving(followed) => Tail::arriving(Reader::of(&followed.arriving), ranges, completing),
         }
     }
 

@@ -59,7 +59,13 @@ mod tests {
             INSERT INTO link (repository, digest, proven) SELECT id, 'x', TRUE FROM repository;
             INSERT INTO blob VALUES ('x', 1, 1);";
         beside.execute_batch(rows).unwrap();
-        Pull::new(store, Client::new(tasks.clone(), clock.clone()), clock, tasks)
+        Pull::new(
+            store,
+            Client::new(tasks.clone(), clock.clone()),
+            clock,
+            tasks,
+            std::time::Duration::ZERO,
+        )
     }
 
     #[tokio::test]

@@ -20,6 +20,22 @@ pub enum Error {
         /// The mirror's key.
         mirror: String,
     },
+    /// A hosted repository does not have it.
+    #[error("the manifest {reference} is not in {repository}")]
+    NoManifest {
+        /// The repository.
+        repository: RepoKey,
+        /// What was asked for.
+        reference: Reference,
+    },
+    /// A hosted repository does not have it, whoever else has.
+    #[error("the blob {digest} is not in {repository}")]
+    NoBlob {
+        /// The repository.
+        repository: RepoKey,
+        /// What was asked for.
+        digest: Digest,
+    },
     /// The upstream said so.
     #[error("the manifest {reference} is not there: {source}")]
     ManifestUnknown {
@@ -128,11 +144,31 @@ impl Error {
             // A length is what one repository's manifest claims, until the content is proven.
             Self::NameUnknown(_)
             | Self::NotListed { .. }
+            | Self::NoManifest { .. }
+            | Self::NoBlob { .. }
             | Self::ManifestUnknown { .. }
             | Self::BlobUnknown { .. }
             | Self::Length { .. } => true,
             Self::Upstream(source) => source.verdict() == Verdict::RepositoryRefused,
             Self::Mismatch { .. } | Self::BadManifest { .. } | Self::Store(_) | Self::Lost(_) => false,
+        }
+    }
+    /// Whether a body that broke, or could not be resumed, may be asked for again.
+    pub(super) fn is_worth_another_try(&self) -> bool {
+        match self {
+            Self::Upstream(source) => source.verdict() != Verdict::NoSuchRange,
+            // It ended in good order before its length.
+            Self::Length { told, known, .. } => told < known,
+            Self::BlobUnknown { .. } => true,
+            Self::NameUnknown(_)
+            | Self::NotListed { .. }
+            | Self::NoManifest { .. }
+            | Self::NoBlob { .. }
+            | Self::ManifestUnknown { .. }
+            | Self::Mismatch { .. }
+            | Self::BadManifest { .. }
+            | Self::Store(_)
+            | Self::Lost(_) => false,
         }
     }
 }

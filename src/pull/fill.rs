@@ -258,7 +258,7 @@ impl Fill {
             };
             let Err(error) = attempt else { continue };
             barren = if arriving.present().0 > before { 0 } else { barren + 1 };
-            if barren == BARREN_ATTEMPTS || !is_worth_another_try(&error) {
+            if barren == BARREN_ATTEMPTS || !error.is_worth_another_try() {
                 return Err(error);
             }
             tracing::debug!(%error, digest = %self.digest, barren, "resuming a broken body");
@@ -371,23 +371,6 @@ impl Fill {
 
     fn report(&self, permit: &Pilot, progress: Progress) {
         permit.report((self.place.clone(), progress));
-    }
-}
-
-/// Whether a body that broke, or could not be resumed, may be asked for again.
-fn is_worth_another_try(error: &Error) -> bool {
-    match error {
-        Error::Upstream(source) => source.verdict() != Verdict::NoSuchRange,
-        // It ended in good order before its length.
-        Error::Length { told, known, .. } => told < known,
-        Error::BlobUnknown { .. } => true,
-        Error::NameUnknown(_)
-        | Error::NotListed { .. }
-        | Error::ManifestUnknown { .. }
-        | Error::Mismatch { .. }
-        | Error::BadManifest { .. }
-        | Error::Store(_)
-        | Error::Lost(_) => false,
     }
 }
 

@@ -1,18 +1,22 @@
 //! One manifest by digest: from the store where this repository may see it, else by one GET.
 //!
-//! Promises that a digest costs the upstream one GET, that bytes are given as the upstream made them, and that children
-//! and layers are never fetched along. Dropping these futures leaves the fetch running.
+//! Promises that a digest costs a mirror's upstream one GET, by whatever repositories it is asked for at once, that bytes
+//! are given as the upstream made them, and that children and layers are never fetched along. Dropping these futures
+//! leaves the fetch running.
 
 use std::sync::Arc;
 
 use crate::access::Caller;
 use crate::namespaces::Repo;
-use crate::oci::{Algorithm, Digest, InvalidManifest, Manifest, MediaType, Reference, Tag};
+use crate::oci::{Algorithm, Digest, InvalidManifest, Manifest, MediaType, Reference, RepoKey, Tag};
 use crate::pull::{Error, Place, Pull, Via};
 use crate::store::{PutManifest, StoredManifest};
 use crate::upstream::{ManifestHead, Tally};
 use jiff::Timestamp;
 use tokio::time::Instant;
+
+/// For whom a flight flew, by the tag that led to it if one did, and what came of it.
+pub(super) type Landed = ((RepoKey, Option<Tag>), Result<StoredManifest, Error>);
 
 /// A manifest, as it was made.
 #[derive(Debug, Clone)]
@@ -45,7 +49,9 @@ impl Pull {
         reference: &Reference,
         tally: &Tally,
     ) -> Result<ManifestAnswer, Error> {
-        let place = Place::of(repo)?;
+        let Some(place) = Place::of(repo) else {
+            return self.hosted_manifest(&repo.key(), reference).await;
+        };
         match reference {
             Reference::Digest(digest) => self.by_digest(&place, digest, tally).await,
             Reference::Tag(tag) => self.by_tag(&place, tag, tally).await,
@@ -60,7 +66,9 @@ impl Pull {
         reference: &Reference,
         tally: &Tally,
     ) -> Result<ManifestStat, Error> {
-        let place = Place::of(repo)?;
+        let Some(place) = Place::of(repo) else {
+            return self.hosted_manifest(&repo.key(), reference).await.map(ManifestStat::of);
+        };
         let head = match reference {
             Reference::Digest(digest) => self.head_digest(&place, digest, tally).await?,
             Reference::Tag(tag) => self.head_tag(&place, tag, tally).await?,
@@ -85,7 +93,7 @@ impl Pull {
                 via: Via::Hit,
             });
         }
-        let manifest = self.fetch(place, Reference::Digest(*digest), None, tally).await?;
+        let manifest = self.fetch(place, digest, None, tally).await?;
         Ok(ManifestAnswer {
             manifest,
             via: Via::Miss,
@@ -163,44 +171,60 @@ impl Pull {
         self.heads.share(&(place.key.clone(), *digest), &self.tasks, ask).await
     }
 
-    /// One GET upstream for all who ask; what comes is proven, linked and kept, with the tag that led to it.
+    /// One GET upstream for all of this mirror's repositories that ask, perhaps led there by a tag. What comes for one of
+    /// them is another's only as anything else that is stored, and a verdict about one is no answer for another.
     pub(super) async fn fetch(
         &self,
         place: &Place,
-        reference: Reference,
+        digest: &Digest,
         tag: Option<(Tag, Timestamp)>,
         tally: &Tally,
     ) -> Result<StoredManifest, Error> {
-        let (pull, at, tally) = (self.clone(), place.clone(), tally.clone());
-        let key = (place.key.clone(), reference.clone());
-        self.manifests
-            .share(&key, &self.tasks, async move || {
-                pull.fetch_now(at, reference, tag, tally).await
-            })
-            .await
+        let key = (place.mirror.key().to_owned(), *digest);
+        let errand = (place.key.clone(), tag.as_ref().map(|(tag, _)| tag.clone()));
+        loop {
+            let (pull, at, led, by) = (self.clone(), place.clone(), tag.clone(), tally.clone());
+            let (reference, pilot) = (Reference::Digest(*digest), errand.clone());
+            let fly = async move || Ok((pilot, pull.fetch_now(&at, &reference, led, &by).await));
+            let (pilot, landed) = self.manifests.share(&key, &self.tasks, fly).await?;
+            match landed {
+                landed if pilot == errand => return landed,
+                Err(error) if error.is_about_one_repository() && pilot.0 != place.key => {}
+                Err(error) => return Err(error),
+                Ok(_) => {
+                    if let Some(manifest) = self.stored_manifest(place, digest, tally).await? {
+                        if tag.is_some() {
+                            self.adopt(place, &manifest, tag).await?;
+                        }
+                        return Ok(manifest);
+                    }
+                }
+            }
+        }
     }
 
-    async fn fetch_now(
-        self,
-        place: Place,
-        reference: Reference,
+    /// One GET; what comes is proven, linked and kept, with the tag that led to it.
+    pub(super) async fn fetch_now(
+        &self,
+        place: &Place,
+        reference: &Reference,
         tag: Option<(Tag, Timestamp)>,
-        tally: Tally,
+        tally: &Tally,
     ) -> Result<StoredManifest, Error> {
         let upstream = place.upstream();
-        if let Reference::Digest(digest) = &reference {
+        if let Reference::Digest(digest) = reference {
             // The last flight may just have landed.
-            if let Some(manifest) = self.stored_manifest(&place, digest, &tally).await? {
+            if let Some(manifest) = self.stored_manifest(place, digest, tally).await? {
                 return Ok(manifest);
             }
             self.blame.check(&upstream, digest, Instant::now())?;
         }
         let fetched = self
             .client
-            .get_manifest(&place.mirror, &place.remote, &reference, &tally)
+            .get_manifest(&place.mirror, &place.remote, reference, tally)
             .await;
-        let fetched = fetched.map_err(|error| Error::of_manifest(&reference, error))?;
-        let promised = match &reference {
+        let fetched = fetched.map_err(|error| Error::of_manifest(reference, error))?;
+        let promised = match reference {
             Reference::Digest(digest) => Some(*digest),
             Reference::Tag(_) => fetched.digest,
         };
@@ -209,17 +233,12 @@ impl Pull {
             return Err(self.blame.strike(&upstream, &promised, Instant::now()));
         }
         let parsed = Manifest::parse(fetched.bytes, fetched.media_type.as_ref(), algorithm);
-        let manifest = parsed.map_err(|source| place.unusable(&reference, source))?;
+        let manifest = parsed.map_err(|source| place.unusable(reference, source))?;
         let (digest, media_type) = (manifest.digest(), manifest.media_type().clone());
         let stored = StoredManifest {
             digest,
             media_type,
             bytes: manifest.bytes().clone(),
-        };
-        let tag = match (tag, &reference) {
-            (Some(tag), _) => Some(tag),
-            (None, Reference::Tag(tag)) => Some((tag.clone(), self.clock.now())),
-            (None, Reference::Digest(_)) => None,
         };
         if let Err(error) = self.store.put_manifest(place.put(manifest, tag)).await {
             // It is proven, so it is served; it will be fetched again.

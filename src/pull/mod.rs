@@ -11,6 +11,7 @@ mod error;
 mod fill;
 mod flight;
 mod freshness;
+mod hosted;
 mod manifest;
 mod referrers;
 mod resolution;
@@ -19,11 +20,12 @@ mod tags;
 mod tail;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::namespaces::Repo;
-use crate::oci::{Digest, Reference, RemoteName, RepoKey, Tag};
-use crate::store::{Store, StoredManifest, TagRow};
+use crate::oci::{Digest, RemoteName, RepoKey, Tag};
+use crate::store::{Store, TagRow};
 use crate::tasks::Tasks;
 use crate::upstream::{Client, ManifestHead, Mirror};
 
@@ -50,24 +52,27 @@ pub struct Pull {
     client: Client,
     clock: Clock,
     tasks: Tasks,
+    /// How long a pushed blob that no manifest names is kept.
+    grace: Duration,
     blame: Arc<Blame>,
     fills: Flights<fill::Key, (Place, fill::Progress)>,
     /// Blobs whose place in a repository, or size, is being asked for.
     stats: Shared<(RepoKey, Digest), Option<u64>>,
-    manifests: Shared<(RepoKey, Reference), StoredManifest>,
+    manifests: Shared<(String, Digest), manifest::Landed>,
     heads: Shared<(RepoKey, Digest), ManifestHead>,
     tags: Shared<(RepoKey, Tag), TagRow>,
     resolutions: Resolutions,
 }
 
 impl Pull {
-    /// Over a store and the upstreams.
-    pub fn new(store: Store, client: Client, clock: Clock, tasks: Tasks) -> Self {
+    /// Over a store and the upstreams. `grace`: how long a pushed blob that no manifest names is kept.
+    pub fn new(store: Store, client: Client, clock: Clock, tasks: Tasks, grace: Duration) -> Self {
         Self {
             store,
             client,
             clock,
             tasks,
+            grace,
             blame: Arc::default(),
             fills: Flights::new(),
             stats: Flights::new(),
@@ -113,11 +118,11 @@ impl Place {
         self.mirror.endpoint().to_string()
     }
 
-    /// Hosted repositories come with pushing: until then there are none.
-    fn of(repo: &Repo) -> Result<Self, Error> {
+    /// `None` for a hosted repository: there is nobody to ask.
+    fn of(repo: &Repo) -> Option<Self> {
         match repo {
-            Repo::Hosted(_) => Err(Error::NameUnknown(repo.key())),
-            Repo::Mirrored { mirror, remote } => Ok(Self {
+            Repo::Hosted(_) => None,
+            Repo::Mirrored { mirror, remote } => Some(Self {
                 mirror: Arc::clone(mirror),
                 remote: remote.clone(),
                 key: repo.key(),

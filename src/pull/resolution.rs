@@ -107,7 +107,14 @@ impl Pull {
 
     async fn fetch_by_tag(&self, place: &Place, tag: &Tag, tally: &Tally) -> Result<TagRow, Error> {
         let checked_at = self.clock.now();
-        let manifest = self.fetch(place, Reference::Tag(tag.clone()), None, tally).await?;
+        let manifest = self
+            .fetch_now(
+                place,
+                &Reference::Tag(tag.clone()),
+                Some((tag.clone(), checked_at)),
+                tally,
+            )
+            .await?;
         let (digest, size) = (manifest.digest, manifest.bytes.len() as u64);
         Ok(TagRow {
             digest,

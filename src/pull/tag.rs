@@ -5,7 +5,7 @@
 
 use tokio::time::timeout;
 
-use crate::oci::{Reference, Tag};
+use crate::oci::Tag;
 use crate::pull::freshness::Freshness;
 use crate::pull::manifest::{ManifestAnswer, ManifestStat};
 use crate::pull::{Error, Place, Pull, Via};
@@ -95,7 +95,7 @@ impl Pull {
             return Ok(ManifestAnswer { manifest, via });
         }
         let manifest = self
-            .fetch(place, Reference::Digest(digest), Some((tag.clone(), checked_at)), tally)
+            .fetch(place, &digest, Some((tag.clone(), checked_at)), tally)
             .await?;
         Ok(ManifestAnswer {
             manifest,
@@ -147,9 +147,12 @@ fn reason(error: &Error) -> String {
         Error::Upstream(source) | Error::ManifestUnknown { source, .. } | Error::BlobUnknown { source, .. } => source,
         Error::Mismatch { .. } => return "upstream-mismatch".to_owned(),
         Error::BadManifest { .. } | Error::Length { .. } => return "upstream-unusable".to_owned(),
-        Error::NameUnknown(_) | Error::NotListed { .. } | Error::Store(_) | Error::Lost(_) => {
-            return "local-failure".to_owned();
-        }
+        Error::NameUnknown(_)
+        | Error::NotListed { .. }
+        | Error::NoManifest { .. }
+        | Error::NoBlob { .. }
+        | Error::Store(_)
+        | Error::Lost(_) => return "local-failure".to_owned(),
     };
     match (source.status(), &**source) {
         (Some(status), _) => format!("upstream-{status}"),

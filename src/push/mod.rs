@@ -5,6 +5,10 @@
 //! writes to a mirrored repository: only a `HostedRepo` gets in here.
 
 mod config;
+mod delete;
+mod error;
+mod manifest;
+mod mount;
 
 use std::sync::Arc;
 
@@ -13,6 +17,10 @@ use crate::store::Store;
 use crate::tasks::Tasks;
 
 pub use config::Config;
+pub use error::Error;
+pub use manifest::{Accepted, ManifestPush};
+
+pub use crate::store::{Conditions, Entities};
 
 /// Writes to repositories. Cheap to clone.
 #[derive(Debug, Clone)]

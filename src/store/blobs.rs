@@ -8,20 +8,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::oci::{Digest, Hasher, RemoteName, RepoKey};
-use crate::store::content::Pieces;
+use crate::oci::{Digest, RemoteName, RepoKey};
 use crate::store::content::arriving::Arriving;
 use crate::store::content::blob::Blob;
 use crate::store::content::disk::{self, OpenFile};
 use crate::store::content::staging::{Staged, Verified};
-use crate::store::index::{BlobRow, FileStep, Landing, StagedRow};
+use crate::store::content::{Pieces, hash_file};
+use crate::store::index::{Arrival, BlobRow, Dropped, FileStep, Landing, StagedRow};
 use crate::store::{Error, Store};
 use crate::tasks::Lost;
 
 /// Blobs up to this size are kept in memory, in bytes.
 const SMALL: u64 = 64 * 1024;
-/// How much is hashed at a time, in bytes.
-const STEP: usize = 256 * 1024;
 
 /// What a look at a blob's file came to.
 enum Found {
@@ -57,8 +55,7 @@ impl Store {
                 Ok(Some(Blob::memory(bytes, self.tasks.clone())))
             }
             Found::Damaged(how) => {
-                tracing::warn!(%digest, how, "a stored blob is damaged: it is dropped and fetched again when asked for");
-                self.drop_blob(digest, *row).await?;
+                self.drop_blob(digest, *row, how).await?;
                 Ok(None)
             }
         }
@@ -102,7 +99,7 @@ impl Store {
         let asked = *digest;
         let prove = move || {
             let stamp = file.stamp()?;
-            Ok::<_, Error>((hash(&file, &asked)? == asked, stamp, file))
+            Ok::<_, Error>((hash_file(&file, asked.algorithm())? == asked, stamp, file))
         };
         let (right, stamp, file) = self.tasks.blocking(prove).await.map_err(Error::Lost)??;
         if !right {
@@ -112,17 +109,30 @@ impl Store {
         Ok(Found::Good(file))
     }
 
-    async fn drop_blob(&self, digest: &Digest, row: BlobRow) -> Result<(), Error> {
-        let (from, to) = (self.layout.blob(digest), self.layout.trash().join(digest.encoded()));
-        let trash = to.clone();
-        let step = FileStep::new([self.layout.blobs(digest.algorithm())], move || {
-            disk::rename_if_present(&from, &trash).map(drop)
-        });
-        if self.index.drop_blob(digest, row, step).await? {
-            self.tasks
-                .blocking(move || disk::remove(&to))
-                .await
-                .map_err(Error::Lost)??;
+    /// What a hosted repository has may exist nowhere else: its bytes are put aside, for somebody to look at.
+    async fn drop_blob(&self, digest: &Digest, row: BlobRow, how: &'static str) -> Result<(), Error> {
+        let (from, blobs) = (self.layout.blob(digest), self.layout.blobs(digest.algorithm()));
+        let (trash, quarantine) = (self.layout.trash(), self.layout.quarantine());
+        let rubbish = trash.join(digest.encoded());
+        let name = digest.encoded();
+        let take_away = move |hosted| {
+            let to = if hosted { quarantine } else { trash };
+            let target = to.join(name);
+            FileStep::new([blobs, to], move || disk::rename_if_present(&from, &target).map(drop))
+        };
+        match self.index.drop_blob(digest, row, take_away).await? {
+            Dropped::Not => {}
+            Dropped::Cached => {
+                tracing::warn!(%digest, how, "a stored blob is damaged: it is dropped and fetched again when asked for");
+                let remove = self.tasks.blocking(move || disk::remove(&rubbish));
+                remove.await.map_err(Error::Lost)??;
+            }
+            Dropped::Hosted => {
+                tracing::error!(
+                    %digest, how,
+                    "a pushed blob is damaged: what is left of it is in store.path/quarantine, and pushing it again heals it"
+                );
+            }
         }
         Ok(())
     }
@@ -161,7 +171,13 @@ impl Store {
             Ok::<_, Error>((file, pieces, length))
         };
         let (file, pieces, length) = self.tasks.blocking(open).await.map_err(Error::Lost)??;
-        let arriving = Arc::new(Arriving::new(file, digest, pieces, length, self.tasks.clone()));
+        let arriving = Arc::new(Arriving::new(
+            file,
+            digest.algorithm(),
+            pieces,
+            length,
+            self.tasks.clone(),
+        ));
         Ok(Staged::new(id, *digest, arriving, self.index.clone()))
     }
 
@@ -194,31 +210,23 @@ impl Store {
         mirror: &str,
         repo: &RepoKey,
     ) -> Result<(), Error> {
-        let arriving = Arc::clone(staged.arriving());
-        if !arriving.written_back().await {
-            return Err(arriving.file().not_durable());
-        }
-        let sync = move || {
-            // A longer partial of another length may have been here before.
-            arriving.file().truncate(size)?;
-            arriving.file().sync()?;
-            arriving.file().stamp()
-        };
-        let stamp = self.tasks.blocking(sync).await.map_err(Error::Lost)??;
+        let stamp = staged.arriving().make_durable(size).await?;
         let (from, to) = (self.layout.staging(staged.id()), self.layout.blob(&digest));
         let rename = FileStep::new([self.layout.blobs(digest.algorithm())], move || {
             disk::rename(&from, &to)
         });
         let landing = Landing {
-            id: staged.id(),
             digest,
             blob: BlobRow {
                 size,
                 modified_ns: stamp.modified_ns,
             },
-            mirror: Some(mirror.to_owned()),
-            repos: vec![repo.clone()],
             rename,
+            arrival: Arrival::Fetched {
+                partial: staged.id(),
+                mirror: mirror.to_owned(),
+                repo: repo.clone(),
+            },
         };
         self.index.land(landing).await
     }
@@ -243,18 +251,4 @@ fn load(file: &OpenFile, digest: &Digest, size: u64) -> Result<Option<Bytes>, Er
     let read = file.read_at(&mut bytes, 0)?;
     let right = read == bytes.len() && Digest::of(digest.algorithm(), &bytes) == *digest;
     Ok(right.then(|| bytes.into()))
-}
-
-/// The digest of a file. Blocks.
-fn hash(file: &OpenFile, digest: &Digest) -> Result<Digest, Error> {
-    let mut hasher = Hasher::new(digest.algorithm());
-    let (mut buffer, mut at) = (vec![0; STEP], 0);
-    loop {
-        let read = file.read_at(&mut buffer, at)?;
-        if read == 0 {
-            return Ok(hasher.finish());
-        }
-        hasher.update(&buffer[..read]);
-        at += read as u64;
-    }
 }

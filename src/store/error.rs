@@ -7,6 +7,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use crate::store::index::Fact;
 use crate::tasks::Lost;
 
@@ -124,4 +126,97 @@ pub enum Error {
     /// Work on the blocking pool did not come to its end.
     #[error("a step of the store was lost")]
     Lost(#[source] Lost),
+}
+
+impl Error {
+    /// Whether a disk is full, or the quota on it: the way to go on is to make room, and to try again.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Disk { source, .. } | Self::Thread { source } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Self::Open { source, .. }
+            | Self::Migrate { source, .. }
+            | Self::Read { source, .. }
+            | Self::Write { source, .. }
+            | Self::Transaction { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            Self::Batch { source, .. } => source.is_full(),
+            Self::Locked { .. }
+            | Self::NetworkFileSystem { .. }
+            | Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::Closed { .. }
+            | Self::Lost(_) => false,
+        }
+    }
+
+    /// Whether it is one file that failed: a copy of it may do better. A process that is short of descriptors or memory
+    /// is not of that kind.
+    pub fn is_of_a_file(&self) -> bool {
+        let Self::Disk { source, .. } = self else { return false };
+        !matches!(
+            Errno::from_io_error(source),
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(kind: io::ErrorKind) -> Error {
+        Error::Disk {
+            verb: "write to",
+            path: "uploads/1".into(),
+            source: kind.into(),
+        }
+    }
+
+    fn sqlite(code: i32) -> Error {
+        Error::Transaction {
+            verb: "commit",
+            source: rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None),
+        }
+    }
+
+    #[test]
+    fn a_file_that_fails_is_told_from_a_process_that_is_short_of_something() {
+        let failed = |errno: Errno| Error::Disk {
+            verb: "open",
+            path: "blobs/sha256/1".into(),
+            source: errno.into(),
+        };
+        for errno in [Errno::IO, Errno::ACCESS, Errno::STALE, Errno::LOOP] {
+            assert!(failed(errno).is_of_a_file(), "{errno}");
+        }
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+            assert!(!failed(errno).is_of_a_file(), "{errno}");
+        }
+        assert!(!sqlite(rusqlite::ffi::SQLITE_IOERR).is_of_a_file());
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_a_broken_one_wherever_it_shows() {
+        let batch = |source| Error::Batch {
+            fact: Box::new(Fact::Progress),
+            source: Arc::new(source),
+        };
+        for full in [
+            disk(io::ErrorKind::StorageFull),
+            disk(io::ErrorKind::QuotaExceeded),
+            sqlite(rusqlite::ffi::SQLITE_FULL),
+            batch(sqlite(rusqlite::ffi::SQLITE_FULL)),
+            batch(disk(io::ErrorKind::StorageFull)),
+        ] {
+            assert!(full.is_full(), "{full:?}");
+        }
+        for broken in [
+            disk(io::ErrorKind::PermissionDenied),
+            sqlite(rusqlite::ffi::SQLITE_IOERR),
+            batch(sqlite(rusqlite::ffi::SQLITE_CORRUPT)),
+        ] {
+            assert!(!broken.is_full(), "{broken:?}");
+        }
+    }
 }

@@ -8,15 +8,18 @@ mod blobs;
 mod config;
 mod content;
 mod error;
+mod hosted;
 mod index;
 mod lists;
 mod lock;
 mod recover;
+mod running;
+mod upload_id;
+mod uploads;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 
@@ -27,14 +30,20 @@ use content::disk;
 use content::layout::Layout;
 use index::Index;
 use lock::Lock;
+use recover::Recovery;
+use running::Running;
 
 pub use config::{Config, InvalidConfig};
 pub use content::arriving::{Arriving, Ending};
 pub use content::blob::{Attempt, Blob, Extent};
 pub use content::reader::{Cut, Reader};
 pub use content::staging::{Staged, Unproven, Verified};
+pub use content::upload::{Received, Unreceived, Upload};
 pub use error::Error;
-pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow};
+pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow};
+pub use index::{Conditions, Deleted, Entities, PushManifest, Pushed};
+pub use upload_id::{InvalidUploadId, UploadId};
+pub use uploads::Uncommitted;
 
 pub(crate) use content::arriving::{Claim, Gap};
 pub(crate) use content::readers::Demand;
@@ -53,6 +62,7 @@ pub struct Store {
     /// Proven bytes of small blobs; a digest means the same bytes for ever.
     small: Cache<Digest, Bytes>,
     proofs: Arc<Semaphore>,
+    running: Arc<Running>,
     _lock: Arc<Lock>,
 }
 
@@ -63,31 +73,43 @@ impl Store {
         let opened = tasks.blocking(move || {
             disk::create_dir(&path)?;
             let lock = Lock::take(&path)?;
+            let running = Running::mark(&path)?;
             let layout = Layout::create(&path)?;
             let index = Index::open(&index_path, background)?;
-            Ok::<_, Error>((lock, layout, index))
+            Ok::<_, Error>((lock, running, layout, index))
         });
-        let (lock, layout, index) = opened.await.map_err(Error::Lost)??;
+        let (lock, running, layout, index) = opened.await.map_err(Error::Lost)??;
         let small = Cache::builder()
             .weigher(|_, bytes: &Bytes| kib(bytes.len()))
             .max_capacity(SMALL_BLOBS_KIB)
             .build();
         let proofs = Arc::new(Semaphore::new(PROOFS));
-        let known = recover::partials(&index, &layout, &tasks).await?;
-        tasks.spawn(recover::tidy(index.clone(), layout.clone(), tasks.clone(), known));
+        let running = Arc::new(running);
+        let recovery = Recovery {
+            index: index.clone(),
+            layout: layout.clone(),
+            running: Arc::clone(&running),
+            tasks: tasks.clone(),
+        };
+        recovery.thrown_away().await?;
+        let known = recovery.partials().await?;
+        tasks.spawn(recovery.tidy(known));
         Ok(Self {
             index,
             layout,
             tasks,
             small,
             proofs,
+            running,
             _lock: Arc::new(lock),
         })
     }
 
     /// Writes what is noted and closes the index; what comes later is refused.
     pub async fn close(&self) -> Result<(), Error> {
-        self.index.close().await
+        self.index.close().await?;
+        let running = Arc::clone(&self.running);
+        self.tasks.blocking(move || running.end()).await.map_err(Error::Lost)?
     }
 
     /// What `repo` may see of `digest`.
@@ -113,12 +135,6 @@ impl Store {
     /// Points a tag of a mirror's repository to what the upstream said; the manifest need not be stored.
     pub async fn put_tag(&self, repo: &RepoKey, mirror: &str, tag: &Tag, row: TagRow) -> Result<(), Error> {
         self.index.put_tag(repo, Some(mirror), tag, row).await
-    }
-
-    /// Gives a blob of a hosted repository that no manifest names its whole grace again. False when it is named meanwhile,
-    /// or gone.
-    pub async fn refresh(&self, repo: &RepoKey, digest: &Digest, now: Timestamp) -> Result<bool, Error> {
-        self.index.refresh(repo, digest, now).await
     }
 
     /// Notes that the upstream of a mirror's repository answered for `digest`.

@@ -9,14 +9,14 @@ use crate::oci::{Algorithm, RemoteName, RepoName};
 
 const MIRROR: &str = "docker.io";
 
-struct Dir(tempfile::TempDir);
+pub(super) struct Dir(pub(super) tempfile::TempDir);
 
 impl Dir {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    async fn open(&self) -> Store {
+    pub(super) async fn open(&self) -> Store {
         self.try_open().await.unwrap()
     }
 
@@ -28,7 +28,7 @@ impl Dir {
         Store::open(&config, Tasks::new()).await
     }
 
-    fn files(&self, under: &str) -> Vec<PathBuf> {
+    pub(super) fn files(&self, under: &str) -> Vec<PathBuf> {
         let mut files: Vec<_> = fs::read_dir(self.0.path().join("store").join(under))
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -37,7 +37,7 @@ impl Dir {
         files
     }
 
-    fn blob(&self, digest: &Digest) -> PathBuf {
+    pub(super) fn blob(&self, digest: &Digest) -> PathBuf {
         self.0.path().join("store/blobs/sha256").join(digest.encoded())
     }
 }
@@ -50,13 +50,13 @@ fn repo() -> RepoKey {
     RepoKey::mirrored(MIRROR, &remote())
 }
 
-fn content(length: usize) -> (Vec<u8>, Digest) {
+pub(super) fn content(length: usize) -> (Vec<u8>, Digest) {
     let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
     let digest = Digest::of(Algorithm::Sha256, &bytes);
     (bytes, digest)
 }
 
-async fn put(store: &Store, bytes: &[u8], digest: &Digest) {
+pub(super) async fn put(store: &Store, bytes: &[u8], digest: &Digest) {
     let staged = store
         .stage(MIRROR, &remote(), digest, Some(bytes.len() as u64))
         .await
@@ -75,7 +75,7 @@ async fn get(store: &Store, digest: &Digest) -> Option<Vec<u8>> {
 }
 
 /// Big enough not to be kept in memory.
-const BIG: usize = 300_000;
+pub(super) const BIG: usize = 300_000;
 
 #[tokio::test]
 async fn only_what_is_proven_and_committed_is_visible() {
@@ -269,6 +269,44 @@ async fn what_no_row_explains_is_tidied_and_foreign_files_are_left_alone() {
     assert!(tasks.close(Duration::from_secs(30)).await);
     assert_eq!(dir.files("staging"), [root.join("staging/notes.txt")]);
     assert!(dir.files("trash").is_empty());
+}
+
+/// Runs what recovery leaves for the background to its end.
+async fn tidied(dir: &Dir) {
+    let tasks = Tasks::new();
+    let config = Config {
+        path: dir.0.path().join("store"),
+        index: None,
+    };
+    let store = Store::open(&config, tasks.clone()).await.unwrap();
+    while !store.running.is_in_order() {
+        tokio::task::yield_now().await;
+    }
+    store.close().await.unwrap();
+    assert!(tasks.close(Duration::from_secs(30)).await);
+}
+
+#[tokio::test]
+async fn a_blob_whose_row_a_crash_has_taken_goes_and_those_with_a_row_stay() {
+    let dir = Dir::new();
+    let (bytes, digest) = content(BIG);
+    let store = dir.open().await;
+    put(&store, &bytes, &digest).await;
+    // Without `close`: as a process that is killed leaves it.
+    drop(store);
+    let stray = dir.blob(&Digest::of(Algorithm::Sha256, b"stray"));
+    let foreign = stray.with_file_name("notes.txt");
+    fs::write(&stray, b"renamed, and then the power went").unwrap();
+    fs::write(&foreign, b"somebody's").unwrap();
+    tidied(&dir).await;
+    let mut left = [dir.blob(&digest), foreign.clone()];
+    left.sort();
+    assert_eq!(dir.files("blobs/sha256"), left);
+    assert!(dir.files("trash").is_empty());
+
+    fs::write(&stray, b"put there behind our back").unwrap();
+    tidied(&dir).await;
+    assert!(stray.exists(), "after a clean end nobody looks");
 }
 
 #[tokio::test]

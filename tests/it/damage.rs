@@ -24,13 +24,17 @@ struct Harbour {
 
 /// A stored blob and the file that holds it.
 async fn harbour() -> Harbour {
-    let (upstream, blob) = (Upstream::start(), Content::seeded(1, LEN));
+    harbour_of(LEN).await
+}
+
+async fn harbour_of(len: u64) -> Harbour {
+    let (upstream, blob) = (Upstream::start(), Content::seeded(1, len));
     upstream.put_blob("a/b", &blob);
     let wharf = Wharf::of(&upstream).await;
     let target = blob_path("hub/a/b", &blob);
     assert_eq!(wharf.get(&target).await.status, 200);
     wharf.landed(&target).await;
-    let file = file_of(&wharf.store(), LEN).expect("the file of the stored blob");
+    let file = file_of(&wharf.store(), len).expect("the file of the stored blob");
     Harbour {
         upstream,
         wharf,
@@ -116,6 +120,32 @@ impl Harbour {
             answer.status
         );
         assert!(self.wharf.head(&self.target).await.status >= 500, "{what}");
+    }
+}
+
+/// A file that is there and that the disk does not give, be it small and kept in memory when it is read, or big. Root may
+/// open anything, so a link to itself stands for a file that nobody can.
+#[tokio::test]
+async fn a_blob_that_cannot_be_read_is_fetched_again_and_left_where_it_is_until_then() {
+    for len in [1000, LEN] {
+        let mut harbour = harbour_of(len).await;
+        std::fs::remove_file(&harbour.file).unwrap();
+        std::os::unix::fs::symlink(&harbour.file, &harbour.file).unwrap();
+        // What it has in memory.
+        harbour.wharf.kill();
+        harbour.wharf.restart().await;
+        harbour.upstream.stop().await;
+        let told = harbour.wharf.get(&harbour.target).await;
+        assert_eq!((told.status, told.code().as_str()), (502, "UNAVAILABLE"), "{len}");
+        assert!(std::fs::symlink_metadata(&harbour.file).unwrap().is_symlink(), "{len}");
+        let log = harbour.wharf.log();
+        assert!(
+            log.contains("cannot be read") && log.contains(harbour.blob.digest()),
+            "{log}"
+        );
+        harbour.upstream.resume();
+        assert_eq!(harbour.wharf.head(&harbour.target).await.status, 200, "{len}");
+        harbour.assert_mended("unreadable").await;
     }
 }
 

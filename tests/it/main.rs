@@ -21,6 +21,7 @@ mod names;
 mod outage;
 mod proof;
 mod pull_blob;
+mod push_manifests;
 mod ranges;
 mod resume;
 mod start;

@@ -133,15 +133,10 @@ async fn a_hosted_name_is_a_404_until_something_is_pushed_there() {
 }
 
 #[tokio::test]
-async fn a_write_is_a_405_unsupported_whatever_the_name() {
+async fn a_write_to_a_mirror_is_a_405_unsupported_by_whatever_name() {
     let (upstream, wharf, image) = harbour().await;
     let digest = image.layer(0).digest();
-    for name in [
-        "docker.io/library/alpine",
-        "library/alpine",
-        "other.example/x",
-        "team/app",
-    ] {
+    for name in ["docker.io/library/alpine", "library/alpine", "other.example/x"] {
         for (method, rest) in [
             ("POST", "blobs/uploads/".to_owned()),
             ("POST", "blobs/uploads".to_owned()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::client::{Ended, Response};
+use crate::support::client::{Answer, Ended, Response};
 use crate::support::image::{Content, Image, KIB, MIB};
 use crate::support::script::{Act, Gate, How, On};
 use crate::support::upstream::Upstream;
@@ -48,6 +48,25 @@ impl Harbour {
         assert_eq!(ended, Ended::Reset, "after {} of {whole} bytes", bytes.len());
     }
 
+    fn assert_told(&self, answer: &Answer) {
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (502, "UNAVAILABLE"),
+            "{}",
+            answer.text()
+        );
+        let upstream = self.upstream.address().to_string();
+        assert!(answer.text().contains(&upstream), "{}", answer.text());
+    }
+
+    /// By a client that knows no chunks, and so waits for the proof where no length is known.
+    async fn by_http_1_0(&self) -> Response {
+        let mut client = self.wharf.connect().await;
+        let request = format!("GET {} HTTP/1.0\r\nHost: wharf.test\r\n\r\n", self.target);
+        client.write(request.as_bytes()).await.unwrap();
+        client.answer(false).await.unwrap()
+    }
+
     /// Nothing wrong is visible, the upstream is left alone for a while, and the client is told the truth.
     async fn assert_backs_off(&self) {
         let asked = self.upstream.count(&On::blobs());
@@ -56,9 +75,7 @@ impl Harbour {
                 None => self.wharf.get(&self.target).await,
                 Some(range) => self.wharf.range(&self.target, range).await,
             };
-            assert_eq!((answer.status, answer.code().as_str()), (502, "UNAVAILABLE"));
-            let upstream = self.upstream.address().to_string();
-            assert!(answer.text().contains(&upstream), "{}", answer.text());
+            self.assert_told(&answer);
         }
         assert_eq!(self.upstream.count(&On::blobs()), asked, "{}", self.upstream.story());
     }
@@ -168,6 +185,38 @@ async fn a_bounded_range_leaves_before_the_proof() {
     }
     gate.open();
     harbour.wharf.landed(&harbour.target).await;
+}
+
+/// Where no byte can leave before the proof, the client hears the flight's own word instead of a cut.
+#[tokio::test]
+async fn a_mismatch_that_is_known_before_the_first_byte_is_a_502_that_names_the_upstream() {
+    let empty = harbour(false, &[Act::Shorten(0)]).await;
+    let told = empty.wharf.get(&empty.target).await;
+    empty.assert_told(&told);
+    empty.assert_backs_off().await;
+
+    let unknown = harbour(false, &[Act::Chunked, Act::Corrupt(7)]).await;
+    let told = unknown.by_http_1_0().await.whole().await;
+    unknown.assert_told(&told);
+    unknown.assert_backs_off().await;
+}
+
+#[tokio::test]
+async fn who_waits_for_the_proof_gets_the_blob_although_an_old_partial_was_wrong() {
+    // Nothing here tells the length, or it would have to leave with the head.
+    let harbour = harbour(false, &[Act::Chunked, Act::IgnoreRange, Act::Cut(0, How::Rst)]).await;
+    let wrong_half = [Act::Chunked, Act::Corrupt(7), Act::Cut(LEN / 2, How::Rst)];
+    harbour.upstream.script(On::blobs().times(1), wrong_half);
+    let answer = harbour.wharf.open(&harbour.target).await;
+    harbour.assert_cut(answer, LEN / 2).await;
+    harbour.upstream.heal();
+    harbour.upstream.script(On::blobs(), [Act::Chunked, Act::IgnoreRange]);
+    let mut answer = harbour.by_http_1_0().await;
+    assert_eq!((answer.status, answer.length()), (200, Some(LEN)));
+    assert_eq!(
+        answer.hashed().await,
+        (LEN, harbour.blob.digest().to_owned(), Ended::Clean)
+    );
 }
 
 #[tokio::test]

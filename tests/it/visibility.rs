@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::client::Ended;
+use crate::support::client::{Answer, Ended};
 use crate::support::image::{Content, Image, MIB, OCI_MANIFEST};
 use crate::support::script::{Act, Gate, On};
 use crate::support::upstream::Upstream;
@@ -185,4 +185,97 @@ async fn joining_a_flight_takes_the_same_proof_as_reading_the_store() {
     }
     gate.open();
     assert_eq!(pilot.rest().await.1, Ended::Clean);
+}
+
+/// Asks for a manifest by digest in `first`, and as long as its GET is held in `second`.
+async fn two_at_once(upstream: &Upstream, wharf: &Wharf, first: &str, second: &str) -> (Answer, Answer) {
+    let gate = Gate::shut();
+    upstream.script(On::manifests().get(), [Act::HoldHead(gate.clone())]);
+    two_held_by(gate, upstream, wharf, first, second).await
+}
+
+async fn two_held_by(gate: Gate, upstream: &Upstream, wharf: &Wharf, first: &str, second: &str) -> (Answer, Answer) {
+    let asked = upstream.count(&On::any());
+    let mut clients = (wharf.connect().await, wharf.connect().await);
+    clients.0.ask("GET", first, &[]).await;
+    upstream
+        .until("the first to be asked for", |upstream| {
+            upstream.count(&On::any()) > asked
+        })
+        .await;
+    clients.1.ask("GET", second, &[]).await;
+    // Time to take a seat in the first one's flight, if that is what happens.
+    quiet(Duration::from_millis(100), std::future::pending::<()>()).await;
+    gate.open();
+    (
+        clients.0.answer(false).await.unwrap().whole().await,
+        clients.1.answer(false).await.unwrap().whole().await,
+    )
+}
+
+#[tokio::test]
+async fn one_manifest_asked_for_in_two_repositories_at_once_is_fetched_once_and_proven_for_each() {
+    for named in [false, true] {
+        let (upstream, image) = (Upstream::start(), Image::oci(1, &[10]));
+        upstream.put_image("first/app", "v1", &image);
+        upstream.put_index("second/app", "multi", &[&image]);
+        let wharf = Wharf::of(&upstream).await;
+        if named {
+            assert_eq!(wharf.get(&manifest_path("hub/second/app", "multi")).await.status, 200);
+        }
+        let paths = ["hub/first/app", "hub/second/app"].map(|name| manifest_path(name, image.digest()));
+        let (first, second) = two_at_once(&upstream, &wharf, &paths[0], &paths[1]).await;
+        for answer in [first, second] {
+            assert_eq!((answer.status, answer.body == image.manifest.all()), (200, true));
+        }
+        let count = |on: On| upstream.count(&on.of(image.digest()));
+        assert_eq!(count(On::manifests().get()), 1, "{}", upstream.story());
+        // An index of its own that names it is right enough; without one its upstream repository is asked.
+        let heads = count(On::manifests().head().repo("second/app"));
+        assert_eq!(heads, usize::from(!named), "{}", upstream.story());
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_another_repository_fetches_at_this_moment_opens_nothing() {
+    let (upstream, image) = (Upstream::start(), Image::oci(1, &[10]));
+    upstream.put_image("has/it", "v1", &image);
+    upstream.put_image("has/not", "v1", &Image::oci(2, &[10]));
+    let wharf = Wharf::of(&upstream).await;
+    let paths = ["hub/has/it", "hub/has/not"].map(|name| manifest_path(name, image.digest()));
+    let (served, refused) = two_at_once(&upstream, &wharf, &paths[0], &paths[1]).await;
+    assert_eq!((served.status, refused.status), (200, 404), "{}", upstream.story());
+}
+
+#[tokio::test]
+async fn a_refusal_of_one_repository_does_not_end_the_manifest_of_another() {
+    for status in [404, 403, 401] {
+        let (upstream, image, gate) = (Upstream::start(), Image::oci(1, &[10]), Gate::shut());
+        upstream.put_image("has/it", "v1", &image);
+        let refusal = [Act::Status(status), Act::HoldHead(gate.clone())];
+        upstream.script(On::manifests().repo("has/not"), refusal);
+        let wharf = Wharf::of(&upstream).await;
+        let paths = ["hub/has/not", "hub/has/it"].map(|name| manifest_path(name, image.digest()));
+        let (refused, served) = two_held_by(gate, &upstream, &wharf, &paths[0], &paths[1]).await;
+        assert_eq!(refused.status, if status == 404 { 404 } else { 403 }, "{status}");
+        assert_eq!(served.status, 200, "{status}: {}", upstream.story());
+    }
+}
+
+/// Who asks by tag while somebody fetches the same manifest by its digest must not lose the tag over it.
+#[tokio::test]
+async fn a_tag_moves_also_when_its_manifest_is_fetched_for_somebody_else() {
+    let (upstream, old, new) = (Upstream::start(), Image::oci(1, &[10]), Image::oci(2, &[10]));
+    upstream.put_image("a/b", "v1", &old);
+    let mirror = Mirror::of("hub", &upstream).set("fresh_for", "\"0s\"");
+    let mut wharf = Setup::new().mirror(mirror).start().await;
+    let tag = manifest_path("hub/a/b", "v1");
+    assert_eq!(wharf.get(&tag).await.status, 200);
+    upstream.put_image("a/b", "v1", &new);
+    let (_, led) = two_at_once(&upstream, &wharf, &manifest_path("hub/a/b", new.digest()), &tag).await;
+    assert!(led.body == new.manifest.all(), "{}", upstream.story());
+    upstream.stop().await;
+    wharf.kill();
+    wharf.restart().await;
+    assert!(wharf.get(&tag).await.body == new.manifest.all(), "the tag went back");
 }

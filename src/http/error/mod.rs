@@ -27,11 +27,16 @@ use crate::http::body::Body;
 use crate::http::record;
 use crate::http::record::Record;
 use crate::http::request::Malformed;
+use crate::http::request_body::Broken;
 use crate::http::route;
 use crate::namespaces::NotServed;
 use crate::oci::ErrorCode;
+use crate::oci::InvalidManifest;
+use crate::oci::InvalidMediaType;
+use crate::oci::Manifest;
 use crate::pull;
 use crate::pull::Verdict;
+use crate::push;
 
 /// How long a client is asked to wait when the upstream that throttles did not say.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
@@ -46,6 +51,8 @@ pub(super) struct Refusal {
     cause: Option<String>,
     with: Option<With>,
     upstream: Option<Upstream>,
+    /// Digests of which each gets an error of its own.
+    missing: Vec<String>,
 }
 
 /// The header that belongs to a status.
@@ -74,6 +81,7 @@ impl Refusal {
             cause: None,
             with: None,
             upstream: None,
+            missing: Vec::new(),
         }
     }
 
@@ -91,7 +99,7 @@ impl Refusal {
         Self::not_allowed("GET, HEAD", message)
     }
 
-    /// A hosted repository: none exists yet.
+    /// Nothing was ever pushed there.
     pub(super) fn no_such_repository(name: &dyn Display) -> Self {
         let message = format!("the repository {name} is not known here");
         Self::new(StatusCode::NOT_FOUND, ErrorCode::NameUnknown, message)
@@ -105,6 +113,17 @@ impl Refusal {
             with,
             ..Self::new(StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::SizeInvalid, message)
         }
+    }
+
+    /// A manifest whose end was not waited for.
+    pub(super) fn manifest_too_large() -> Self {
+        let message = format!("a manifest may have {} bytes at most", Manifest::MAX_BYTES);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::ManifestInvalid, message)
+    }
+
+    fn local_failure() -> Self {
+        let message = "the local store failed; the log says more".to_owned();
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unavailable, message)
     }
 
     fn caused_by(mut self, status: Option<u16>) -> Self {
@@ -140,8 +159,16 @@ impl Refusal {
             detail["upstream"] = record.mirror().into();
             detail["upstream_status"] = upstream.status.into();
         }
-        let code = self.code.as_str();
-        json!({ "errors": [{ "code": code, "message": self.message, "detail": detail }] })
+        let error =
+            |message: &str, detail: &Value| json!({ "code": self.code.as_str(), "message": message, "detail": detail });
+        if self.missing.is_empty() {
+            return json!({ "errors": [error(&self.message, &detail)] });
+        }
+        let each = self.missing.iter().map(|digest| {
+            detail["digest"] = digest.as_str().into();
+            error(&self.message, &detail)
+        });
+        json!({ "errors": each.collect::<Vec<_>>() })
     }
 }
 
@@ -226,6 +253,8 @@ impl From<pull::Error> for Refusal {
         let refusal = match error {
             Error::NameUnknown(key) => Self::no_such_repository(&key),
             Error::NotListed { .. } => Self::not_allowed("", message),
+            Error::NoManifest { .. } => Self::new(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, message),
+            Error::NoBlob { .. } => Self::new(StatusCode::NOT_FOUND, ErrorCode::BlobUnknown, message),
             Error::ManifestUnknown { source, .. } => {
                 Self::new(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, message).caused_by(source.status())
             }
@@ -238,13 +267,65 @@ impl From<pull::Error> for Refusal {
             Error::Mismatch { .. } | Error::Length { .. } | Error::BadManifest { .. } => {
                 Self::new(StatusCode::BAD_GATEWAY, ErrorCode::Unavailable, message).caused_by(None)
             }
-            Error::Store(_) => {
-                let message = "the local store failed; the log says more".to_owned();
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unavailable, message)
-            }
+            Error::Store(_) => Self::local_failure(),
             Error::Lost(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message),
         };
         Self { cause, ..refusal }
+    }
+}
+
+impl From<push::Error> for Refusal {
+    fn from(error: push::Error) -> Self {
+        use push::Error;
+        let message = error.to_string();
+        let cause = Some(record::chain(&error));
+        let refusal = match error {
+            Error::Manifest(InvalidManifest::TooLarge { .. }) => Self::manifest_too_large(),
+            // What is wrong with it stands in the causes, and is about the client's own bytes.
+            Error::Manifest(source) => {
+                let message = record::chain(&source);
+                Self::new(StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, message)
+            }
+            Error::WrongType { .. } => Self::new(StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, message),
+            Error::WrongDigest { .. } => Self::new(StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid, message),
+            Error::Missing { digests, .. } => Self {
+                missing: digests,
+                ..Self::new(StatusCode::BAD_REQUEST, ErrorCode::ManifestBlobUnknown, message)
+            },
+            // The specification has no code for it.
+            Error::Precondition { .. } => Self::new(StatusCode::PRECONDITION_FAILED, ErrorCode::Denied, message),
+            Error::NameUnknown(name) => Self::no_such_repository(&name),
+            Error::ManifestUnknown { .. } => Self::new(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, message),
+            Error::BlobUnknown { .. } => Self::new(StatusCode::NOT_FOUND, ErrorCode::BlobUnknown, message),
+            Error::Named { .. } => Self {
+                code: ErrorCode::Denied,
+                ..Self::not_allowed("GET, HEAD", message)
+            },
+            Error::Store(_) => Self::local_failure(),
+            Error::Lost(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message),
+        };
+        Self { cause, ..refusal }
+    }
+}
+
+impl From<Broken> for Refusal {
+    fn from(error: Broken) -> Self {
+        let status = match error {
+            Broken::Cut(_) => StatusCode::BAD_REQUEST,
+            Broken::Silent(_) => StatusCode::REQUEST_TIMEOUT,
+        };
+        let refusal = Self::new(status, ErrorCode::SizeInvalid, error.to_string());
+        Self {
+            cause: Some(record::chain(&error)),
+            ..refusal
+        }
+    }
+}
+
+impl From<InvalidMediaType> for Refusal {
+    /// `Content-Type` of a manifest.
+    fn from(error: InvalidMediaType) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, error.to_string())
     }
 }
 

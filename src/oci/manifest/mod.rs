@@ -3,6 +3,8 @@
 //! Promises that the bytes are kept exactly and that one digest is never read as two things. Lenient in everything else:
 //! unknown fields and types are accepted, because clients judge them, not a registry. Never serialises.
 
+mod about;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -14,21 +16,22 @@ use crate::oci::json;
 use crate::oci::json::{InvalidJson, Object};
 use crate::oci::media_type::{InvalidMediaType, MediaType};
 
-/// An image manifest or an index, OCI's or Docker's (schema 2).
+pub use about::About;
+
+/// An image manifest or an index, OCI's or Docker's (schema 2), or an artifact manifest of image-spec 1.1's candidates.
 #[derive(Clone)]
 pub struct Manifest {
     digest: Digest,
     media_type: MediaType,
     bytes: Bytes,
-    /// An image's config and layers, or an index's manifests.
-    descriptors: Vec<Descriptor>,
+    named: Named,
     subject: Option<Descriptor>,
 }
 
 /// What a manifest names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Blobs: a config and layers.
+    /// Blobs: a config and layers, or what an artifact manifest has.
     Image,
     /// Manifests.
     Index,
@@ -105,23 +108,26 @@ impl Manifest {
         if bytes.len() > Self::MAX_BYTES {
             return Err(InvalidManifest::TooLarge { length: bytes.len() });
         }
-        let raw: RawManifest = json::parse(&bytes)?;
-        if raw.schema_version != Some(2) {
-            return Err(InvalidManifest::SchemaVersion);
-        }
+        let mut raw: RawManifest = json::parse(&bytes)?;
+        raw.refuse_other_schemas()?;
         let media_type = raw.media_type(content_type)?;
         raw.refuse_contradiction(&media_type)?;
+        if media_type == MediaType::OCI_ARTIFACT {
+            raw.layers = json::parse::<RawArtifact>(&bytes)?.blobs;
+        }
         raw.refuse_excess()?;
-        let subject = descriptors("subject", raw.subject)?.pop();
-        let mut named = descriptors("config", raw.config)?;
-        named.extend(descriptors("layers", raw.layers.into_iter().flatten())?);
-        named.extend(descriptors("manifests", raw.manifests.into_iter().flatten())?);
+        let mut subject = Named::default();
+        subject.read("subject", raw.subject)?;
+        let mut named = Named::default();
+        named.read("config", raw.config)?;
+        named.read("layers", raw.layers.into_iter().flatten())?;
+        named.read("manifests", raw.manifests.into_iter().flatten())?;
         Ok(Self {
             digest: Digest::of(algorithm, &bytes),
             media_type,
             bytes,
-            descriptors: named,
-            subject,
+            named,
+            subject: subject.descriptors.pop(),
         })
     }
 
@@ -130,7 +136,7 @@ impl Manifest {
         self.digest
     }
 
-    /// One of the four manifest types.
+    /// One of the manifest types: see [`MediaType::is_manifest`].
     pub fn media_type(&self) -> &MediaType {
         &self.media_type
     }
@@ -149,10 +155,10 @@ impl Manifest {
         }
     }
 
-    /// An image's config and layers, in this order; nothing for an index.
+    /// An image's config and layers, in this order, or an artifact's blobs; nothing for an index.
     pub fn blobs(&self) -> &[Descriptor] {
         match self.kind() {
-            Kind::Image => &self.descriptors,
+            Kind::Image => &self.named.descriptors,
             Kind::Index => &[],
         }
     }
@@ -161,7 +167,7 @@ impl Manifest {
     pub fn manifests(&self) -> &[Descriptor] {
         match self.kind() {
             Kind::Image => &[],
-            Kind::Index => &self.descriptors,
+            Kind::Index => &self.named.descriptors,
         }
     }
 
@@ -172,7 +178,13 @@ impl Manifest {
 
     /// Everything named that its registry is expected to hold: what makes a *named* link.
     pub fn named(&self) -> impl Iterator<Item = &Descriptor> {
-        self.descriptors.iter().filter(|it| it.is_distributable())
+        self.named.descriptors.iter().filter(|it| it.is_distributable)
+    }
+
+    /// The digests, as they are written, of what is named like [`Manifest::named`] by algorithms that wharf cannot compute:
+    /// nobody can have pushed it here.
+    pub fn unprovable(&self) -> &[String] {
+        &self.named.unprovable
     }
 }
 
@@ -194,7 +206,24 @@ struct RawManifest {
     subject: Option<Object<RawDescriptor>>,
 }
 
+/// What an artifact manifest has in place of layers. Read only where the body says that it is one: elsewhere `blobs` is a
+/// field like any unknown one.
+#[derive(Deserialize)]
+struct RawArtifact {
+    blobs: Option<Vec<Object<RawDescriptor>>>,
+}
+
 impl RawManifest {
+    /// Artifact manifests have no `schemaVersion`.
+    fn refuse_other_schemas(&self) -> Result<(), InvalidManifest> {
+        let is_artifact = self.media_type.as_deref() == Some(MediaType::OCI_ARTIFACT.as_str());
+        match self.schema_version {
+            Some(2) => Ok(()),
+            None if is_artifact => Ok(()),
+            None | Some(_) => Err(InvalidManifest::SchemaVersion),
+        }
+    }
+
     fn media_type(&self, content_type: Option<&MediaType>) -> Result<MediaType, InvalidManifest> {
         if let Some(text) = self.media_type.as_deref().filter(|text| !text.is_empty()) {
             let media_type: MediaType = text.parse().map_err(InvalidManifest::MalformedType)?;
@@ -204,7 +233,8 @@ impl RawManifest {
                 Err(InvalidManifest::UnknownType { media_type })
             };
         }
-        if let Some(told) = content_type.filter(|told| told.is_manifest()) {
+        let told = content_type.filter(|told| told.is_manifest() && **told != MediaType::OCI_ARTIFACT);
+        if let Some(told) = told {
             return Ok(told.clone());
         }
         if self.manifests.is_some() {
@@ -217,13 +247,15 @@ impl RawManifest {
     }
 
     fn refuse_contradiction(&self, media_type: &MediaType) -> Result<(), InvalidManifest> {
+        let config = self.config.as_ref().map(|_| "config");
+        let layers = self.layers.as_ref().map(|_| "layers");
+        let manifests = self.manifests.as_ref().map(|_| "manifests");
         let contradiction = if media_type.is_index() {
-            self.config
-                .as_ref()
-                .map(|_| "config")
-                .or(self.layers.as_ref().map(|_| "layers"))
+            config.or(layers)
+        } else if *media_type == MediaType::OCI_ARTIFACT {
+            config.or(layers).or(manifests)
         } else {
-            self.manifests.as_ref().map(|_| "manifests")
+            manifests
         };
         match contradiction {
             Some(field) => Err(InvalidManifest::Ambiguous {
@@ -244,27 +276,38 @@ impl RawManifest {
     }
 }
 
-/// The descriptors of one field. One whose algorithm is unknown is left out: nobody can ask for it here, and the other
-/// platforms of an index stay usable.
-fn descriptors(
-    field: &'static str,
-    raw: impl IntoIterator<Item = Object<RawDescriptor>>,
-) -> Result<Vec<Descriptor>, InvalidManifest> {
-    let mut parsed = Vec::new();
-    for (index, Object(raw)) in raw.into_iter().enumerate() {
-        match Descriptor::try_from(raw) {
-            Ok(descriptor) => parsed.push(descriptor),
-            Err(InvalidDigest::UnsupportedAlgorithm) => {}
-            Err(source @ InvalidDigest::Malformed) => {
-                return Err(InvalidManifest::Digest {
-                    field,
-                    number: index + 1,
-                    source,
-                });
+/// What is named, as far as it can be asked for: the other platforms of an index with one unknown algorithm stay usable.
+#[derive(Clone, Default)]
+struct Named {
+    /// An image's config and layers, or an index's manifests.
+    descriptors: Vec<Descriptor>,
+    /// Digests by unknown algorithms, of what is distributable.
+    unprovable: Vec<String>,
+}
+
+impl Named {
+    /// Adds the descriptors of one field.
+    fn read(
+        &mut self,
+        field: &'static str,
+        raw: impl IntoIterator<Item = Object<RawDescriptor>>,
+    ) -> Result<(), InvalidManifest> {
+        for (index, Object(raw)) in raw.into_iter().enumerate() {
+            match raw.digest.parse() {
+                Ok(digest) => self.descriptors.push(raw.with(digest)),
+                Err(InvalidDigest::UnsupportedAlgorithm) if raw.is_distributable() => self.unprovable.push(raw.digest),
+                Err(InvalidDigest::UnsupportedAlgorithm) => {}
+                Err(source @ InvalidDigest::Malformed) => {
+                    return Err(InvalidManifest::Digest {
+                        field,
+                        number: index + 1,
+                        source,
+                    });
+                }
             }
         }
+        Ok(())
     }
-    Ok(parsed)
 }
 
 #[cfg(test)]

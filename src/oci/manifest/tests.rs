@@ -142,6 +142,34 @@ fn a_child_by_an_unknown_algorithm_leaves_the_others_usable() {
     let blake = r#"{"mediaType":"a/b","digest":"blake3:00","size":1}"#;
     let manifest = parse(&image(&[blake.to_owned(), descriptor("a/b", "x", "")].join(","))).unwrap();
     assert_eq!(manifest.blobs().len(), 2);
+    assert_eq!(manifest.unprovable(), ["blake3:00"]);
+    let foreign = r#"{"digest":"blake3:00","size":1,"urls":["https://elsewhere.example/x"]}"#;
+    assert!(parse(&image(foreign)).unwrap().unprovable().is_empty());
+}
+
+#[test]
+fn an_artifact_manifest_names_its_blobs_and_nothing_else_does() {
+    let blob = descriptor("a/b", "x", "");
+    let artifact = |more: &str| {
+        let kind = MediaType::OCI_ARTIFACT;
+        format!(r#"{{"mediaType":"{kind}","artifactType":"a/b","blobs":[{blob}]{more}}}"#)
+    };
+    let manifest = parse(&artifact("")).unwrap();
+    assert_eq!((manifest.kind(), manifest.blobs().len()), (Kind::Image, 1));
+    for more in [r#","layers":[]"#, r#","manifests":[]"#, &format!(r#","config":{blob}"#)] {
+        assert!(
+            matches!(parse(&artifact(more)), Err(InvalidManifest::Ambiguous { .. })),
+            "{more}"
+        );
+    }
+    assert!(matches!(
+        parse(&artifact(r#","schemaVersion":1"#)),
+        Err(InvalidManifest::SchemaVersion)
+    ));
+
+    let image = r#"{"schemaVersion":2,"layers":[],"blobs":"whatever"}"#;
+    let told = parse_as(image, Some(&MediaType::OCI_ARTIFACT)).unwrap();
+    assert_eq!((told.media_type(), told.blobs().len()), (&MediaType::OCI_MANIFEST, 0));
 }
 
 #[test]

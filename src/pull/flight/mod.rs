@@ -152,6 +152,7 @@ impl<K: Eq + Hash, P> Drop for Permit<K, P> {
 }
 
 /// One who waits for a flight.
+#[derive(Debug)]
 pub(super) struct Passenger<P>(watch::Receiver<P>);
 
 impl<P: Clone> Passenger<P> {

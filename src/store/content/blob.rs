@@ -44,6 +44,16 @@ impl Blob {
         self.length
     }
 
+    /// Reads the first byte: a file may open well and still give nothing.
+    pub async fn probe(&self) -> Result<(), Error> {
+        let (first, mut byte) = (self.extent(0..1), Box::new([0]));
+        match first.try_read(0, byte.as_mut_slice()) {
+            Attempt::Read(_) => Ok(()),
+            Attempt::WouldBlock => first.read(0, byte).await.map(drop),
+            Attempt::Failed(error) => Err(error),
+        }
+    }
+
     /// A part of the blob; what lies beyond the end is cut off.
     pub fn extent(&self, range: Range<u64>) -> Extent {
         let end = range.end.min(self.length);

@@ -54,7 +54,16 @@ impl OpenFile {
 
     /// Opens for reading; `None` when there is none, or something that is not a file.
     pub(crate) fn open(path: PathBuf) -> Result<Option<Self>, Error> {
-        let file = match File::open(&path) {
+        Self::open_with(OpenOptions::new().read(true), path)
+    }
+
+    /// Opens for reading and writing; `None` when there is none.
+    pub(crate) fn reopen(path: PathBuf) -> Result<Option<Self>, Error> {
+        Self::open_with(OpenOptions::new().read(true).write(true), path)
+    }
+
+    fn open_with(options: &OpenOptions, path: PathBuf) -> Result<Option<Self>, Error> {
+        let file = match options.open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(at("open", &path))?,
         };
@@ -154,6 +163,15 @@ pub(crate) fn rename_if_present(from: &Path, to: &Path) -> Result<bool, Error> {
     }
 }
 
+/// The length of the file at `path`, in bytes; `None` when there is none.
+pub(crate) fn length(path: &Path) -> Result<Option<u64>, Error> {
+    match path.metadata() {
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(at("look at", path)(source)),
+    }
+}
+
 /// Whether there is something at `path`.
 pub(crate) fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
@@ -172,7 +190,7 @@ pub(crate) fn remove(path: &Path) -> Result<(), Error> {
 }
 
 /// The entries of a directory, read lazily.
-pub(crate) fn entries(path: &Path) -> Result<impl Iterator<Item = PathBuf>, Error> {
+pub(crate) fn entries(path: &Path) -> Result<impl Iterator<Item = PathBuf> + use<>, Error> {
     let entries = fs::read_dir(path).map_err(at("list", path))?;
     Ok(entries.filter_map(Result::ok).map(|entry| entry.path()))
 }

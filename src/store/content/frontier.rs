@@ -15,6 +15,20 @@ use crate::store::content::disk::OpenFile;
 /// How much is read back at a time, in bytes.
 const STEP: usize = 256 * 1024;
 
+/// The digest of a whole file.
+pub(crate) fn hash_file(file: &OpenFile, algorithm: Algorithm) -> Result<Digest, Error> {
+    let mut hasher = Hasher::new(algorithm);
+    let (mut buffer, mut at) = (vec![0; STEP], 0);
+    loop {
+        let read = file.read_at(&mut buffer, at)?;
+        if read == 0 {
+            return Ok(hasher.finish());
+        }
+        hasher.update(&buffer[..read]);
+        at += read as u64;
+    }
+}
+
 pub(super) struct Frontier {
     /// Empty while somebody is hashing: the hasher is carried outside the lock.
     rest: Mutex<Option<Progress>>,

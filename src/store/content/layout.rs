@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::oci::{Algorithm, Digest};
-use crate::store::Error;
 use crate::store::content::disk;
+use crate::store::{Error, UploadId};
 
 /// The directories of one store.
 ///
-/// `blobs/<algorithm>/<hex>` proven content · `staging/<id>` content that arrives · `trash/` what is to be unlinked.
+/// `blobs/<algorithm>/<hex>` proven content · `staging/<id>` content that is fetched · `uploads/<id>` content that is
+/// pushed · `quarantine/<hex>` what was pushed and is damaged · `trash/` what is to be unlinked.
 /// All are made when the store is made, so that a commit syncs one directory and creates none.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -25,6 +26,8 @@ impl Layout {
             layout.blobs(Algorithm::Sha256),
             layout.blobs(Algorithm::Sha512),
             layout.stagings(),
+            layout.uploads(),
+            layout.quarantine(),
             layout.trash(),
         ] {
             disk::create_dir(&dir)?;
@@ -46,6 +49,30 @@ impl Layout {
 
     pub(crate) fn staging(&self, id: u64) -> PathBuf {
         self.stagings().join(id.to_string())
+    }
+
+    /// Where a blob's file goes when it is taken away: [`Layout::thrown_digest`] reads the name back.
+    pub(crate) fn thrown_away(&self, digest: &Digest) -> PathBuf {
+        self.trash()
+            .join(format!("{}-{}", digest.algorithm(), digest.encoded()))
+    }
+
+    /// The blob whose file this was, before it was thrown away.
+    pub(crate) fn thrown_digest(path: &Path) -> Option<Digest> {
+        let (algorithm, encoded) = path.file_name()?.to_str()?.split_once('-')?;
+        format!("{algorithm}:{encoded}").parse().ok()
+    }
+
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
+    }
+
+    pub(crate) fn upload(&self, id: &UploadId) -> PathBuf {
+        self.uploads().join(id.to_string())
+    }
+
+    pub(crate) fn quarantine(&self) -> PathBuf {
+        self.root.join("quarantine")
     }
 
     pub(crate) fn trash(&self) -> PathBuf {

@@ -9,6 +9,8 @@ mod pieces;
 pub(crate) mod reader;
 pub(crate) mod readers;
 pub(crate) mod staging;
+pub(crate) mod upload;
 mod writing;
 
+pub(crate) use frontier::hash_file;
 pub(crate) use pieces::Pieces;

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use crate::store::Error;
 use crate::store::content::arriving::{Arriving, wake};
+use crate::store::content::disk::Stamp;
 
 /// Write-back is started whenever so many bytes are new, so that the sync before the commit is short.
 const WRITE_BACK: u64 = 64 * 1024 * 1024;
@@ -94,10 +95,29 @@ impl Arriving {
         });
     }
 
-    /// Waits for a write-back under way. False when one has failed: then the file is worthless.
-    pub(crate) async fn written_back(&self) -> bool {
+    /// Makes the first `size` bytes, which are all there are, durable. After a failure the file is worthless: the pages
+    /// that were lost look clean the next time.
+    pub(crate) async fn make_durable(self: &Arc<Self>, size: u64) -> Result<Stamp, Error> {
+        // Behind a write-back that is under way.
         let _turn = self.syncing.acquire().await;
-        !self.damaged.load(Ordering::Acquire)
+        self.check_written()?;
+        let this = Arc::clone(self);
+        let sync = move || {
+            // A longer partial of another length may have been here before.
+            this.file.truncate(size)?;
+            this.file.sync()?;
+            this.file.stamp()
+        };
+        self.tasks.blocking(sync).await.map_err(Error::Lost)?
+    }
+
+    /// Says so when a write-back has failed.
+    pub(super) fn check_written(&self) -> Result<(), Error> {
+        if self.damaged.load(Ordering::Acquire) {
+            Err(self.file.not_durable())
+        } else {
+            Ok(())
+        }
     }
 }
 

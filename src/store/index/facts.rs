@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::oci::{Digest, Manifest, MediaType, RepoKey, Tag};
-use crate::store::Error;
+use crate::oci::{Algorithm, Digest, Manifest, MediaType, RepoKey, Tag};
+use crate::store::{Error, UploadId};
 
 /// What one repository may know of one digest, read at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub struct Part<T> {
 pub struct Kept {
     /// Which.
     pub key: RepoKey,
-    /// Whether manifests have been pushed there; otherwise it was filled from a mirror.
+    /// Whether it is a hosted one; otherwise it was filled from a mirror.
     pub hosted: bool,
 }
 
@@ -128,21 +128,55 @@ pub struct PutManifest {
     pub tag: Option<(Tag, Timestamp)>,
 }
 
+/// An upload session: what a client pushes piece by piece. How far it is says its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadRow {
+    /// Names it, and its file.
+    pub id: UploadId,
+    /// The hosted repository that it is pushed to; it need not exist yet.
+    pub repo: RepoKey,
+    /// Who began it, and alone may go on with it.
+    pub owner: String,
+    /// What its bytes are hashed by as they come.
+    pub algorithm: Algorithm,
+    /// When it last made progress, kept to the microsecond.
+    pub moved_at: Timestamp,
+}
+
 /// A proven blob that takes its place.
 #[derive(Debug)]
 pub(in crate::store) struct Landing {
-    /// The partial that ends with this.
-    pub(in crate::store) id: u64,
     /// What it was proven to be.
     pub(in crate::store) digest: Digest,
     /// The file as it lies there after the rename.
     pub(in crate::store) blob: BlobRow,
-    /// The mirror it came through; `None` for a push.
-    pub(in crate::store) mirror: Option<String>,
-    /// The repositories whose upstream answered for it.
-    pub(in crate::store) repos: Vec<RepoKey>,
     /// Moves the file into its place.
     pub(in crate::store) rename: FileStep,
+    /// How it came.
+    pub(in crate::store) arrival: Arrival,
+}
+
+/// How a blob came: what ends with its landing, and who may see it from then on.
+#[derive(Debug, Clone)]
+pub(in crate::store) enum Arrival {
+    /// Fetched from an upstream.
+    Fetched {
+        /// The partial that it was.
+        partial: u64,
+        /// The key of the mirror that it came through.
+        mirror: String,
+        /// The repository whose upstream answered for it.
+        repo: RepoKey,
+    },
+    /// Pushed by a client.
+    Pushed {
+        /// The upload that it was.
+        upload: UploadId,
+        /// The hosted repository that it was pushed to.
+        repo: RepoKey,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// A change of files that belongs to a row change: done on the writer thread, just before it.
@@ -185,12 +219,18 @@ pub enum Fact {
     Sight(RepoKey, Digest),
     Link(RepoKey, Digest),
     Blob(Digest),
+    Blobs,
     Manifest(Digest),
     Tag(RepoKey, Tag),
+    Pushed(RepoKey, Digest),
+    Homes(Digest),
+    Repository(RepoKey),
     PartialOf(Digest),
     Partial(u64),
     Partials,
     Progress,
+    Upload(UploadId),
+    Uploads,
     Tags(RepoKey),
     Repositories,
     Referrers(RepoKey, Digest),
@@ -202,12 +242,18 @@ impl fmt::Display for Fact {
             Self::Sight(repo, digest) => write!(f, "what {repo} may see of {digest}"),
             Self::Link(repo, digest) => write!(f, "the link of {repo} to {digest}"),
             Self::Blob(digest) => write!(f, "the blob {digest}"),
+            Self::Blobs => write!(f, "the list of blobs"),
             Self::Manifest(digest) => write!(f, "the manifest {digest}"),
             Self::Tag(repo, tag) => write!(f, "the tag {repo}:{tag}"),
+            Self::Pushed(repo, digest) => write!(f, "the manifest {digest} of {repo}"),
+            Self::Homes(digest) => write!(f, "the repositories that have {digest}"),
+            Self::Repository(repo) => write!(f, "the repository {repo}"),
             Self::PartialOf(digest) => write!(f, "the partial of {digest}"),
             Self::Partial(id) => write!(f, "partial {id}"),
             Self::Partials => write!(f, "the list of partials"),
             Self::Progress => write!(f, "the progress of the partials"),
+            Self::Upload(id) => write!(f, "the upload {id}"),
+            Self::Uploads => write!(f, "the list of uploads"),
             Self::Tags(repo) => write!(f, "the tags of {repo}"),
             Self::Repositories => write!(f, "the list of repositories"),
             Self::Referrers(repo, digest) => write!(f, "what {repo} has about {digest}"),

@@ -42,15 +42,17 @@ pub(super) fn loosen(tx: &mut Tx<'_>, repository: i64, digest: &Digest, now: Tim
         WHERE repository = ?1 AND digest = ?2
               AND NOT EXISTS (SELECT 1 FROM names WHERE names.repository = ?1 AND names.digest = ?2)
         ON CONFLICT (repository, digest) DO UPDATE SET since = max(since, excluded.since)";
-    tx.touch(Shard::of_digest(digest));
-    tx.execute(LOOSEN, (repository, sql::text(digest), now.as_microsecond()))?;
+    if tx.execute(LOOSEN, (repository, sql::text(digest), now.as_microsecond()))? > 0 {
+        tx.touch(Shard::of_digest(digest));
+    }
     Ok(())
 }
 
 /// Notes that the repository's blob is not loose: a manifest there names it, or it goes.
 pub(super) fn tighten(tx: &mut Tx<'_>, repository: i64, digest: &Digest) -> rusqlite::Result<()> {
     const TIGHTEN: &str = "DELETE FROM loose WHERE repository = ?1 AND digest = ?2";
-    tx.touch(Shard::of_digest(digest));
-    tx.execute(TIGHTEN, (repository, sql::text(digest)))?;
+    if tx.execute(TIGHTEN, (repository, sql::text(digest)))? > 0 {
+        tx.touch(Shard::of_digest(digest));
+    }
     Ok(())
 }

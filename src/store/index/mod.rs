@@ -14,11 +14,13 @@ mod lists;
 mod loose;
 mod manifests;
 mod notes;
+mod pushed;
 mod readers;
 mod schema;
 mod sql;
 mod staged;
 mod tags;
+mod uploads;
 mod writer;
 
 use std::fmt;
@@ -27,12 +29,16 @@ use std::sync::Arc;
 
 use moka::future::Cache;
 
-pub use self::facts::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow};
-pub(in crate::store) use self::facts::{FileStep, Landing, StagedRow};
+pub(in crate::store) use self::blobs::Dropped;
+pub(in crate::store) use self::facts::{Arrival, FileStep, Landing, StagedRow};
+pub use self::facts::{
+    BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow,
+};
 use self::generation::{Generations, Remembered};
+pub use self::pushed::facts::{Conditions, Deleted, Entities, PushManifest, Pushed};
 use self::readers::Readers;
 use self::writer::Writer;
-use crate::oci::{Digest, RepoKey, Tag};
+use crate::oci::{Digest, MediaType, RepoKey, Tag};
 use crate::store::Error;
 use crate::store::content::disk;
 use crate::tasks::Tasks;
@@ -41,6 +47,7 @@ use crate::tasks::Tasks;
 const SIGHTS: u64 = 32_768;
 const BLOBS: u64 = 16_384;
 const TAGS: u64 = 16_384;
+const PUSHED: u64 = 16_384;
 
 /// The index of a store; clones share it.
 #[derive(Clone)]
@@ -52,6 +59,7 @@ struct Shared {
     sights: Remembered<(RepoKey, Digest), Sight>,
     blobs: Remembered<Digest, Option<BlobRow>>,
     tags: Remembered<(RepoKey, Tag), Option<TagRow>>,
+    pushed: Remembered<(RepoKey, Digest), Option<MediaType>>,
     manifests: Cache<Digest, StoredManifest>,
     // In this order: the connection that is closed last empties the log, and only the writer's can.
     readers: Readers,
@@ -81,6 +89,7 @@ impl Index {
             sights: Remembered::new(SIGHTS, Arc::clone(&generations)),
             blobs: Remembered::new(BLOBS, Arc::clone(&generations)),
             tags: Remembered::new(TAGS, Arc::clone(&generations)),
+            pushed: Remembered::new(PUSHED, Arc::clone(&generations)),
             manifests: manifests::memory(),
             readers: Readers::new(path, tasks.clone()),
             writer: Arc::new(Writer::start(connection, generations)?),

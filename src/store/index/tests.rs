@@ -45,16 +45,18 @@ pub(super) fn beside(dir: &TempDir) -> rusqlite::Connection {
     rusqlite::Connection::open(dir.path().join("index/index.sqlite3")).unwrap()
 }
 
-pub(super) fn landing(id: u64, digest: Digest, size: u64, repos: &[&str]) -> Landing {
-    let repos = repos.iter().copied().map(repo).collect();
+pub(super) fn landing(partial: u64, digest: Digest, size: u64, name: &str) -> Landing {
     let blob = BlobRow { size, modified_ns: 7 };
+    let arrival = Arrival::Fetched {
+        partial,
+        mirror: MIRROR.to_owned(),
+        repo: repo(name),
+    };
     Landing {
-        id,
         digest,
         blob,
-        mirror: Some(MIRROR.to_owned()),
-        repos,
         rename: FileStep::none(),
+        arrival,
     }
 }
 
@@ -91,8 +93,8 @@ async fn every_fact_survives_a_reopen() {
     let tagged = put(name.as_str(), &manifest, Some("latest"));
     index.put_manifest(tagged).await.unwrap();
     let v1 = tag("v1");
-    index.put_tag(&name, None, &v1, row(3)).await.unwrap();
-    let landing = landing(1, layer, 5, &[name.as_str()]);
+    index.put_tag(&name, Some(MIRROR), &v1, row(3)).await.unwrap();
+    let landing = landing(1, layer, 5, name.as_str());
     let stored = landing.blob;
     index.land(landing).await.unwrap();
     let store_id = index.0.store_id.clone();
@@ -150,7 +152,7 @@ async fn a_warm_answer_needs_neither_a_connection_nor_a_thread() {
     index.0.readers.close();
     assert_eq!(ask().await.unwrap(), cold);
 
-    index.land(landing(1, layer, 5, &[name])).await.unwrap();
+    index.land(landing(1, layer, 5, name)).await.unwrap();
     assert!(
         matches!(ask().await, Err(Error::Closed { .. })),
         "a changed fact is read again"

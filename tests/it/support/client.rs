@@ -79,6 +79,25 @@ impl Client {
             .unwrap_or_else(|how| panic!("{method} {target}: no answer: {how:?}"))
     }
 
+    /// Sends a request with a body. An answer may come, and the connection end, before all of it is taken.
+    pub(crate) async fn send_body(
+        mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
+        let (length, mut all) = (body.len().to_string(), headers.to_vec());
+        let told = |name| headers.iter().any(|(told, _)| name == told.to_ascii_lowercase());
+        if !body.is_empty() && !told("content-length") && !told("transfer-encoding") {
+            all.push(("Content-Length", &length));
+        }
+        self.ask(method, target, &all).await;
+        let _refused_early = self.write(body).await;
+        let answer = self.answer(method == "HEAD").await;
+        answer.unwrap_or_else(|how| panic!("{method} {target}: no answer: {how:?}"))
+    }
+
     /// Reads the head of the answer; the error says how the connection ended instead.
     pub(crate) async fn answer(mut self, bodiless: bool) -> Result<Response, Ended> {
         let end = loop {

@@ -4,6 +4,7 @@
 //! Tests wait for events through [`soon`]; they never sleep. Dropping a fixture ends what it runs.
 
 pub(crate) mod client;
+pub(crate) mod hosted;
 pub(crate) mod image;
 pub(crate) mod process;
 pub(crate) mod proxy;

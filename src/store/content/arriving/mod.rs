@@ -13,7 +13,7 @@ use std::task::Waker;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-use crate::oci::Digest;
+use crate::oci::{Algorithm, Digest};
 use crate::store::Error;
 use crate::store::content::blob::Extent;
 use crate::store::content::disk::OpenFile;
@@ -74,7 +74,7 @@ pub(crate) enum Gap {
 }
 
 impl Arriving {
-    pub(crate) fn new(file: OpenFile, digest: &Digest, pieces: Pieces, length: Option<u64>, tasks: Tasks) -> Self {
+    pub(crate) fn new(file: OpenFile, algorithm: Algorithm, pieces: Pieces, length: Option<u64>, tasks: Tasks) -> Self {
         let state = State {
             pieces,
             length,
@@ -83,7 +83,7 @@ impl Arriving {
         Self {
             file: Arc::new(file),
             tasks,
-            frontier: Frontier::new(digest.algorithm()),
+            frontier: Frontier::new(algorithm),
             state: Mutex::new(state),
             demand: Notify::new(),
             moved: Notify::new(),

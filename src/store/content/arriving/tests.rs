@@ -11,14 +11,11 @@ use crate::store::content::reader::{Cut, Reader};
 
 const MIB: u64 = 1024 * 1024;
 
-fn arriving(content: &[u8], length: Option<u64>) -> (Arc<Arriving>, tempfile::TempDir) {
+fn arriving(length: Option<u64>) -> (Arc<Arriving>, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let file = OpenFile::create(dir.path().join("1")).unwrap();
-    let digest = Digest::of(Algorithm::Sha256, content);
-    (
-        Arc::new(Arriving::new(file, &digest, Pieces::default(), length, Tasks::new())),
-        dir,
-    )
+    let arriving = Arriving::new(file, Algorithm::Sha256, Pieces::default(), length, Tasks::new());
+    (Arc::new(arriving), dir)
 }
 
 fn noise(length: usize) -> Vec<u8> {
@@ -48,7 +45,7 @@ fn any_order_of_writes_gives_the_content_and_its_digest() {
     proptest!(ProptestConfig::with_cases(40), |(order in orders, step in 1_usize..900)| {
         runtime.block_on(async {
             let content = noise(10_000);
-            let (arriving, _dir) = arriving(&content, Some(10_000));
+            let (arriving, _dir) = arriving(Some(10_000));
             let mut reader = Reader::of(&arriving);
             let reading = arriving.tasks.spawn({
                 let expected = content.clone();
@@ -81,7 +78,7 @@ fn any_order_of_writes_gives_the_content_and_its_digest() {
 
 #[tokio::test]
 async fn with_the_length_unknown_the_last_byte_present_is_held_back() {
-    let (arriving, _dir) = arriving(b"abcd", None);
+    let (arriving, _dir) = arriving(None);
     let mut reader = Reader::of(&arriving);
     arriving.write(0, vec![Bytes::from_static(b"a")]).await.unwrap();
     assert!(
@@ -103,7 +100,7 @@ async fn with_the_length_unknown_the_last_byte_present_is_held_back() {
 
 #[tokio::test]
 async fn a_reader_is_woken_by_its_own_byte_and_by_the_ending() {
-    let (arriving, _dir) = arriving(&noise(100), Some(100));
+    let (arriving, _dir) = arriving(Some(100));
     let mut far = Reader::of(&arriving);
     let mut near = Reader::of(&arriving);
     let mut near = std::pin::pin!(poll_fn(|cx| near.poll_run(cx, 0..100, false)));
@@ -118,7 +115,7 @@ async fn a_reader_is_woken_by_its_own_byte_and_by_the_ending() {
 
 #[tokio::test]
 async fn the_first_ending_counts() {
-    let (arriving, _dir) = arriving(b"", Some(0));
+    let (arriving, _dir) = arriving(Some(0));
     arriving.end(Ending::Proven);
     arriving.end(Ending::Cut);
     assert_eq!(arriving.ending(), Some(Ending::Proven));
@@ -126,7 +123,7 @@ async fn the_first_ending_counts() {
 
 #[tokio::test]
 async fn the_main_stream_goes_round_claims_and_takes_over_what_is_given_up() {
-    let (arriving, _dir) = arriving(b"", Some(10 * MIB));
+    let (arriving, _dir) = arriving(Some(10 * MIB));
     let claim = arriving.claim(0..4 * MIB);
     assert_eq!(arriving.gap(), Gap::From(4 * MIB));
     assert_eq!(arriving.taken_until(MIB), 4 * MIB);
@@ -143,7 +140,7 @@ async fn the_main_stream_goes_round_claims_and_takes_over_what_is_given_up() {
 async fn wrong_bytes_that_were_there_first_are_not_hidden_by_right_ones() {
     for ends in [vec![100], vec![40, 70, 100], vec![55, 100]] {
         let content = noise(100);
-        let (arriving, _dir) = arriving(&content, Some(100));
+        let (arriving, _dir) = arriving(Some(100));
         arriving.write(50, vec![Bytes::from_static(&[0xEE; 10])]).await.unwrap();
         let mut start = 0;
         for end in ends {

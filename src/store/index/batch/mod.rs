@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rusqlite::{Connection, Params, Row};
+use rusqlite::{Connection, OptionalExtension, Params, Row};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::oci::RepoKey;
@@ -21,8 +21,9 @@ use crate::store::index::notes::Progress;
 use crate::store::index::schema::{self, Durability};
 use crate::store::index::{sql, staged};
 
-/// What a caller wants done, and where it waits for the answer.
+/// What a caller wants done, how sure it must be of it, and where it waits for the answer.
 pub(super) struct Op {
+    pub(super) durability: Durability,
     pub(super) change: Change,
     pub(super) answer: Answer,
 }
@@ -95,12 +96,39 @@ impl Tx<'_> {
         self.connection.prepare_cached(statement)?.query_row(params, read)
     }
 
+    /// Runs a statement that yields any number of rows.
+    pub(super) fn all<R>(
+        &self,
+        statement: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<R>,
+    ) -> rusqlite::Result<Vec<R>> {
+        self.connection
+            .prepare_cached(statement)?
+            .query_map(params, read)?
+            .collect()
+    }
+
+    /// Asks what a reader would, and hears what the transaction has come to.
+    pub(super) fn read<R>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<R>) -> rusqlite::Result<R> {
+        query(self.connection)
+    }
+
     /// The row of a repository, made when it is missing.
     pub(super) fn repository(&self, key: &RepoKey, mirror: Option<&str>) -> rusqlite::Result<i64> {
+        // A name that was a mirror's, in an earlier configuration, is hosted once it is pushed to: never to be evicted.
+        const ADD: &str = "
+            INSERT INTO repository (key, mirror) VALUES (?1, ?2)
+            ON CONFLICT (key) DO UPDATE SET mirror = NULL WHERE mirror IS NOT NULL AND excluded.mirror IS NULL";
         let key = sql::text(key);
-        let add = "INSERT INTO repository (key, mirror) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING";
-        self.execute(add, (&key, mirror))?;
+        self.execute(ADD, (&key, mirror))?;
         self.one("SELECT id FROM repository WHERE key = ?1", [&key], |row| row.get(0))
+    }
+
+    /// The row of a repository; `None` when it is missing, and a comparison with that is never true.
+    pub(super) fn known_repository(&self, key: &RepoKey) -> rusqlite::Result<Option<i64>> {
+        const KNOWN: &str = "SELECT id FROM repository WHERE key = ?1";
+        self.one(KNOWN, [sql::text(key)], |row| row.get(0)).optional()
     }
 
     /// Does a file step. Its directories count as touched even when it fails: it may have failed half-way.
@@ -133,17 +161,17 @@ impl Batches {
         }
     }
 
-    /// Writes all that is given in one transaction, and answers. Notes alone are not worth a sync.
+    /// Writes all that is given in one transaction, and answers. It is synced if anybody in it needs that: notes do not.
     pub(super) fn write(&mut self, ops: Vec<Op>, noted: HashMap<u64, Progress>) {
-        let durability = if ops.is_empty() {
-            Durability::Lazy
-        } else {
+        let durability = if ops.iter().any(|op| op.durability == Durability::Synced) {
             Durability::Synced
+        } else {
+            Durability::Lazy
         };
         let mut effects = Effects::default();
         let mut answers = Vec::with_capacity(ops.len());
         let mut outcome = self.begin(durability);
-        for Op { change, answer } in ops {
+        for Op { change, answer, .. } in ops {
             // The changes after a lost transaction are not even begun.
             if outcome.is_ok() {
                 match self.apply(change, &mut effects) {

@@ -30,7 +30,7 @@ fn land(index: &Index, of: &str, rename: FileStep) -> impl Future<Output = Resul
         index.clone(),
         Landing {
             rename,
-            ..landing(99, digest(of), 5, &["docker.io/a"])
+            ..landing(99, digest(of), 5, "docker.io/a")
         },
     );
     async move { index.land(landing).await }
@@ -87,10 +87,7 @@ async fn a_row_change_that_fails_half_way_is_undone_alone() {
     let partial = index.stage("docker.io", &remote, &digest("failing")).await.unwrap();
     beside(&dir).execute_batch(trigger).unwrap();
     let held = hold(&index).await;
-    let refused = Landing {
-        id: partial.id,
-        ..landing(1, digest("failing"), 5, &["docker.io/a"])
-    };
+    let refused = landing(partial.id, digest("failing"), 5, "docker.io/a");
     let failing = index.0.tasks.spawn({
         let index = index.clone();
         async move { index.land(refused).await }
@@ -187,47 +184,76 @@ async fn a_step_is_done_before_its_row_and_its_directory_is_there() {
     );
 }
 
-#[test]
-fn a_lazy_batch_that_could_not_begin_does_not_make_the_next_one_lazy() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("index.sqlite3");
-    let connection = schema::open_writer(&path).unwrap();
+fn batches(path: &std::path::Path) -> Batches {
+    let connection = schema::open_writer(path).unwrap();
     connection.busy_timeout(Duration::ZERO).unwrap();
-    let mut batches = Batches::new(connection, Arc::new(Generations::new()));
-    let synchronous = |batches: &Batches| -> i64 {
-        batches
-            .connection
-            .pragma_query_value(None, "synchronous", |row| row.get(0))
-            .unwrap()
-    };
-    let noted = HashMap::from([(
-        1,
-        Progress {
-            length: None,
-            pieces: vec![],
-        },
-    )]);
+    Batches::new(connection, Arc::new(Generations::new()))
+}
 
-    let other = Connection::open(&path).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    batches.write(vec![], noted);
-    assert_eq!(synchronous(&batches), 1, "NORMAL");
-    other.execute_batch("COMMIT").unwrap();
+/// How the connection syncs: 1 is `NORMAL`, 2 is `FULL`.
+fn synchronous(batches: &Batches) -> i64 {
+    let level = batches
+        .connection
+        .pragma_query_value(None, "synchronous", |row| row.get(0));
+    level.unwrap()
+}
 
+/// An operation that changes nothing, and where its answer comes.
+fn op(durability: Durability) -> (Op, oneshot::Receiver<Result<(), Error>>) {
     let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-    let (to, mut answer) = oneshot::channel();
-    let answer_to = Answer {
+    let (to, heard) = oneshot::channel();
+    let answer = Answer {
         fact: Box::new(Fact::Progress),
         to,
         _place: place,
     };
-    batches.write(
-        vec![Op {
-            change: Box::new(|_| Ok(())),
-            answer: answer_to,
-        }],
-        HashMap::new(),
-    );
+    let change: Change = Box::new(|_| Ok(()));
+    let op = Op {
+        durability,
+        change,
+        answer,
+    };
+    (op, heard)
+}
+
+#[test]
+fn a_batch_is_synced_if_anybody_in_it_needs_that() {
+    use Durability::{Lazy, Synced};
+    let dir = tempfile::tempdir().unwrap();
+    let mut batches = batches(&dir.path().join("index.sqlite3"));
+    for (ops, expected) in [
+        (&[Lazy, Lazy][..], 1),
+        (&[Lazy, Synced, Lazy], 2),
+        (&[Synced], 2),
+        (&[Lazy], 1),
+    ] {
+        let (ops, heard): (Vec<_>, Vec<_>) = ops.iter().copied().map(op).unzip();
+        batches.write(ops, HashMap::new());
+        assert_eq!(synchronous(&batches), expected);
+        heard
+            .into_iter()
+            .for_each(|mut answer| answer.try_recv().unwrap().unwrap());
+    }
+}
+
+#[test]
+fn a_lazy_batch_that_could_not_begin_does_not_make_the_next_one_lazy() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.sqlite3");
+    let mut batches = batches(&path);
+    let progress = Progress {
+        length: None,
+        pieces: vec![],
+    };
+
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    batches.write(vec![], HashMap::from([(1, progress)]));
+    assert_eq!(synchronous(&batches), 1, "NORMAL");
+    other.execute_batch("COMMIT").unwrap();
+
+    let (synced, mut answer) = op(Durability::Synced);
+    batches.write(vec![synced], HashMap::new());
     answer.try_recv().unwrap().unwrap();
     assert_eq!(synchronous(&batches), 2, "FULL");
 }

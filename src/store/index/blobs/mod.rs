@@ -4,15 +4,28 @@
 //! was decided by looking at a file is made only if the row is still the one that was looked at: the blob may have been
 //! fetched anew meanwhile. A row without a file is possible (power cut, deletion behind our back) and is a miss.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::oci::Digest;
 use crate::store::Error;
 use crate::store::index::Index;
-use crate::store::index::batch::Tx;
-use crate::store::index::facts::{BlobRow, Fact, FileStep, Landing};
+use crate::store::index::batch::{Refusal, Tx};
+use crate::store::index::facts::{Arrival, BlobRow, Fact, FileStep, Landing};
 use crate::store::index::generation::Shard;
-use crate::store::index::{links, sql, staged};
+use crate::store::index::{links, loose, sql, staged, uploads};
+
+const STORED: &str = "SELECT EXISTS (SELECT 1 FROM blob WHERE digest = ?1)";
+
+/// What became of a blob that was to be dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Dropped {
+    /// Its row is another one by now.
+    Not,
+    /// No hosted repository has it: an upstream does.
+    Cached,
+    /// A hosted repository has it.
+    Hosted,
+}
 
 impl Index {
     /// The stored blob; a warm answer costs neither a read nor a thread.
@@ -34,50 +47,84 @@ impl Index {
         self.0.blobs.get(asked, Shard::of_digest(digest), read).await
     }
 
-    /// Gives a proven blob its place: renames the file, keeps its row, origin and proven links, and ends its partial.
-    /// A blob of that digest which is stored already is replaced.
+    /// Gives a proven blob its place: renames the file, keeps its row, lets the repository see it, and ends the partial or
+    /// the upload that it was. A blob of that digest which is stored already is replaced.
     pub(in crate::store) async fn land(&self, landing: Landing) -> Result<(), Error> {
         let Landing {
-            id,
             digest,
             blob,
-            mirror,
-            repos,
             rename,
+            arrival,
         } = landing;
         let change = move |tx: &mut Tx<'_>| {
             tx.run(rename)?;
             put_blob(tx, &digest, blob)?;
-            if let Some(mirror) = &mirror {
-                links::add_origin(tx, &digest, mirror)?;
-            }
-            for repo in &repos {
-                let repository = tx.repository(repo, mirror.as_deref())?;
-                links::add_counted_link(tx, repository, &digest, blob.size)?;
-            }
-            Ok(staged::remove(tx, id)?)
+            Ok(arrive(tx, &digest, blob.size, arrival)?)
         };
         self.0.writer.write(Fact::Blob(digest), change).await
     }
 
-    /// Forgets a blob whose row is `seen`, after the step that takes its file away. False, and no step is done, when
-    /// the row is another one by now.
+    /// Does the step that takes a file away from a blob's place, unless it is stored: then the file is its. Tells whether
+    /// the step was done.
+    pub(in crate::store) async fn unless_stored(&self, digest: &Digest, step: FileStep) -> Result<bool, Error> {
+        let digest = *digest;
+        let change = move |tx: &mut Tx<'_>| {
+            let stored: bool = tx.one(STORED, [sql::text(&digest)], |row| row.get(0))?;
+            if !stored {
+                tx.run(step)?;
+            }
+            Ok(!stored)
+        };
+        self.0.writer.write_lazily(Fact::Blob(digest), change).await
+    }
+
+    /// Those of `digests` that are not stored.
+    pub(in crate::store) async fn unstored(&self, digests: Vec<Digest>) -> Result<Vec<Digest>, Error> {
+        let read = move |connection: &Connection| {
+            let mut stored = connection.prepare_cached(STORED)?;
+            let mut unstored = Vec::new();
+            for digest in digests {
+                if !stored.query_row([sql::text(&digest)], |row| row.get(0))? {
+                    unstored.push(digest);
+                }
+            }
+            Ok(unstored)
+        };
+        self.0.readers.read(Fact::Blobs, read).await
+    }
+
+    /// Forgets a blob whose row is `seen`, after the step that takes its file away, which may depend on whether a hosted
+    /// repository has the blob: then its bytes may exist nowhere else. No step is done when the row is another one by now.
     pub(in crate::store) async fn drop_blob(
         &self,
         digest: &Digest,
         seen: BlobRow,
-        and: FileStep,
-    ) -> Result<bool, Error> {
+        and: impl FnOnce(bool) -> FileStep + Send + 'static,
+    ) -> Result<Dropped, Error> {
         const DROP: &str = "DELETE FROM blob WHERE digest = ?1";
         let digest = *digest;
         let change = move |tx: &mut Tx<'_>| {
-            let current = is(tx, &digest, seen)?;
-            if current {
-                tx.run(and)?;
-                tx.touch(Shard::of_digest(&digest));
-                tx.execute(DROP, [sql::text(&digest)])?;
+            if !is(tx, &digest, seen)? {
+                return Ok(Dropped::Not);
             }
-            Ok(current)
+            let hosted = links::is_hosted(tx, &digest)?;
+            tx.run(and(hosted))?;
+            tx.touch(Shard::of_digest(&digest));
+            tx.execute(DROP, [sql::text(&digest)])?;
+            Ok(if hosted { Dropped::Hosted } else { Dropped::Cached })
+        };
+        self.0.writer.write(Fact::Blob(digest), change).await
+    }
+
+    /// Does the step that gives a blob its file back, if it has a row.
+    pub(in crate::store) async fn put_back(&self, digest: &Digest, step: FileStep) -> Result<(), Error> {
+        const IS: &str = "SELECT EXISTS (SELECT 1 FROM blob WHERE digest = ?1)";
+        let digest = *digest;
+        let change = move |tx: &mut Tx<'_>| {
+            if tx.one(IS, [sql::text(&digest)], |row| row.get(0))? {
+                tx.run(step)?;
+            }
+            Ok(())
         };
         self.0.writer.write(Fact::Blob(digest), change).await
     }
@@ -98,6 +145,38 @@ impl Index {
             Ok(current)
         };
         self.0.writer.write(Fact::Blob(digest), change).await
+    }
+}
+
+/// Forgets a blob that no repository links, before the step that takes its file away. False, and no step is done, when
+/// one links it, or it is not there.
+pub(super) fn free(tx: &mut Tx<'_>, digest: &Digest, and: FileStep) -> Result<bool, Refusal> {
+    const FREE: &str = "
+        DELETE FROM blob
+        WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM link WHERE link.digest = ?1)";
+    tx.touch(Shard::of_digest(digest));
+    let freed = tx.execute(FREE, [sql::text(digest)])? > 0;
+    if freed {
+        // Last: a change that fails after it would be undone without it.
+        tx.run(and)?;
+    }
+    Ok(freed)
+}
+
+fn arrive(tx: &mut Tx<'_>, digest: &Digest, size: u64, arrival: Arrival) -> rusqlite::Result<()> {
+    match arrival {
+        Arrival::Fetched { partial, mirror, repo } => {
+            links::add_origin(tx, digest, &mirror)?;
+            let repository = tx.repository(&repo, Some(&mirror))?;
+            links::add_counted_link(tx, repository, digest, size)?;
+            staged::remove(tx, partial)
+        }
+        Arrival::Pushed { upload, repo, at } => {
+            let repository = tx.repository(&repo, None)?;
+            links::add_counted_link(tx, repository, digest, size)?;
+            loose::loosen(tx, repository, digest, at)?;
+            uploads::remove(tx, &upload).map(drop)
+        }
     }
 }
 

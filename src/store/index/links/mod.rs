@@ -77,6 +77,14 @@ pub(super) fn add_counted_link(tx: &mut Tx<'_>, repository: i64, digest: &Digest
     Ok(())
 }
 
+/// Whether a hosted repository has the digest.
+pub(super) fn is_hosted(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<bool> {
+    const HOSTED: &str = "
+        SELECT EXISTS (SELECT 1 FROM link JOIN repository ON repository.id = link.repository
+                       WHERE link.digest = ?1 AND link.proven AND repository.mirror IS NULL)";
+    tx.one(HOSTED, [sql::text(digest)], |row| row.get(0))
+}
+
 /// Remembers that the content has come in through the mirror. That stays true when the content is evicted.
 pub(super) fn add_origin(tx: &mut Tx<'_>, digest: &Digest, mirror: &str) -> rusqlite::Result<()> {
     const ADD: &str = "INSERT INTO origin (digest, mirror) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
@@ -85,7 +93,8 @@ pub(super) fn add_origin(tx: &mut Tx<'_>, digest: &Digest, mirror: &str) -> rusq
     Ok(())
 }
 
-fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) -> rusqlite::Result<Sight> {
+/// What the repository knows of the digest.
+pub(super) fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) -> rusqlite::Result<Sight> {
     const READ: &str = "
         SELECT link.proven, link.size, blob.size, blob.modified,
                EXISTS (SELECT 1 FROM manifest WHERE manifest.digest = ?2),

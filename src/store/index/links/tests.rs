@@ -27,7 +27,7 @@ async fn a_manifest_makes_what_it_names_visible_in_its_repository_alone() {
     let (here, there, layer) = (repo("docker.io/a"), repo("docker.io/b"), digest("layer"));
     let manifest = image([(layer, 5)]);
     index.put_manifest(put(here.as_str(), &manifest, None)).await.unwrap();
-    index.land(landing(1, layer, 5, &[there.as_str()])).await.unwrap();
+    index.land(landing(1, layer, 5, there.as_str())).await.unwrap();
 
     let named = index.sight(&here, &layer).await.unwrap();
     assert_eq!(
@@ -47,7 +47,7 @@ async fn a_manifest_makes_what_it_names_visible_in_its_repository_alone() {
 async fn naming_a_digest_does_not_show_what_entered_through_another_mirror() {
     let (_dir, index) = fresh();
     let (private, layer) = (repo("quay.io/private"), digest("layer"));
-    index.land(landing(1, layer, 5, &["docker.io/a"])).await.unwrap();
+    index.land(landing(1, layer, 5, "docker.io/a")).await.unwrap();
     index
         .link(&private, Some("quay.io"), &layer, false, Some(5))
         .await
@@ -84,7 +84,7 @@ async fn claims_of_a_size_must_agree_until_the_bytes_are_counted() {
     assert_eq!(claim(5).await, Some(5));
     assert_eq!(claim(6).await, None, "either may be wrong");
     assert_eq!(claim(5).await, None, "and saying it again proves nothing");
-    index.land(landing(1, layer, 7, &[name])).await.unwrap();
+    index.land(landing(1, layer, 7, name)).await.unwrap();
     assert_eq!(claimed().await, Some(7));
     assert_eq!(claim(5).await, Some(7), "counted");
 }

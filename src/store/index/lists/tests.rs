@@ -129,7 +129,7 @@ async fn repositories_are_those_that_hold_something() {
         .await
         .unwrap();
     index
-        .land(landing(1, digest("blob"), 5, &["docker.io/with-blob"]))
+        .land(landing(1, digest("blob"), 5, "docker.io/with-blob"))
         .await
         .unwrap();
     // What an upstream said without sending anything.

@@ -88,7 +88,7 @@ fn put_manifest(tx: &mut Tx<'_>, put: &PutManifest) -> rusqlite::Result<()> {
 }
 
 /// The first type that came with these bytes stays: what was served once is served the same again.
-fn keep_bytes(tx: &Tx<'_>, manifest: &Arc<Manifest>) -> rusqlite::Result<()> {
+pub(super) fn keep_bytes(tx: &Tx<'_>, manifest: &Arc<Manifest>) -> rusqlite::Result<()> {
     const KEEP: &str = "INSERT INTO manifest (digest, media_type, bytes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
     let (digest, media_type) = (sql::text(&manifest.digest()), sql::text(manifest.media_type()));
     tx.execute(KEEP, (digest, media_type, &manifest.bytes()[..]))?;

@@ -1,7 +1,8 @@
 //! Partials: what has arrived of blobs that are not whole.
 //!
 //! Owns the rows `staged`. Promises that a mirror has at most one partial of a digest, and that its id, which names its
-//! file, is never given again. Progress is noted without waiting and may be lost in a crash, never mixed up.
+//! file, is never given again (a power cut may take an id back with its row: what that file holds counts for nothing,
+//! because the new row has no pieces). Progress is noted without waiting and may be lost in a crash, never mixed up.
 
 use std::collections::HashMap;
 
@@ -29,7 +30,8 @@ impl Index {
         self.0.readers.read(Fact::PartialOf(digest), read).await
     }
 
-    /// The mirror's partial of the digest, made when there is none: then it has no pieces.
+    /// The mirror's partial of the digest, made when there is none: then it has no pieces. Waits for no disk: a partial
+    /// that a power cut takes is fetched again.
     pub(in crate::store) async fn stage(
         &self,
         mirror: &str,
@@ -42,7 +44,7 @@ impl Index {
             RETURNING id, length, pieces";
         let (mirror, remote, digest) = (mirror.to_owned(), sql::text(remote), *digest);
         let change = move |tx: &mut Tx<'_>| Ok(tx.one(STAGE, (&mirror, &remote, sql::text(&digest)), row)?);
-        self.0.writer.write(Fact::PartialOf(digest), change).await
+        self.0.writer.write_lazily(Fact::PartialOf(digest), change).await
     }
 
     /// Notes how far a partial has come, without waiting: the latest note of each is written with the next batch, or

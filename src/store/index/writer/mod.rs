@@ -1,7 +1,8 @@
 //! The one thread that writes.
 //!
 //! Owns the queue of operations. Promises that those that wait are written together, in the order they were queued,
-//! and that an answer means durable. Notes go along with the next batch, or alone after a short while.
+//! and that an answer means durable, or to a lazy write at least visible, whatever becomes of this process. Notes go
+//! along with the next batch, or alone after a short while.
 //! Dropping the future of a write before it has a place in the queue makes it undone; after that it is done whoever
 //! listens. Dropping the `Writer` writes what is queued and waits for the thread.
 
@@ -18,6 +19,7 @@ use crate::store::index::batch::{Answer, Batches, Op, Refusal, Tx};
 use crate::store::index::facts::Fact;
 use crate::store::index::generation::Generations;
 use crate::store::index::notes::{Notes, Progress};
+use crate::store::index::schema::Durability;
 
 /// Operations in one transaction.
 const BATCH: usize = 256;
@@ -71,6 +73,24 @@ impl Writer {
         fact: Fact,
         change: impl FnOnce(&mut Tx<'_>) -> Result<R, Refusal> + Send + 'static,
     ) -> Result<R, Error> {
+        self.enqueue(Durability::Synced, fact, change).await
+    }
+
+    /// As `write`, but waits for no disk: the change survives the end of this process, and perhaps not a power cut.
+    pub(super) async fn write_lazily<R: Send + 'static>(
+        &self,
+        fact: Fact,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<R, Refusal> + Send + 'static,
+    ) -> Result<R, Error> {
+        self.enqueue(Durability::Lazy, fact, change).await
+    }
+
+    async fn enqueue<R: Send + 'static>(
+        &self,
+        durability: Durability,
+        fact: Fact,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<R, Refusal> + Send + 'static,
+    ) -> Result<R, Error> {
         let fact = Box::new(fact);
         let closed = Error::Closed { fact: fact.clone() };
         let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
@@ -85,6 +105,7 @@ impl Writer {
             Ok(())
         };
         let op = Op {
+            durability,
             change: Box::new(change),
             answer: Answer {
                 fact,

@@ -1,0 +1,194 @@
+//! The life of a blob that a client pushes: `Upload` → `Received` → committed, each consumed by the next.
+//!
+//! Owns the file of an upload session, which is made with the first byte. Promises that how far the session is, is the
+//! length of that file, also after a write that failed and after a restart; that bytes are hashed as they come, once;
+//! and that `verify` is the only way to a `Received`. Dropping an `Upload` leaves the file for whoever goes on with it.
+//! A dropped `append` still writes: nobody else may write before it has ended.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::oci::{Algorithm, Digest};
+use crate::store::content::arriving::{Arriving, Ending};
+use crate::store::content::disk::{OpenFile, Stamp};
+use crate::store::content::{Pieces, hash_file};
+use crate::store::{Error, UploadId};
+use crate::tasks::Tasks;
+
+/// A blob that comes from a client. One at a time for each session.
+pub struct Upload {
+    id: UploadId,
+    path: PathBuf,
+    algorithm: Algorithm,
+    /// None before the first byte: there is no file then.
+    arriving: Option<Arc<Arriving>>,
+    tasks: Tasks,
+}
+
+impl Upload {
+    /// Goes on with the session's file, if it has one: that is read back and hashed while new bytes come.
+    pub(in crate::store) async fn open(
+        id: UploadId,
+        path: PathBuf,
+        algorithm: Algorithm,
+        tasks: Tasks,
+    ) -> Result<Self, Error> {
+        let at = path.clone();
+        let open = move || match OpenFile::reopen(at)? {
+            Some(file) => Ok::<_, Error>(Some((file.stamp()?.size, file))),
+            None => Ok(None),
+        };
+        let opened = tasks.blocking(open).await.map_err(Error::Lost)??;
+        let arriving = opened.map(|(size, file)| {
+            let mut pieces = Pieces::default();
+            pieces.insert(0..size);
+            let arriving = Arc::new(Arriving::new(file, algorithm, pieces, None, tasks.clone()));
+            arriving.catch_up();
+            arriving
+        });
+        Ok(Self {
+            id,
+            path,
+            algorithm,
+            arriving,
+            tasks,
+        })
+    }
+
+    /// The bytes that are here: the next one goes behind them.
+    pub fn received(&self) -> u64 {
+        self.arriving.as_ref().map_or(0, |arriving| arriving.present().1)
+    }
+
+    /// Whether what is here cannot be made durable any more. It is to be discarded.
+    pub fn is_lost(&self) -> bool {
+        self.arriving
+            .as_ref()
+            .is_some_and(|arriving| arriving.check_written().is_err())
+    }
+
+    /// Writes `chunks` behind what is here, and hashes them. On an error `received` says what is here now.
+    pub async fn append(&mut self, chunks: Vec<Bytes>) -> Result<(), Error> {
+        let arriving = self.arriving().await?;
+        arriving.check_written()?;
+        let written = arriving.write(self.received(), chunks).await;
+        if written.is_err() {
+            let (id, received) = (self.id, self.received());
+            let cut = move || {
+                if let Err(error) = arriving.file().truncate(received) {
+                    tracing::warn!(%error, %id, "the file of an upload is longer than what was received");
+                }
+            };
+            self.tasks.blocking(cut).await.map_err(Error::Lost)?;
+        }
+        written
+    }
+
+    /// Proves that what is here is the content that `digest` names.
+    pub async fn verify(mut self, digest: &Digest) -> Result<Received, Unreceived> {
+        let arriving = match self.arriving().await {
+            Ok(arriving) => arriving,
+            Err(error) => return Err(Unreceived::Unreadable { upload: self, error }),
+        };
+        match self.digest(&arriving, digest.algorithm()).await {
+            Ok((found, size)) if found == *digest => Ok(Received {
+                upload: self,
+                arriving,
+                digest: found,
+                size,
+            }),
+            Ok((found, _)) => Err(Unreceived::Mismatch { upload: self, found }),
+            Err(error) => Err(Unreceived::Unreadable { upload: self, error }),
+        }
+    }
+
+    /// Reads the file once more where its bytes were not hashed by this algorithm as they came.
+    async fn digest(&self, arriving: &Arc<Arriving>, algorithm: Algorithm) -> Result<(Digest, u64), Error> {
+        if algorithm == self.algorithm {
+            return arriving.digest().await;
+        }
+        let (file, received) = (Arc::clone(arriving.file()), self.received());
+        let hash = move || hash_file(&file, algorithm);
+        Ok((self.tasks.blocking(hash).await.map_err(Error::Lost)??, received))
+    }
+
+    async fn arriving(&mut self) -> Result<Arc<Arriving>, Error> {
+        if let Some(arriving) = &self.arriving {
+            return Ok(Arc::clone(arriving));
+        }
+        let path = self.path.clone();
+        let create = move || OpenFile::create(path);
+        let file = self.tasks.blocking(create).await.map_err(Error::Lost)??;
+        let arriving = Arriving::new(file, self.algorithm, Pieces::default(), None, self.tasks.clone());
+        Ok(Arc::clone(self.arriving.insert(Arc::new(arriving))))
+    }
+}
+
+impl Drop for Upload {
+    /// Nobody waits for the end of a file that is still read back.
+    fn drop(&mut self) {
+        if let Some(arriving) = &self.arriving {
+            arriving.end(Ending::Cut);
+        }
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload")
+            .field("id", &self.id)
+            .field("received", &self.received())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An upload whose bytes are all here and match the digest that the client gave.
+#[derive(Debug)]
+pub struct Received {
+    upload: Upload,
+    arriving: Arc<Arriving>,
+    digest: Digest,
+    size: u64,
+}
+
+impl Received {
+    pub(in crate::store) fn id(&self) -> UploadId {
+        self.upload.id
+    }
+
+    pub(in crate::store) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Length in bytes.
+    pub(in crate::store) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Makes the bytes durable. After a failure they are to be discarded.
+    pub(in crate::store) async fn make_durable(&self) -> Result<Stamp, Error> {
+        self.arriving.make_durable(self.size).await
+    }
+}
+
+/// Why an upload is not what its client says it is.
+#[derive(Debug)]
+pub enum Unreceived {
+    /// It is another content.
+    Mismatch {
+        /// To be discarded.
+        upload: Upload,
+        /// What the bytes hash to.
+        found: Digest,
+    },
+    /// The file cannot be made, or read back.
+    Unreadable {
+        /// To be kept: nothing is known against its bytes.
+        upload: Upload,
+        /// The disk's word.
+        error: Error,
+    },
+}

@@ -1,0 +1,124 @@
+//! What a crash can leave behind, put right.
+//!
+//! Promises that no file stays that no row knows: a partial or an upload without a row, rubbish, and a blob whose rename
+//! X
+
+mod sweep;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::store::content::disk;
+use crate::store::content::layout::Layout;
+use crate::store::index::{FileStep, Index};
+use crate::store::running::Running;
+use crate::store::{Error, UploadId, hosted};
+use crate::tasks::Tasks;
+
+/// What recovery works on; not the store's lock, which goes with the last handle of the store.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    pub(super) index: Index,
+    pub(super) layout: Layout,
+    pub(super) running: Arc<Running>,
+    pub(super) tasks: Tasks,
+}
+
+impl Recovery {
+    /// Before the first request: every partial's row gets its file back, or goes. Gives the ids of the partials.
+    pub(super) async fn partials(&self) -> Result<HashSet<u64>, Error> {
+        let rows = self.index.partials().await?;
+        let ids = rows.iter().map(|(id, _)| *id).collect();
+        let at = self.layout.clone();
+        let without_file = move || {
+            rows.into_iter()
+                .filter(|(id, _)| !disk::exists(&at.staging(*id)))
+                .collect::<Vec<_>>()
+        };
+        for (id, digest) in self.tasks.blocking(without_file).await.map_err(Error::Lost)? {
+            // A blob with a row is stored; one without is this partial, renamed by a commit that did not come to its end.
+            let renamed = self.index.blob(&digest).await?.is_none();
+            let (from, to) = (self.layout.blob(&digest), self.layout.staging(id));
+            let back = move || {
+                if renamed {
+                    disk::rename_if_present(&from, &to)
+                } else {
+                    Ok(false)
+                }
+            };
+            if !self.tasks.blocking(back).await.map_err(Error::Lost)?? {
+                self.index.unstage(id, FileStep::none()).await?;
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Before the first request: a file that was taken away, but whose row was not, gets its place back.
+    pub(super) async fn thrown_away(&self) -> Result<(), Error> {
+        let trash = self.layout.trash();
+        let list = move || {
+            let thrown = disk::entries(&trash)?.filter_map(|path| Layout::thrown_digest(&path));
+            Ok::<_, Error>(thrown.collect::<Vec<_>>())
+        };
+        for digest in self.tasks.blocking(list).await.map_err(Error::Lost)?? {
+            let step = hosted::take_back(&self.layout, &digest);
+            self.index.put_back(&digest, step).await?;
+        }
+        Ok(())
+    }
+
+    /// While wharf serves: what no row explains goes. It only tidies, so a failure is logged and the next start tries
+    /// again. `known`: the partials at the start.
+    pub(super) async fn tidy(self, known: HashSet<u64>) {
+        let tidied = async {
+            self.empty_trash().await?;
+            self.remove_orphaned_partials(known).await?;
+            self.remove_orphaned_uploads().await?;
+            self.sweep().await
+        };
+        if let Err(error) = tidied.await {
+            tracing::warn!(%error, "cannot tidy the store");
+        }
+    }
+
+    async fn empty_trash(&self) -> Result<(), Error> {
+        let trash = self.layout.trash();
+        let remove = move || disk::entries(&trash)?.try_for_each(|rubbish| disk::remove(&rubbish));
+        self.tasks.blocking(remove).await.map_err(Error::Lost)?
+    }
+
+    async fn remove_orphaned_partials(&self, known: HashSet<u64>) -> Result<(), Error> {
+        let found = self.files::<u64>(self.layout.stagings()).await?;
+        // What is newer than the start has its row by now.
+        let rows: HashSet<u64> = self.index.partials().await?.into_iter().map(|(id, _)| id).collect();
+        let orphans = found.iter().filter(|id| !known.contains(id) && !rows.contains(id));
+        self.remove(orphans.map(|id| self.layout.staging(*id)).collect()).await
+    }
+
+    async fn remove_orphaned_uploads(&self) -> Result<(), Error> {
+        for id in self.files::<UploadId>(self.layout.uploads()).await? {
+            // A row comes before its file, and goes before it.
+            if self.index.upload(&id).await?.is_none() {
+                self.remove(vec![self.layout.upload(&id)]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files in a directory whose names are such ids.
+    async fn files<Id: FromStr + Send + 'static>(&self, directory: PathBuf) -> Result<Vec<Id>, Error> {
+        let list = move || Ok(disk::entries(&directory)?.filter_map(|path| id(&path)).collect());
+        self.tasks.blocking(list).await.map_err(Error::Lost)?
+    }
+
+    async fn remove(&self, files: Vec<PathBuf>) -> Result<(), Error> {
+        let remove = move || files.iter().try_for_each(|file| disk::remove(file));
+        self.tasks.blocking(remove).await.map_err(Error::Lost)?
+    }
+}
+
+fn id<Id: FromStr>(path: &Path) -> Option<Id> {
+    path.file_name()?.to_str()?.parse().ok()
+}

@@ -1,0 +1,147 @@
+//! Upload sessions on disk: begun, gone on with, committed or forgotten.
+//!
+//! Promises that a commit costs a sync and a rename, however large the blob is, and that one which fails leaves the
+//! upload as it was, with one exception: a file that could not be synced is gone, row and all. A row comes before its
+//! file and goes before it, so a file without a row belongs to nobody. A dropped commit comes to its end.
+
+use jiff::Timestamp;
+
+use crate::oci::{Algorithm, RepoKey};
+use crate::store::content::disk;
+use crate::store::content::upload::{Received, Upload};
+use crate::store::index::{Arrival, BlobRow, FileStep, Landing, UploadRow};
+use crate::store::{Error, Store, UploadId};
+
+/// Why an upload did not become a blob.
+#[derive(Debug)]
+pub enum Uncommitted {
+    /// The upload is as it was: it can be tried again.
+    Kept(Error),
+    /// Its bytes cannot be made durable, so it is gone.
+    Discarded(Error),
+}
+
+impl Store {
+    /// Begins a session that `owner` alone may go on with. A power cut may take it; the end of this process does not.
+    pub async fn begin_upload(
+        &self,
+        repo: &RepoKey,
+        owner: &str,
+        algorithm: Algorithm,
+        now: Timestamp,
+    ) -> Result<UploadRow, Error> {
+        let row = UploadRow {
+            id: UploadId::new(),
+            repo: repo.clone(),
+            owner: owner.to_owned(),
+            algorithm,
+            moved_at: now,
+        };
+        self.index.begin_upload(&row).await?;
+        Ok(row)
+    }
+
+    /// The session of this name.
+    pub async fn upload(&self, id: &UploadId) -> Result<Option<UploadRow>, Error> {
+        self.index.upload(id).await
+    }
+
+    /// How many bytes of a session are here.
+    pub async fn uploaded(&self, id: &UploadId) -> Result<u64, Error> {
+        let path = self.layout.upload(id);
+        let length = self.tasks.blocking(move || disk::length(&path));
+        Ok(length.await.map_err(Error::Lost)??.unwrap_or(0))
+    }
+
+    /// Opens a session's file, to go on where it ends; what is there is hashed by `algorithm`, and what comes.
+    pub async fn open_upload(&self, id: &UploadId, algorithm: Algorithm) -> Result<Upload, Error> {
+        Upload::open(*id, self.layout.upload(id), algorithm, self.tasks.clone()).await
+    }
+
+    /// Notes that a session has made progress.
+    pub async fn note_upload(&self, id: &UploadId, now: Timestamp) -> Result<(), Error> {
+        self.index.note_upload(id, now).await
+    }
+
+    /// Forgets a session and deletes its bytes. False when there was none. Nobody may have it open.
+    pub async fn cancel_upload(&self, id: &UploadId) -> Result<bool, Error> {
+        let was = self.index.forget_upload(id).await?;
+        let path = self.layout.upload(id);
+        let remove = self.tasks.blocking(move || disk::remove(&path));
+        remove.await.map_err(Error::Lost)??;
+        Ok(was)
+    }
+
+    /// The sessions without progress since `before`.
+    pub async fn expired_uploads(&self, before: Timestamp) -> Result<Vec<UploadId>, Error> {
+        self.index.expired_uploads(before).await
+    }
+
+    /// Makes an upload a blob of the repository: durable and visible when this returns, and its session over.
+    pub async fn commit_upload(&self, received: Received, repo: &RepoKey, now: Timestamp) -> Result<(), Uncommitted> {
+        let id = received.id();
+        let stamp = match received.make_durable().await {
+            Ok(stamp) => stamp,
+            Err(error) => {
+                if let Err(error) = self.cancel_upload(&id).await {
+                    tracing::warn!(%error, %id, "cannot discard an upload");
+                }
+                return Err(Uncommitted::Discarded(error));
+            }
+        };
+        let blob = BlobRow {
+            size: received.size(),
+            modified_ns: stamp.modified_ns,
+        };
+        let landed = self.land_upload(&received, blob, repo, now).await;
+        if landed.is_err()
+            && let Err(error) = self.take_back(&received).await
+        {
+            tracing::error!(%error, %id, "the bytes of an upload are lost");
+        }
+        landed.map_err(Uncommitted::Kept)
+    }
+
+    async fn land_upload(
+        &self,
+        received: &Received,
+        blob: BlobRow,
+        repo: &RepoKey,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let (id, digest) = (received.id(), received.digest());
+        let (from, to) = (self.layout.upload(&id), self.layout.blob(&digest));
+        let rename = FileStep::new([self.layout.blobs(digest.algorithm())], move || {
+            disk::rename(&from, &to)
+        });
+        let arrival = Arrival::Pushed {
+            upload: id,
+            repo: repo.clone(),
+            at: now,
+        };
+        let landing = Landing {
+            digest,
+            blob,
+            rename,
+            arrival,
+        };
+        self.index.land(landing).await
+    }
+
+    /// After a landing that failed, perhaps behind its rename: the file becomes the upload's again, unless it is by now
+    /// a blob that somebody else has landed.
+    async fn take_back(&self, received: &Received) -> Result<(), Error> {
+        let digest = received.digest();
+        let (from, to) = (self.layout.blob(&digest), self.layout.upload(&received.id()));
+        let step = FileStep::new([self.layout.blobs(digest.algorithm())], move || {
+            if disk::exists(&to) {
+                return Ok(());
+            }
+            disk::rename_if_present(&from, &to).map(drop)
+        });
+        self.index.unless_stored(&digest, step).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests;
