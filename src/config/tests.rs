@@ -194,7 +194,8 @@ fn the_example_has_every_key_that_is_accepted_and_a_word_on_it() {
     let whole = EXAMPLE
         .replace("\n# index = ", "\nindex = ")
         .replace("\n# anonymous = ", "\nanonymous = ")
-        .replace("\n# token_realm = ", "\ntoken_realm = ");
+        .replace("\n# token_realm = ", "\ntoken_realm = ")
+        .replace("\n# send_ns = ", "\nsend_ns = ");
     assert_eq!(
         load(Some(&whole), &[]).unwrap().store.index_path(),
         Config::default().store.index_path()
@@ -235,6 +236,7 @@ fn every_key_says_what_it_takes() {
         ("store", "index"),
         ("access", "anonymous"),
         ("mirror.'docker.io'", "token_realm"),
+        ("mirror.'docker.io'", "send_ns"),
     ];
     for (head, key) in keys.chain(unsaid) {
         let said = complaint(&format!("[{head}]\n{key} = 0.5"));

@@ -42,6 +42,7 @@ pub use content::upload::{Received, Unreceived, Upload};
 pub use error::Error;
 pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow};
 pub use index::{Conditions, Deleted, Entities, PushManifest, Pushed};
+pub use index::{List, Listing};
 pub use upload_id::{InvalidUploadId, UploadId};
 pub use uploads::Uncommitted;
 

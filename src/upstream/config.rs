@@ -27,6 +27,9 @@ pub struct MirrorConfig {
     /// The token endpoint, only where it is on another domain than the registry; then no other is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_realm: Option<String>,
+    /// The registry's name, only where the endpoint is a cache of many, like another wharf: it is asked with `?ns=` this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_ns: Option<String>,
     /// How long a tag answers without asking the upstream.
     pub fresh_for: FreshFor,
     /// `false`: as if the table were not there.
@@ -53,6 +56,7 @@ impl Default for MirrorConfig {
             bare: Vec::new(),
             hosts: Vec::new(),
             token_realm: None,
+            send_ns: None,
             fresh_for: FreshFor::Within(Duration::from_mins(5)),
             enabled: true,
             connect: Duration::from_secs(3),

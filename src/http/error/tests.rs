@@ -103,7 +103,6 @@ fn every_failed_pull_has_its_answer() {
     };
     check([
         (Error::NameUnknown("a/b".parse().unwrap()), "404 NAME_UNKNOWN"),
-        (Error::NotListed { mirror: upstream() }, "405 UNSUPPORTED allow: "),
         (
             Error::Mismatch {
                 upstream: upstream(),

@@ -106,6 +106,12 @@ impl<'a> Ask<'a> {
     pub(super) fn at(&self, endpoint: &Endpoint) -> Url {
         let mut url = endpoint.at(&self.path);
         url.set_query(self.query.as_deref());
+        // A link of the endpoint's own may have it already.
+        if let Some(ns) = self.mirror.send_ns()
+            && !url.query_pairs().any(|(key, _)| key == "ns")
+        {
+            url.query_pairs_mut().append_pair("ns", ns);
+        }
         url
     }
 }

@@ -51,7 +51,7 @@ impl Apis {
 }
 
 impl Client {
-    /// All that the upstream has about `subject`, in its order. `known`: whether it has the repository, as far as we know.
+    /// All that the upstream has about `subject`, sorted by digest. `known`: whether it has the repository, as far as we know.
     pub async fn referrers(
         &self,
         mirror: &Arc<Mirror>,
@@ -60,7 +60,10 @@ impl Client {
         known: bool,
         tally: &Tally,
     ) -> Result<Vec<Listed>, Error> {
-        in_time(mirror, self.all_referrers(mirror, remote, subject, known, tally)).await
+        let mut list = in_time(mirror, self.all_referrers(mirror, remote, subject, known, tally)).await?;
+        list.sort_by_key(|listed| *listed.digest());
+        list.dedup_by_key(|listed| *listed.digest());
+        Ok(list)
     }
 
     async fn all_referrers(

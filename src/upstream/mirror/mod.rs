@@ -25,6 +25,7 @@ pub struct Mirror {
     key: String,
     endpoint: Endpoint,
     token_realm: Option<Url>,
+    send_ns: Option<String>,
     ns: Vec<String>,
     bare: Vec<String>,
     hosts: Vec<String>,
@@ -65,6 +66,7 @@ impl Mirror {
         Ok(Self {
             key: key.to_owned(),
             token_realm,
+            send_ns: hosts(key, "send_ns", config.send_ns.as_slice(), true)?.pop(),
             ns,
             bare: config.bare.clone(),
             hosts: hosts(key, "hosts", &config.hosts, false)?,
@@ -113,6 +115,11 @@ impl Mirror {
     /// How long a revalidation may keep a client waiting that could have a stale answer.
     pub fn revalidate(&self) -> Duration {
         self.deadlines.revalidate
+    }
+
+    /// What to send as `?ns=`.
+    pub(super) fn send_ns(&self) -> Option<&str> {
+        self.send_ns.as_deref()
     }
 
     pub(super) fn deadlines(&self) -> Deadlines {

@@ -6,12 +6,14 @@
 pub(crate) mod client;
 pub(crate) mod hosted;
 pub(crate) mod image;
+pub(crate) mod inside;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;
 pub(crate) mod upstream;
+pub(crate) mod upstream_lists;
 pub(crate) mod wharf;
 
 use std::future::Future;

@@ -43,11 +43,14 @@ async fn registry(
 }
 
 impl Asker {
+    /// Their types, sorted.
     async fn referrers(&self, mirror: &Arc<Mirror>, known: bool) -> Result<Vec<String>, Error> {
         let tally = Tally::default();
         let asked = self.client.referrers(mirror, &self.remote, &self.digest, known, &tally);
         let kinds = |it: &Listed| it.artifact_type().unwrap_or_default().to_owned();
-        soon(asked).await.map(|list| list.iter().map(kinds).collect())
+        let mut list: Vec<_> = soon(asked).await?.iter().map(kinds).collect();
+        list.sort_unstable();
+        Ok(list)
     }
 }
 
