@@ -87,12 +87,8 @@ pub fn referrers(body: &[u8]) -> Result<Vec<Listed>, InvalidList> {
     }
     let Index { manifests } = json::parse(body)?;
     let listed = manifests.into_iter().flatten().map(|raw| raw.get().parse());
-    let askable = |entry: &Result<Listed, _>| {
-        !matches!(
-            entry,
-            Err(InvalidList::Digest(InvalidDigest::UnsupportedAlgorithm))
-        )
-    };
+    let askable =
+        |entry: &Result<Listed, _>| !matches!(entry, Err(InvalidList::Digest(InvalidDigest::UnsupportedAlgorithm)));
     listed.filter(askable).collect()
 }
 
@@ -119,14 +115,25 @@ mod tests {
 
     #[test]
     fn tags_are_read_and_what_is_none_is_left_out() {
-        assert_eq!(names(r#"{"name":"a","tags":["b","a\u0031",".x","","a/b"]}"#), ["b", "a1"]);
+        assert_eq!(
+            names(r#"{"name":"a","tags":["b","a\u0031",".x","","a/b"]}"#),
+            ["b", "a1"]
+        );
         assert!(names(r#"{"tags":null}"#).is_empty(), "Go's empty list");
         assert!(names(r#"{"tags":[]}"#).is_empty());
     }
 
     #[test]
     fn an_answer_without_its_list_is_not_an_empty_list() {
-        for body in ["", "{}", "[]", r#"{"tags":"a"}"#, r#"{"tags":[1]}"#, r#"{"manifests":{}}"#, "<html>"] {
+        for body in [
+            "",
+            "{}",
+            "[]",
+            r#"{"tags":"a"}"#,
+            r#"{"tags":[1]}"#,
+            r#"{"manifests":{}}"#,
+            "<html>",
+        ] {
             assert!(tags(body.as_bytes()).is_err(), "{body}");
             assert!(referrers(body.as_bytes()).is_err(), "{body}");
         }

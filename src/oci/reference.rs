@@ -155,7 +155,10 @@ mod tests {
         assert_eq!(tag(Algorithm::Sha256), format!("sha256-{sha256}"));
         let sha512 = "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce";
         assert_eq!(tag(Algorithm::Sha512), format!("sha512-{sha512}"), "cut to 64 digits");
-        assert_eq!(tag(Algorithm::Sha512).parse::<Tag>().map(|tag| tag.as_str().len()), Ok(71));
+        assert_eq!(
+            tag(Algorithm::Sha512).parse::<Tag>().map(|tag| tag.as_str().len()),
+            Ok(71)
+        );
     }
 
     proptest! {

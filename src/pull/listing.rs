@@ -87,7 +87,8 @@ impl Pull {
             }
             Err(error) => {
                 if says_absent(&error) {
-                    self.remember_absence(&place, list, checked_at, Err(error.clone())).await;
+                    self.remember_absence(&place, list, checked_at, Err(error.clone()))
+                        .await;
                 }
                 Err(error)
             }
@@ -102,7 +103,9 @@ impl Pull {
             }
             List::Referrers(subject) => {
                 let known = self.store.sight(&place.key, subject).await?.visible();
-                let listed = self.client.referrers(&place.mirror, &place.remote, subject, known, tally);
+                let listed = self
+                    .client
+                    .referrers(&place.mirror, &place.remote, subject, known, tally);
                 let listed = listed.await?;
                 listed.iter().map(ToString::to_string).collect()
             }
@@ -111,7 +114,9 @@ impl Pull {
     }
 
     async fn keep_list(&self, place: &Place, list: List, listing: &Listing) {
-        let put = self.store.put_listing(&place.key, place.mirror.key(), &list, listing.clone());
+        let put = self
+            .store
+            .put_listing(&place.key, place.mirror.key(), &list, listing.clone());
         if let Err(error) = put.await {
             // It is true, so it is answered; the next one who asks costs a listing more.
             tracing::error!(%error, repository = %place.key, "cannot keep a list");
@@ -123,7 +128,9 @@ impl Pull {
     }
 
     async fn remember_absence(&self, place: &Place, list: List, said_at: Timestamp, said: Result<Listing, Error>) {
-        self.absent_lists.remember((place.key.clone(), list), said_at, said).await;
+        self.absent_lists
+            .remember((place.key.clone(), list), said_at, said)
+            .await;
     }
 }
 

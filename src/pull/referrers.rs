@@ -38,7 +38,11 @@ impl Pull {
             let part = part(&listing.lines, which);
             return Ok(ListAnswer { part, via });
         }
-        let Which { artifact_type, after, max_bytes } = which;
+        let Which {
+            artifact_type,
+            after,
+            max_bytes,
+        } = which;
         let key = repo.key();
         let referrers = self.store.referrers(&key, subject, artifact_type, after, max_bytes);
         let part = referrers.await?;
@@ -49,7 +53,9 @@ impl Pull {
 fn part(lines: &str, which: Which<'_>) -> Part<Referrer> {
     let wanted = |it: &Listed| {
         which.after.is_none_or(|after| it.digest() > after)
-            && which.artifact_type.is_none_or(|wanted| it.artifact_type() == Some(wanted))
+            && which
+                .artifact_type
+                .is_none_or(|wanted| it.artifact_type() == Some(wanted))
     };
     let listed = lines.lines().filter_map(|line| line.parse().ok()).filter(wanted);
     let referrers = listed.map(|listed| Referrer {

@@ -147,11 +147,9 @@ pub(super) fn reason(error: &Error) -> String {
         Error::Upstream(source) | Error::ManifestUnknown { source, .. } | Error::BlobUnknown { source, .. } => source,
         Error::Mismatch { .. } => return "upstream-mismatch".to_owned(),
         Error::BadManifest { .. } | Error::Length { .. } => return "upstream-unusable".to_owned(),
-        Error::NameUnknown(_)
-        | Error::NoManifest { .. }
-        | Error::NoBlob { .. }
-        | Error::Store(_)
-        | Error::Lost(_) => return "local-failure".to_owned(),
+        Error::NameUnknown(_) | Error::NoManifest { .. } | Error::NoBlob { .. } | Error::Store(_) | Error::Lost(_) => {
+            return "local-failure".to_owned();
+        }
     };
     match (source.status(), &**source) {
         (Some(status), _) => format!("upstream-{status}"),

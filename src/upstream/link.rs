@@ -17,7 +17,10 @@ const LONGEST: usize = 4 * 1024;
 pub(super) fn next(headers: &HeaderMap, page: &Url, host: &str) -> Result<Option<String>, Fault> {
     let values = headers.get_all(LINK).iter();
     let values: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-    let next = values.iter().flat_map(|value| links(value)).find(|(_, rest)| is_next(rest));
+    let next = values
+        .iter()
+        .flat_map(|value| links(value))
+        .find(|(_, rest)| is_next(rest));
     next.map(|(target, _)| query(target, page, host)).transpose()
 }
 
@@ -78,7 +81,7 @@ mod tests {
     fn the_next_pages_query_is_found() {
         for (header, query) in [
             (r#"</v2/a/tags/list?last=b&n=2>; rel="next""#, "last=b&n=2"),
-            (r#"<?last=b>; rel=next"#, "last=b"),
+            ("<?last=b>; rel=next", "last=b"),
             (r#"<list?last=a%2Fb>;title="x, <y>; z";REL="prev NEXT""#, "last=a%2Fb"),
             (r#"<https://cdn.example/x?t=1>; rel="next""#, "t=1"),
             (r#"<http://registry.example:5000/other/path?t=1>; rel="next""#, "t=1"),
@@ -86,12 +89,21 @@ mod tests {
         ] {
             assert_eq!(of(&[header]), Ok(Some(query.to_owned())), "{header}");
         }
-        assert_eq!(of(&[r#"</1?a>; rel="last""#, r#"</2?b>; rel="next""#]), Ok(Some("b".to_owned())));
+        assert_eq!(
+            of(&[r#"</1?a>; rel="last""#, r#"</2?b>; rel="next""#]),
+            Ok(Some("b".to_owned()))
+        );
     }
 
     #[test]
     fn without_a_next_page_the_list_ends() {
-        for header in ["", "<x?a>", r#"<x?a>; rel="prev""#, r#"<x?a>; title="rel=next""#, "next"] {
+        for header in [
+            "",
+            "<x?a>",
+            r#"<x?a>; rel="prev""#,
+            r#"<x?a>; title="rel=next""#,
+            "next",
+        ] {
             assert_eq!(of(&[header]), Ok(None), "{header}");
         }
         assert_eq!(of(&[]), Ok(None));

@@ -156,7 +156,13 @@ async fn a_signature_that_is_missing_is_asked_for_every_ten_seconds_and_no_often
     let signature = async || inside.pull.manifest(&caller, &repo, &reference, &tally).await;
     for _ in 0..3 {
         assert!(matches!(signature().await, Err(Error::ManifestUnknown { .. })));
-        assert!(inside.pull.stat_manifest(&caller, &repo, &reference, &tally).await.is_err());
+        assert!(
+            inside
+                .pull
+                .stat_manifest(&caller, &repo, &reference, &tally)
+                .await
+                .is_err()
+        );
     }
     assert_eq!(upstream.count(&On::manifests().of(&tag)), 1);
     let signed = Image::oci(2, &[]);

@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod bad_manifests;
+mod chained;
 mod damage;
 mod fake_upstream;
 mod guards;

@@ -34,7 +34,10 @@ fn referrers_path(subject: &Content) -> String {
 fn kinds(answer: &Answer) -> Vec<String> {
     let list = json_of(answer);
     let manifests = list["manifests"].as_array().unwrap();
-    let mut kinds: Vec<_> = manifests.iter().map(|it| it["artifactType"].as_str().unwrap().to_owned()).collect();
+    let mut kinds: Vec<_> = manifests
+        .iter()
+        .map(|it| it["artifactType"].as_str().unwrap().to_owned())
+        .collect();
     kinds.sort();
     kinds
 }
@@ -75,7 +78,10 @@ async fn tags_are_listed_whole_sorted_and_in_pages_of_our_own() {
             next = link.trim_start_matches('<').split_once('>').unwrap().0.to_owned();
         }
         assert_eq!(Value::from(walked), all["tags"]);
-        assert_eq!(json_of(&wharf.get(&format!("{TAGS}?last=a")).await)["tags"], json!(["b", "latest"]));
+        assert_eq!(
+            json_of(&wharf.get(&format!("{TAGS}?last=a")).await)["tags"],
+            json!(["b", "latest"])
+        );
         let head = wharf.head(TAGS).await;
         assert_eq!(head.header("content-length"), Some(&*listed.body.len().to_string()));
         assert_eq!(upstream.count(&On::any()), asked, "{}", upstream.story());
@@ -132,14 +138,22 @@ async fn what_no_upstream_says_is_an_error_that_names_it() {
             }
             let answer = wharf.get(&target).await;
             assert_eq!(answer.code(), code, "{act:?} {target}");
-            assert!(answer.text().contains(&upstream.address().to_string()), "{}", answer.text());
+            assert!(
+                answer.text().contains(&upstream.address().to_string()),
+                "{}",
+                answer.text()
+            );
         }
         upstream.heal();
     }
     upstream.stop().await;
     for target in ["/v2/hub/a/d/tags/list".to_owned(), referrers_path(&subject)] {
         let answer = wharf.get(&target).await;
-        assert_eq!((answer.status, answer.code().as_str()), (502, "UNAVAILABLE"), "{target}");
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (502, "UNAVAILABLE"),
+            "{target}"
+        );
     }
 }
 
@@ -163,7 +177,10 @@ async fn kept_lists_answer_without_the_upstream_and_say_so() {
             assert!(status.starts_with("wharf; hit; ttl=-"), "{status}");
             assert!(status.ends_with("detail=upstream-unreachable"), "{status}");
             let warning = answer.header("warning").unwrap();
-            assert!(warning.starts_with("299 - \"") && warning.contains("upstream-unreachable"), "{warning}");
+            assert!(
+                warning.starts_with("299 - \"") && warning.contains("upstream-unreachable"),
+                "{warning}"
+            );
         }
         wharf.kill();
         wharf.restart().await;
@@ -192,12 +209,18 @@ async fn a_list_leads_nowhere_but_to_the_upstream() {
     // Another port of the upstream's own host: asked for where it was configured.
     let asked = upstream.count(&On::tags());
     upstream.heal();
-    let moved = link(&format!("http://127.0.0.1:{}/any/where?behind=v1", other.address().port()));
+    let moved = link(&format!(
+        "http://127.0.0.1:{}/any/where?behind=v1",
+        other.address().port()
+    ));
     upstream.script(On::tags().times(1), [moved]);
     assert_eq!(json_of(&wharf.get(TAGS).await)["tags"], json!(["v1"]));
     let pages = upstream.seen(&On::tags()).split_off(asked);
     assert_eq!(pages.len(), 2);
-    assert_eq!((&*pages[1].request.path, &*pages[1].request.query), ("/v2/a/b/tags/list", "behind=v1"));
+    assert_eq!(
+        (&*pages[1].request.path, &*pages[1].request.query),
+        ("/v2/a/b/tags/list", "behind=v1")
+    );
     assert_eq!(other.connections(), 0);
 }
 
@@ -213,7 +236,11 @@ async fn lists_without_end_are_refused_in_bounded_memory() {
     for (name, acts, cause) in [
         ("many", vec![Act::Body(many)], "longer than"),
         ("long", vec![Act::Body(long)], "longer than"),
-        ("endless", vec![Act::Body(Content::endless()), Act::Chunked], "longer than"),
+        (
+            "endless",
+            vec![Act::Body(Content::endless()), Act::Chunked],
+            "longer than",
+        ),
         ("circle", vec![Act::Body(one), circle], "circle"),
     ] {
         upstream.put_image(name, "v1", &Image::oci(1, &[]));
@@ -286,7 +313,11 @@ async fn an_upstream_without_the_api_is_asked_for_the_tag() {
         assert_eq!(kinds(&listed), ["signature"], "{no_api:?}");
         let none = wharf.get(&referrers_path(&unsigned.manifest)).await;
         assert_eq!(json_of(&none)["manifests"], json!([]), "{no_api:?}");
-        assert_eq!(upstream.count(&On::referrers()), 1, "that there is no API is remembered");
+        assert_eq!(
+            upstream.count(&On::referrers()),
+            1,
+            "that there is no API is remembered"
+        );
 
         // Neither the API nor the tag say anything: that is not nothing.
         upstream.script(On::manifests(), [Act::Status(500)]);

@@ -88,10 +88,7 @@ pub struct Part<T> {
 
 impl Part<Referrer> {
     /// As many as their descriptors fit into `max_bytes`, but one at least.
-    pub fn fitting<E>(
-        referrers: impl Iterator<Item = Result<Referrer, E>>,
-        max_bytes: usize,
-    ) -> Result<Self, E> {
+    pub fn fitting<E>(referrers: impl Iterator<Item = Result<Referrer, E>>, max_bytes: usize) -> Result<Self, E> {
         let (mut entries, mut bytes) = (Vec::new(), 0);
         for referrer in referrers {
             let referrer = referrer?;

@@ -39,7 +39,14 @@ impl<'a> Ask<'a> {
         reference: &Reference,
         tally: &'a Tally,
     ) -> Self {
-        Self::new(method, mirror, remote, &format!("manifests/{reference}"), MANIFESTS, tally)
+        Self::new(
+            method,
+            mirror,
+            remote,
+            &format!("manifests/{reference}"),
+            MANIFESTS,
+            tally,
+        )
     }
 
     pub(super) fn blob(

@@ -4,6 +4,7 @@
 //! Never: asks anybody but the endpoint for a page; a link only says which.
 
 use std::collections::HashSet;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -44,7 +45,7 @@ impl Client {
     /// All tags of a repository, sorted by their bytes.
     pub async fn tags(&self, mirror: &Arc<Mirror>, remote: &RemoteName, tally: &Tally) -> Result<Vec<Tag>, Error> {
         let ask = Ask::tags(mirror, remote, tally).page(Some(format!("n={PAGE}")));
-        let mut tags = in_time(mirror, self.all_tags(ask)).await?;
+        let mut tags = in_time(mirror, Box::pin(self.all_tags(ask))).await?;
         tags.sort_unstable();
         tags.dedup();
         Ok(tags)
@@ -117,8 +118,11 @@ impl Client {
     }
 }
 
-/// Each page has its deadlines; a list of many slow ones has this too.
-pub(super) async fn in_time<T>(mirror: &Mirror, list: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+/// Each page has its deadlines; a list of many slow ones has this too. (Boxed: a client's future need not carry it.)
+pub(super) async fn in_time<T>(
+    mirror: &Mirror,
+    list: Pin<Box<impl Future<Output = Result<T, Error>>>>,
+) -> Result<T, Error> {
     let limits = mirror.deadlines();
     let within = 2 * (limits.first_byte + limits.silence);
     let slow = |_elapsed| Error::Timeout {

@@ -32,7 +32,9 @@ pub(super) struct Apis(Cache<String, (bool, Timestamp)>);
 enum Said {
     Listed(Vec<Listed>),
     /// That it is not there. `of_repository`: it may have meant the repository.
-    Nothing { of_repository: bool },
+    Nothing {
+        of_repository: bool,
+    },
 }
 
 impl Apis {
@@ -60,7 +62,11 @@ impl Client {
         known: bool,
         tally: &Tally,
     ) -> Result<Vec<Listed>, Error> {
-        let mut list = in_time(mirror, self.all_referrers(mirror, remote, subject, known, tally)).await?;
+        let mut list = in_time(
+            mirror,
+            Box::pin(self.all_referrers(mirror, remote, subject, known, tally)),
+        )
+        .await?;
         list.sort_by_key(|listed| *listed.digest());
         list.dedup_by_key(|listed| *listed.digest());
         Ok(list)
@@ -126,7 +132,9 @@ impl Client {
         tally: &Tally,
     ) -> Result<Option<Vec<Listed>>, Error> {
         let tag = Reference::Tag(Tag::of_referrers(subject));
-        let answer = self.ask(&Ask::manifest(Method::GET, mirror, remote, &tag, tally)).await?;
+        let answer = self
+            .ask(&Ask::manifest(Method::GET, mirror, remote, &tag, tally))
+            .await?;
         if answer.status() == 404 {
             return Ok(None);
         }

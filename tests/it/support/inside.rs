@@ -72,13 +72,25 @@ impl Inside {
 
     /// Ends, and begins anew on the same store at the same time of day.
     pub(crate) async fn restart(self) -> Self {
-        let Self { pull, clock, mirror, running, home } = self;
+        let Self {
+            pull,
+            clock,
+            mirror,
+            running,
+            home,
+        } = self;
         drop(pull);
         assert!(running.tasks.close(super::GUARD).await);
         running.store.close().await.unwrap();
         drop(running);
         let (pull, running) = open(&home, &clock).await;
-        Self { pull, clock, mirror, running, home }
+        Self {
+            pull,
+            clock,
+            mirror,
+            running,
+            home,
+        }
     }
 }
 

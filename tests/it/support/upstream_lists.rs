@@ -69,7 +69,11 @@ impl Registry {
         if let Some(behind) = request.query("behind").first() {
             tags.retain(|tag| *tag < behind);
         }
-        let n = request.query("n").first().and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
+        let n = request
+            .query("n")
+            .first()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(usize::MAX);
         let page = &tags[..tags.len().min(n).min(self.page)];
         let body = json!({ "name": request.repository, "tags": page });
         let reply = Reply::ok("application/json", &Content::of(body.to_string()));
@@ -89,7 +93,12 @@ impl Registry {
         let mut listed: Vec<_> = held.filter(|(_, manifest)| about(manifest)).collect();
         listed.sort_by_key(|(_, manifest)| std::cmp::Reverse(manifest.digest().to_owned()));
         let at = request.query("at").first().and_then(|at| at.parse().ok()).unwrap_or(0);
-        let page: Vec<_> = listed.iter().skip(at).take(self.page).map(|(_, manifest)| descriptor(manifest)).collect();
+        let page: Vec<_> = listed
+            .iter()
+            .skip(at)
+            .take(self.page)
+            .map(|(_, manifest)| descriptor(manifest))
+            .collect();
         let next = at + page.len();
         let body = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": page });
         let reply = Reply::ok(OCI_INDEX, &Content::of(body.to_string()));

@@ -20,7 +20,10 @@ async fn a_list_is_replaced_whole_and_survives_a_reopen() {
     put(&index, "docker.io/a", &List::Tags, listing("v1\nv2", 1)).await;
     put(&index, "docker.io/a", &about, listing("{}", 2)).await;
     put(&index, "docker.io/b", &List::Tags, listing("v9", 3)).await;
-    assert_eq!(index.listing(&name, &List::Tags).await.unwrap(), Some(listing("v1\nv2", 1)));
+    assert_eq!(
+        index.listing(&name, &List::Tags).await.unwrap(),
+        Some(listing("v1\nv2", 1))
+    );
     put(&index, "docker.io/a", &List::Tags, listing("v2", 4)).await;
     assert_eq!(index.listing(&name, &List::Tags).await.unwrap(), Some(listing("v2", 4)));
     index.close().await.unwrap();
@@ -78,6 +81,15 @@ async fn there_are_no_more_than_so_many() {
     beside(&dir).execute_batch(many).unwrap();
     put(&index, "docker.io/last", &List::Tags, listing("v1", 9)).await;
     let kept = kept(&dir);
-    assert_eq!((kept.len(), kept.last().map(String::as_str)), (4096, Some("docker.io/last")));
-    assert!(index.listing(&repo("docker.io/first"), &List::Tags).await.unwrap().is_none());
+    assert_eq!(
+        (kept.len(), kept.last().map(String::as_str)),
+        (4096, Some("docker.io/last"))
+    );
+    assert!(
+        index
+            .listing(&repo("docker.io/first"), &List::Tags)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }

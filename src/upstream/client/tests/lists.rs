@@ -15,8 +15,7 @@ fn linked(tags: &[&str], to: &str) -> Reply {
 async fn tags(fake: &Fake) -> Result<Vec<String>, Error> {
     let (asker, tally) = (asker(), Tally::default());
     let mirror = fake.mirror(quick);
-    let asked = asker.client.tags(&mirror, &asker.remote, &tally);
-    let tags = soon(asked).await?;
+    let tags = soon(asker.client.tags(&mirror, &asker.remote, &tally)).await?;
     Ok(tags.iter().map(ToString::to_string).collect())
 }
 
@@ -115,7 +114,15 @@ async fn a_list_without_end_is_refused() {
     let mirror = fake.mirror(|_| {});
     let asker = asker();
     let listed = soon(asker.client.tags(&mirror, &asker.remote, &Tally::default())).await;
-    let fault = |error| matches!(error, Error::Unusable { fault: Fault::LongList { .. }, .. });
+    let fault = |error| {
+        matches!(
+            error,
+            Error::Unusable {
+                fault: Fault::LongList { .. },
+                ..
+            }
+        )
+    };
     assert!(listed.is_err_and(fault), "too many pages");
 }
 

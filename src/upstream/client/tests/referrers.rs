@@ -70,7 +70,11 @@ async fn the_api_is_believed_page_by_page() {
     let fake = registry(api, |_| panic!("the API has answered")).await;
     assert_eq!(once(&fake).await.unwrap(), ["a", "b"]);
     assert_eq!(fake.seen()[0].header("accept"), Some(INDEX));
-    assert_eq!(fake.seen()[0].target().split('/').next_back().unwrap().len(), 71, "no filter is sent");
+    assert_eq!(
+        fake.seen()[0].target().split('/').next_back().unwrap().len(),
+        71,
+        "no filter is sent"
+    );
     let fake = registry(|_| index(&[], &[]), |_| panic!("the API has answered")).await;
     assert!(once(&fake).await.unwrap().is_empty());
 }
@@ -87,7 +91,13 @@ const NO_API: [Answer; 8] = [
     |_| status(501),
     |_| status(200),
     |_| Reply::new(200, &[("Content-Type", "text/html")], b"<html>"),
-    |_| Reply::new(200, &[("Content-Type", "application/vnd.oci.image.manifest.v1+json")], b"{}"),
+    |_| {
+        Reply::new(
+            200,
+            &[("Content-Type", "application/vnd.oci.image.manifest.v1+json")],
+            b"{}",
+        )
+    },
 ];
 
 #[tokio::test]
@@ -96,7 +106,10 @@ async fn without_an_api_the_tag_counts() {
         let fake = registry(api, |_| index(&["a"], &[])).await;
         assert_eq!(once(&fake).await.unwrap(), ["a"]);
         let tag = fake.seen()[1].target().to_owned();
-        assert_eq!(tag, format!("/v2/org/app/manifests/sha256-{}", asker().digest.encoded()));
+        assert_eq!(
+            tag,
+            format!("/v2/org/app/manifests/sha256-{}", asker().digest.encoded())
+        );
         let fake = registry(api, |_| status(404)).await;
         assert!(once(&fake).await.unwrap().is_empty(), "neither API nor tag");
     }
@@ -169,9 +182,12 @@ async fn a_redirect_to_another_host_says_that_there_is_no_api() {
     }
     assert_eq!(fake.asked("/v2/org/app/referrers/"), 1, "it is remembered");
 
-    let here = |seen: &Seen| match seen.target().ends_with("?here") {
-        true => index(&["b"], &[]),
-        false => redirect("?here"),
+    let here = |seen: &Seen| {
+        if seen.target().ends_with("?here") {
+            index(&["b"], &[])
+        } else {
+            redirect("?here")
+        }
     };
     let fake = registry(here, |_| panic!("the API has answered")).await;
     assert_eq!(once(&fake).await.unwrap(), ["b"], "within the host it is followed");
@@ -181,17 +197,21 @@ async fn a_redirect_to_another_host_says_that_there_is_no_api() {
 async fn what_a_mirror_can_do_is_remembered_for_an_hour() {
     let fake = registry(|_| status(404), |_| status(404)).await;
     let (asker, mirror) = (asker(), fake.mirror(quick));
-    let asked = async |known: bool| {
+    let count = async |known: bool| {
         assert!(asker.referrers(&mirror, known).await.unwrap().is_empty());
         fake.asked("/v2/org/app/referrers/")
     };
-    assert_eq!(asked(false).await, 1);
-    assert_eq!(asked(false).await, 2, "it may have been the repository that is not there");
-    assert_eq!(asked(true).await, 3);
-    assert_eq!(asked(true).await, 3, "it was not");
-    assert_eq!(asked(false).await, 3);
+    assert_eq!(count(false).await, 1);
+    assert_eq!(
+        count(false).await,
+        2,
+        "it may have been the repository that is not there"
+    );
+    assert_eq!(count(true).await, 3);
+    assert_eq!(count(true).await, 3, "it was not");
+    assert_eq!(count(false).await, 3);
     asker.clock.advance(Duration::from_hours(1));
-    assert_eq!(asked(true).await, 4, "it may have been upgraded");
+    assert_eq!(count(true).await, 4, "it may have been upgraded");
 }
 
 #[tokio::test]
