@@ -16,7 +16,7 @@ use super::json;
 use super::json::InvalidJson;
 use super::reference::Tag;
 
-/// A manifest in a list of referrers. `Display` gives its descriptor, as JSON on one line.
+/// A manifest in a list of referrers. `Display` gives its descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     digest: Digest,
@@ -39,6 +39,11 @@ impl Listed {
     /// The manifest's digest.
     pub fn digest(&self) -> &Digest {
         &self.digest
+    }
+
+    /// Its descriptor, as JSON on one line.
+    pub fn descriptor(&self) -> &str {
+        &self.descriptor
     }
 
     /// What kind of thing it is, if the list says so.

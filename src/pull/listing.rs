@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
+use crate::oci::{Listed, Tag};
 use crate::pull::freshness::Freshness;
 use crate::pull::tag::reason;
 use crate::pull::{Error, Place, Pull, Via};
@@ -96,21 +97,18 @@ impl Pull {
     }
 
     async fn ask_for_list(&self, place: &Place, list: &List, tally: &Tally) -> Result<Arc<str>, Error> {
-        let lines: Vec<String> = match list {
+        let Place { mirror, remote, key } = place;
+        Ok(match list {
             List::Tags => {
-                let tags = self.client.tags(&place.mirror, &place.remote, tally).await?;
-                tags.iter().map(ToString::to_string).collect()
+                let tags = self.client.tags(mirror, remote, tally).await?;
+                lines(tags.iter().map(Tag::as_str))
             }
             List::Referrers(subject) => {
-                let known = self.store.sight(&place.key, subject).await?.visible();
-                let listed = self
-                    .client
-                    .referrers(&place.mirror, &place.remote, subject, known, tally);
-                let listed = listed.await?;
-                listed.iter().map(ToString::to_string).collect()
+                let known = self.store.sight(key, subject).await?.visible();
+                let listed = self.client.referrers(mirror, remote, subject, known, tally).await?;
+                lines(listed.iter().map(Listed::descriptor))
             }
-        };
-        Ok(lines.join("\n").into())
+        })
     }
 
     async fn keep_list(&self, place: &Place, list: List, listing: &Listing) {
@@ -132,6 +130,10 @@ impl Pull {
             .remember((place.key.clone(), list), said_at, said)
             .await;
     }
+}
+
+fn lines<'a>(entries: impl Iterator<Item = &'a str>) -> Arc<str> {
+    entries.collect::<Vec<_>>().join("\n").into()
 }
 
 /// Whether the upstream said that there is no such repository: a refusal that may mean so, like Docker Hub's, hides no

@@ -138,7 +138,7 @@ pub enum Fault {
         pages: usize,
     },
     /// A link to a next page that leads nowhere.
-    #[error("its list goes on at a page that has no name")]
+    #[error("its list goes on at a page that is not there")]
     BadLink,
     /// A next page that the endpoint does not have.
     #[error("its list goes on at {host}, which is another host")]

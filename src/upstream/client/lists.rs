@@ -98,6 +98,10 @@ impl Client {
             }
             ask = ask.page(Some(query));
             answer = self.ask(&ask).await?;
+            if answer.status() == 404 {
+                // The list is there, so this says nothing of the repository.
+                return Err(answer.unusable(Fault::BadLink));
+            }
         }
     }
 

@@ -31,9 +31,9 @@ pub(super) struct Apis(Cache<String, (bool, Timestamp)>);
 /// What a mirror's API had to say.
 enum Said {
     Listed(Vec<Listed>),
-    /// That it is not there. `of_repository`: it may have meant the repository.
+    /// Nothing. `clear`: because there is no API, and not for the sake of this repository or digest.
     Nothing {
-        of_repository: bool,
+        clear: bool,
     },
 }
 
@@ -84,15 +84,15 @@ impl Client {
         if has_api == Some(false) {
             return Ok(self.by_tag(mirror, remote, subject, tally).await?.unwrap_or_default());
         }
-        match self.by_api(Ask::referrers(mirror, remote, subject, tally)).await {
+        let ask = Ask::referrers(mirror, remote, subject, tally);
+        match self.by_api(ask, known, has_api == Some(true)).await {
             Ok(Said::Listed(list)) => {
                 self.apis.remember(mirror, true, self.clock.now()).await;
                 Ok(list)
             }
-            Ok(Said::Nothing { of_repository }) => {
+            Ok(Said::Nothing { clear }) => {
                 let tagged = self.by_tag(mirror, remote, subject, tally).await?;
-                // A 404 may mean a repository that is not there, which says nothing about the others.
-                if !of_repository || (has_api.is_none() && (known || tagged.is_some())) {
+                if has_api.is_none() && (clear || tagged.is_some()) {
                     self.apis.remember(mirror, false, self.clock.now()).await;
                 }
                 Ok(tagged.unwrap_or_default())
@@ -106,10 +106,10 @@ impl Client {
         }
     }
 
-    async fn by_api(&self, ask: Ask<'_>) -> Result<Said, Error> {
+    async fn by_api(&self, ask: Ask<'_>, known: bool, has_api: bool) -> Result<Said, Error> {
         let answer = match self.ask(&ask).await {
             Ok(answer) => answer,
-            Err(Error::Refused { .. } | Error::Absent { .. }) => return Ok(Said::Nothing { of_repository: true }),
+            Err(Error::Refused { .. } | Error::Absent { .. }) => return Ok(Said::Nothing { clear: false }),
             Err(error) => return Err(error),
         };
         match answer.status() {
@@ -117,9 +117,12 @@ impl Client {
                 let list = self.whole(ask, answer, lists::referrers, |_| None);
                 list.await.map(Said::Listed)
             }
+            400 => Ok(Said::Nothing { clear: false }),
+            404 => Ok(Said::Nothing { clear: known }),
             408 | 429 | 500 | 502..=599 => Err(answer.error(&self.clock)),
-            404 => Ok(Said::Nothing { of_repository: true }),
-            _ => Ok(Said::Nothing { of_repository: false }),
+            // A registry that has an API keeps it: something stands in between.
+            _ if has_api => Err(answer.unusable(Fault::Status)),
+            _ => Ok(Said::Nothing { clear: true }),
         }
     }
 

@@ -51,6 +51,16 @@ async fn a_list_that_goes_on_elsewhere_is_not_followed_and_not_taken_for_whole()
 }
 
 #[tokio::test]
+async fn a_page_that_is_missing_is_not_a_missing_repository() {
+    let fake = Fake::start(|seen| match seen.target().rsplit('?').next() {
+        Some("p=1") => Reply::new(404, &[], b"{}"),
+        _ => linked(&["a"], "?p=1"),
+    })
+    .await;
+    assert_eq!(fault(&fake).await, Fault::BadLink);
+}
+
+#[tokio::test]
 async fn a_circle_ends() {
     let fake = Fake::start(|seen| match seen.target().rsplit('?').next() {
         Some("p=1") => linked(&["b"], "?p=2"),

@@ -215,6 +215,41 @@ async fn what_a_mirror_can_do_is_remembered_for_an_hour() {
 }
 
 #[tokio::test]
+async fn what_may_be_said_of_one_digest_is_no_word_about_the_api() {
+    let fake = registry(|_| status(400), |_| status(404)).await;
+    let (asker, mirror) = (asker(), fake.mirror(quick));
+    for _ in 0..2 {
+        assert!(asker.referrers(&mirror, true).await.unwrap().is_empty());
+    }
+    assert_eq!(fake.asked("/v2/org/app/referrers/"), 2);
+}
+
+#[tokio::test]
+async fn an_api_that_was_there_is_not_taken_to_be_gone() {
+    let odd: [Answer; 3] = [
+        |_| status(405),
+        |_| status(200),
+        |_| Reply::new(302, &[("Location", "http://localhost:1/maintenance")], b""),
+    ];
+    for odd in odd {
+        let failing = Arc::new(AtomicU32::new(0));
+        let now = Arc::clone(&failing);
+        let api = move |seen: &Seen| match now.load(Ordering::SeqCst) {
+            0 => index(&["a"], &[]),
+            _ => odd(seen),
+        };
+        let fake = registry(api, |_| status(404)).await;
+        let (asker, mirror) = (asker(), fake.mirror(quick));
+        assert_eq!(asker.referrers(&mirror, true).await.unwrap(), ["a"]);
+        failing.store(1, Ordering::SeqCst);
+        let listed = asker.referrers(&mirror, true).await;
+        assert!(listed.is_err(), "{listed:?}");
+        failing.store(0, Ordering::SeqCst);
+        assert_eq!(asker.referrers(&mirror, true).await.unwrap(), ["a"]);
+    }
+}
+
+#[tokio::test]
 async fn a_repository_that_is_hidden_is_not_one_without_referrers() {
     let fake = token_registry(|_| false).await;
     let error = once(&fake).await.unwrap_err();
