@@ -51,6 +51,8 @@
 //!   blamed.
 //! * A tag's row moves only to a manifest that is stored. What the upstream said in between is in memory, so a cached
 //!   tag never stops answering.
+//! * A list of a mirror's repository is the upstream's whole list, or an error. An empty one is never kept: with the
+//!   upstream down it would read as "unsigned".
 //! * Shared work runs in tasks of its own. Dropping any future here, a client's included, changes nothing for others.
 //! * No lock is held across I/O or an await.
 //! * What goes is first forgotten, durably, and then removed. A crash in between leaves a file that the next start finds.

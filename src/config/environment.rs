@@ -21,9 +21,7 @@ pub(super) fn proxies(variable: impl Fn(&str) -> Option<OsString>) -> Result<Env
         text.transpose()
     };
     let proxy = |name: &str| -> Result<Option<ProxyUrl>, Error> {
-        let proxy = value(name)?.map(|(name, value)| {
-            value.parse().map_err(|_| Error::Proxy { name })
-        });
+        let proxy = value(name)?.map(|(name, value)| value.parse().map_err(|_| Error::Proxy { name }));
         proxy.transpose()
     };
     Ok(Environment {
@@ -62,7 +60,9 @@ mod tests {
 
     #[test]
     fn a_variable_that_names_no_proxy_is_named_and_not_shown() {
-        let said = read(&[("https_proxy", "ftp://user:hunter2@p")]).unwrap_err().to_string();
+        let said = read(&[("https_proxy", "ftp://user:hunter2@p")])
+            .unwrap_err()
+            .to_string();
         assert!(said.starts_with("https_proxy: expected a proxy's URL"), "{said}");
         assert!(!said.contains("hunter2"), "{said}");
     }

@@ -178,10 +178,7 @@ fn a_proxy_is_shown_without_user_and_password() {
         assert!(!text.contains("hunter2"), "{text}");
     }
     let said = complaint(&printed);
-    assert!(
-        said.contains("upstream.proxy = \"(not shown)\": expected"),
-        "{said}"
-    );
+    assert!(said.contains("upstream.proxy = \"(not shown)\": expected"), "{said}");
 }
 
 #[test]
@@ -243,7 +240,7 @@ fn what_is_printed_reads_back() {
 }
 
 /// Keys without a default of their own.
-const UNSAID: [(&str, &str); 14] = [
+const UNSAID: [(&str, &str); 15] = [
     ("store", "index"),
     ("access", "anonymous"),
     ("mirror.'docker.io'", "username"),
@@ -256,6 +253,7 @@ const UNSAID: [(&str, &str); 14] = [
     ("mirror.'docker.io'", "client_cert"),
     ("mirror.'docker.io'", "client_key"),
     ("mirror.'docker.io'", "proxy"),
+    ("mirror.'docker.io'", "send_ns"),
     ("upstream", "proxy"),
     ("upstream", "no_proxy"),
 ];

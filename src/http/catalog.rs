@@ -18,7 +18,7 @@ pub(super) async fn answer(pull: &Pull, may: impl Fn(&Kept) -> bool, page: &Page
     let limit = list::limit(page);
     let repositories = pull.repositories(may, page.last.as_deref(), limit).await?;
     let last = repositories.entries.last().filter(|_| repositories.more);
-    let next = list::next_page("/v2/_catalog", limit, last.map(RepoKey::as_str));
+    let next = list::next_page("/v2/_catalog", limit, last.map(RepoKey::as_str), None);
     let keys: Vec<&str> = repositories.entries.iter().map(RepoKey::as_str).collect();
     Ok(list::json(&json!({ "repositories": keys }), next))
 }

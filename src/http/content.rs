@@ -42,6 +42,8 @@ pub(super) struct Asked<'a> {
     pub(super) head: &'a Head,
     pub(super) caller: &'a Caller,
     pub(super) repo: &'a Repo,
+    /// `?ns=`, where it decided what the name means.
+    pub(super) ns: Option<&'a str>,
     pub(super) tally: &'a Tally,
 }
 

@@ -42,15 +42,15 @@ pub(super) fn limit(page: &Page) -> usize {
 
 /// The `Link` to the page of `limit` entries behind `last`. Behind a page that is empty as it was asked to be, there is
 /// none: it would lead to itself.
-pub(super) fn next_page(path: &str, limit: usize, last: Option<&str>) -> Option<String> {
-    last.map(|last| next(path, &[("last", last), ("n", &limit.to_string())]))
+pub(super) fn next_page(path: &str, limit: usize, last: Option<&str>, ns: Option<&str>) -> Option<String> {
+    last.map(|last| next(path, &[("last", last), ("n", &limit.to_string())], ns))
 }
 
-/// The `Link` to `path` with these parameters.
-pub(super) fn next(path: &str, query: &[(&str, &str)]) -> String {
-    let pairs = query
-        .iter()
-        .map(|(key, value)| format!("{key}={}", utf8_percent_encode(value, ENCODED)));
+/// The `Link` to `path` with these parameters, and with the `ns` that decided what the name in it means.
+pub(super) fn next(path: &str, query: &[(&str, &str)], ns: Option<&str>) -> String {
+    let ns = ns.map(|ns| ("ns", ns));
+    let pairs = query.iter().copied().chain(ns);
+    let pairs = pairs.map(|(key, value)| format!("{key}={}", utf8_percent_encode(value, ENCODED)));
     format!("<{path}?{}>; rel=\"next\"", pairs.collect::<Vec<_>>().join("&"))
 }
 
@@ -63,9 +63,10 @@ mod tests {
         assert_eq!(
             next(
                 "/v2/a/referrers/x",
-                &[("artifactType", "a/b+c"), ("last", "sha256:é&\"")]
+                &[("artifactType", "a/b+c"), ("last", "sha256:é&\"")],
+                Some("quay.io:443")
             ),
-            "</v2/a/referrers/x?artifactType=a%2Fb%2Bc&last=sha256%3A%C3%A9%26%22>; rel=\"next\""
+            "</v2/a/referrers/x?artifactType=a%2Fb%2Bc&last=sha256%3A%C3%A9%26%22&ns=quay.io%3A443>; rel=\"next\""
         );
     }
 
@@ -79,9 +80,9 @@ mod tests {
 
     #[test]
     fn an_empty_page_leads_nowhere() {
-        assert_eq!(next_page("/v2/_catalog", 0, None), None);
+        assert_eq!(next_page("/v2/_catalog", 0, None, None), None);
         assert_eq!(
-            next_page("/v2/_catalog", 7, Some("a/b")).unwrap(),
+            next_page("/v2/_catalog", 7, Some("a/b"), None).unwrap(),
             "</v2/_catalog?last=a%2Fb&n=7>; rel=\"next\""
         );
     }

@@ -39,6 +39,7 @@ use http::HeaderValue;
 use http::Request;
 use http::Response;
 use http::header::CONNECTION;
+use http::header::WARNING;
 use hyper::body::Incoming;
 
 use crate::access::Access;
@@ -52,6 +53,7 @@ use crate::namespaces::Resolved;
 use crate::oci::RepoName;
 use crate::pull::Kept;
 use crate::pull::Pull;
+use crate::pull::Via;
 use crate::push::Push;
 
 use body::Streams;
@@ -233,6 +235,7 @@ impl Exchange {
             head: &self.head,
             caller: &self.caller,
             repo,
+            ns: self.ns.as_ref().and_then(|ns| ns.to_str().ok()),
             tally: self.record.tally(),
         }
     }
@@ -245,6 +248,10 @@ impl Exchange {
         .to_string();
         self.record.came(&status);
         answer.set(CACHE_STATUS, status);
+        if let Via::Stale { detail, .. } = &answer.via {
+            let warning = format!("299 - \"out of date: the upstream could not be asked ({detail})\"");
+            answer.set(WARNING, warning);
+        }
         answer.response
     }
 

@@ -12,9 +12,10 @@ use crate::http::limits;
 use crate::http::list;
 use crate::oci::Digest;
 use crate::oci::RepoName;
+use crate::pull::ListAnswer;
 use crate::pull::Pull;
 use crate::pull::Referrer;
-use crate::pull::Via;
+use crate::pull::Which;
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -34,20 +35,23 @@ pub(super) struct Wanted {
 pub(super) async fn answer(pull: &Pull, asked: Asked<'_>, name: &RepoName, wanted: &Wanted) -> Result<Answer, Refusal> {
     let Wanted { subject, after, .. } = wanted;
     let artifact_type = wanted.artifact_type.as_deref();
-    let room = limits::REFERRERS - index(&[]).len();
-    let found = pull
-        .referrers(asked.caller, asked.repo, subject, artifact_type, after.as_ref(), room)
-        .await?;
-    let last = found.entries.last().filter(|_| found.more);
+    let which = Which {
+        artifact_type,
+        after: after.as_ref(),
+        max_bytes: limits::REFERRERS - index(&[]).len(),
+    };
+    let found = pull.referrers(asked.caller, asked.repo, subject, which, asked.tally);
+    let ListAnswer { part, via } = found.await?;
+    let last = part.entries.last().filter(|_| part.more);
     let next = last.map(|last| {
         let last = last.digest.to_string();
         let filter = artifact_type.map(|it| ("artifactType", it));
         let query: Vec<_> = filter.into_iter().chain([("last", &*last)]).collect();
-        list::next(&format!("/v2/{name}/referrers/{subject}"), &query)
+        list::next(&format!("/v2/{name}/referrers/{subject}"), &query, asked.ns)
     });
     let mut answer = Answer {
-        response: list::answer(INDEX, index(&found.entries), next),
-        via: Via::Hit,
+        response: list::answer(INDEX, index(&part.entries), next),
+        via,
     };
     if artifact_type.is_some() {
         answer.set(FILTERS_APPLIED, "artifactType");

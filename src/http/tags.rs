@@ -9,18 +9,17 @@ use crate::http::list;
 use crate::http::route::Page;
 use crate::oci::RepoName;
 use crate::oci::Tag;
+use crate::pull::ListAnswer;
 use crate::pull::Pull;
-use crate::pull::Via;
 
 /// One page of the tags of `name`.
 pub(super) async fn answer(pull: &Pull, asked: Asked<'_>, name: &RepoName, page: &Page) -> Result<Answer, Refusal> {
     let limit = list::limit(page);
-    let tags = pull.tags(asked.caller, asked.repo, page.last.as_deref(), limit).await?;
-    let last = tags.entries.last().filter(|_| tags.more).map(Tag::as_str);
-    let next = list::next_page(&format!("/v2/{name}/tags/list"), limit, last);
-    let tags: Vec<&str> = tags.entries.iter().map(Tag::as_str).collect();
-    Ok(Answer {
-        response: list::json(&json!({ "name": name.as_str(), "tags": tags }), next),
-        via: Via::Hit,
-    })
+    let after = page.last.as_deref();
+    let ListAnswer { part, via } = pull.tags(asked.caller, asked.repo, after, limit, asked.tally).await?;
+    let last = part.entries.last().filter(|_| part.more).map(Tag::as_str);
+    let next = list::next_page(&format!("/v2/{name}/tags/list"), limit, last, asked.ns);
+    let tags: Vec<&str> = part.entries.iter().map(Tag::as_str).collect();
+    let response = list::json(&json!({ "name": name.as_str(), "tags": tags }), next);
+    Ok(Answer { response, via })
 }

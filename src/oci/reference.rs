@@ -35,6 +35,13 @@ pub enum InvalidReference {
 }
 
 impl Tag {
+    /// The tag whose index lists the referrers of `subject` in registries that cannot list them (distribution-spec,
+    /// "Referrers Tag Schema").
+    pub fn of_referrers(subject: &Digest) -> Self {
+        let (algorithm, encoded) = (subject.algorithm().as_str(), subject.encoded());
+        Self(format!("{algorithm}-{}", &encoded[..encoded.len().min(64)]))
+    }
+
     /// The tag as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -90,6 +97,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::oci::Algorithm;
 
     #[test]
     fn accepts_what_the_grammar_accepts() {
@@ -138,6 +146,19 @@ mod tests {
             assert_eq!(text.parse::<Reference>(), Err(InvalidReference::Digest(why)), "{text}");
         }
         assert_eq!("-x".parse::<Reference>(), Err(InvalidReference::Tag(InvalidTag)));
+    }
+
+    #[test]
+    fn a_subject_has_a_tag_for_its_referrers() {
+        let tag = |algorithm| Tag::of_referrers(&Digest::of(algorithm, b"")).to_string();
+        let sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(tag(Algorithm::Sha256), format!("sha256-{sha256}"));
+        let sha512 = "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce";
+        assert_eq!(tag(Algorithm::Sha512), format!("sha512-{sha512}"), "cut to 64 digits");
+        assert_eq!(
+            tag(Algorithm::Sha512).parse::<Tag>().map(|tag| tag.as_str().len()),
+            Ok(71)
+        );
     }
 
     proptest! {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::namespaces::Repo;
 use crate::oci::{Digest, InvalidManifest, Reference, RepoKey};
 use crate::pull::flight::Lost;
 use crate::store;
@@ -14,12 +13,6 @@ pub enum Error {
     /// A hosted repository that does not exist.
     #[error("the repository {0} is not known here")]
     NameUnknown(RepoKey),
-    /// Lists of mirrored repositories are the upstream's, which is not asked for them.
-    #[error("tags and referrers of the mirror {mirror} are not listed here")]
-    NotListed {
-        /// The mirror's key.
-        mirror: String,
-    },
     /// A hosted repository does not have it.
     #[error("the manifest {reference} is not in {repository}")]
     NoManifest {
@@ -106,16 +99,6 @@ impl From<upstream::Error> for Error {
 }
 
 impl Error {
-    /// The key of a hosted repository; an error where only those have lists.
-    pub(super) fn unless_hosted(repo: &Repo) -> Result<RepoKey, Self> {
-        match repo {
-            Repo::Hosted(_) => Ok(repo.key()),
-            Repo::Mirrored { mirror, .. } => Err(Self::NotListed {
-                mirror: mirror.key().to_owned(),
-            }),
-        }
-    }
-
     /// The upstream's error for `digest`, its absence told as the blob's.
     pub(super) fn of_blob(digest: &Digest, source: upstream::Error) -> Self {
         if source.verdict() == Verdict::RepositoryAbsent {
@@ -143,7 +126,6 @@ impl Error {
         match self {
             // A length is what one repository's manifest claims, until the content is proven.
             Self::NameUnknown(_)
-            | Self::NotListed { .. }
             | Self::NoManifest { .. }
             | Self::NoBlob { .. }
             | Self::ManifestUnknown { .. }
@@ -161,7 +143,6 @@ impl Error {
             Self::Length { told, known, .. } => told < known,
             Self::BlobUnknown { .. } => true,
             Self::NameUnknown(_)
-            | Self::NotListed { .. }
             | Self::NoManifest { .. }
             | Self::NoBlob { .. }
             | Self::ManifestUnknown { .. }

@@ -6,12 +6,14 @@
 mod batch;
 mod blame;
 mod blob;
+mod brief;
 mod catalog;
 mod error;
 mod fill;
 mod flight;
 mod freshness;
 mod hosted;
+mod listing;
 mod manifest;
 mod referrers;
 mod resolution;
@@ -25,7 +27,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::namespaces::Repo;
 use crate::oci::{Digest, RemoteName, RepoKey, Tag};
-use crate::store::{Store, TagRow};
+use crate::store::{List, Listing, Store, TagRow};
 use crate::tasks::Tasks;
 use crate::upstream::{Client, ManifestHead, Mirror};
 
@@ -33,12 +35,14 @@ pub use blob::{BlobStat, Opened};
 pub use error::Error;
 pub use flight::Lost;
 pub use manifest::{ManifestAnswer, ManifestStat};
+pub use referrers::Which;
 pub use tail::Tail;
 
 pub use crate::store::{Cut, Kept, Part, Referrer};
 pub use crate::upstream::{Tally, Verdict};
 
 use blame::Blame;
+use brief::Brief;
 use flight::Flights;
 use resolution::Resolutions;
 
@@ -62,6 +66,10 @@ pub struct Pull {
     heads: Shared<(RepoKey, Digest), ManifestHead>,
     tags: Shared<(RepoKey, Tag), TagRow>,
     resolutions: Resolutions,
+    absent_tags: Brief<(RepoKey, Tag), Error>,
+    lists: Shared<(RepoKey, List), Listing>,
+    /// Lists that are empty, and those of repositories that are not there.
+    absent_lists: Brief<(RepoKey, List), Result<Listing, Error>>,
 }
 
 impl Pull {
@@ -80,8 +88,20 @@ impl Pull {
             heads: Flights::new(),
             tags: Flights::new(),
             resolutions: Resolutions::new(),
+            absent_tags: Brief::new(),
+            lists: Flights::new(),
+            absent_lists: Brief::new(),
         }
     }
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListAnswer<T> {
+    /// What was asked for of it.
+    pub part: Part<T>,
+    /// How the list came about.
+    pub via: Via,
 }
 
 /// How an answer came about: the `Cache-Status` of RFC 9211.

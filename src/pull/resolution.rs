@@ -30,8 +30,8 @@ impl Pull {
     /// What the tag means now, from memory while that is fresh.
     pub(super) async fn resolve(&self, place: &Place, tag: &Tag, tally: &Tally) -> Result<TagRow, Error> {
         let key = (place.key.clone(), tag.clone());
-        if let Some(fresh) = self.fresh_resolution(place, &key).await {
-            return Ok(fresh);
+        if let Some(said) = self.said_of_tag(place, &key).await {
+            return said;
         }
         let (pull, at, tag, tally) = (self.clone(), place.clone(), tag.clone(), tally.clone());
         self.tags
@@ -42,13 +42,19 @@ impl Pull {
     async fn resolve_now(self, place: Place, tag: Tag, tally: Tally) -> Result<TagRow, Error> {
         let key = (place.key.clone(), tag);
         // The last flight may just have landed.
-        if let Some(fresh) = self.fresh_resolution(&place, &key).await {
-            return Ok(fresh);
+        if let Some(said) = self.said_of_tag(&place, &key).await {
+            return said;
         }
-        let said = match self.ask_for_tag(&place, &key.1, &tally).await? {
-            Some(said) => said,
-            None => self.fetch_by_tag(&place, &key.1, &tally).await?,
+        let asked_at = self.clock.now();
+        let said = match self.ask_for_tag(&place, &key.1, &tally).await {
+            Ok(None) => self.fetch_by_tag(&place, &key.1, &tally).await,
+            Ok(Some(said)) => Ok(said),
+            Err(error) => Err(error),
         };
+        if let Err(absent @ Error::ManifestUnknown { .. }) = &said {
+            self.absent_tags.remember(key.clone(), asked_at, absent.clone()).await;
+        }
+        let said = said?;
         if let Err(error) = self.keep(&place, &key.1, &said).await {
             // It is true, so it is answered; after a restart it costs a HEAD more.
             tracing::error!(%error, tag = %key.1, repository = %key.0, "cannot keep a tag");
@@ -78,9 +84,13 @@ impl Pull {
         Freshness::of(checked_at, place.mirror.fresh_for(), self.clock.now())
     }
 
-    async fn fresh_resolution(&self, place: &Place, key: &(RepoKey, Tag)) -> Option<TagRow> {
+    /// What the upstream said, while it counts: where the tag points, or that it is not there.
+    async fn said_of_tag(&self, place: &Place, key: &(RepoKey, Tag)) -> Option<Result<TagRow, Error>> {
+        if let Some(absent) = self.absent_tags.get(key, self.clock.now()).await {
+            return Some(Err(absent));
+        }
         let resolution = self.resolutions.0.get(key).await?;
-        (self.freshness(place, resolution.checked_at) == Freshness::Fresh).then_some(resolution)
+        (self.freshness(place, resolution.checked_at) == Freshness::Fresh).then_some(Ok(resolution))
     }
 
     /// One HEAD. `None` when the upstream answers HEAD in a way that tells nothing (405, or no digest).

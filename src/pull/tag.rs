@@ -142,17 +142,14 @@ fn is_final(tag: &Tag, error: &Error) -> bool {
 }
 
 /// Why the upstream did not answer, in one token.
-fn reason(error: &Error) -> String {
+pub(super) fn reason(error: &Error) -> String {
     let source = match error {
         Error::Upstream(source) | Error::ManifestUnknown { source, .. } | Error::BlobUnknown { source, .. } => source,
         Error::Mismatch { .. } => return "upstream-mismatch".to_owned(),
         Error::BadManifest { .. } | Error::Length { .. } => return "upstream-unusable".to_owned(),
-        Error::NameUnknown(_)
-        | Error::NotListed { .. }
-        | Error::NoManifest { .. }
-        | Error::NoBlob { .. }
-        | Error::Store(_)
-        | Error::Lost(_) => return "local-failure".to_owned(),
+        Error::NameUnknown(_) | Error::NoManifest { .. } | Error::NoBlob { .. } | Error::Store(_) | Error::Lost(_) => {
+            return "local-failure".to_owned();
+        }
     };
     match (source.status(), &**source) {
         (Some(status), _) => format!("upstream-{status}"),

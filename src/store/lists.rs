@@ -1,9 +1,9 @@
-//! What is there: tags, repositories, referrers.
+//! What is there: tags, repositories, referrers; of hosted repositories, and of mirrors' as they were told.
 //!
 //! Promises lists sorted by their bytes. Decides nothing about who may read them. Dropped futures cost nothing.
 
 use crate::oci::{Digest, RepoKey, Tag};
-use crate::store::index::{Kept, Part, Referrer};
+use crate::store::index::{Kept, List, Listing, Part, Referrer};
 use crate::store::{Error, Store};
 
 impl Store {
@@ -15,6 +15,16 @@ impl Store {
     /// Up to `limit` repositories behind `after`: hosted ones that hold a manifest, cached ones that hold anything.
     pub async fn repositories(&self, after: Option<&str>, limit: usize) -> Result<Part<Kept>, Error> {
         self.index.repositories(after, limit).await
+    }
+
+    /// A list of a mirror's repository, as its upstream gave it last.
+    pub async fn listing(&self, repo: &RepoKey, list: &List) -> Result<Option<Listing>, Error> {
+        self.index.listing(repo, list).await
+    }
+
+    /// Keeps such a list in the place of an older one; an empty one only takes that away.
+    pub async fn put_listing(&self, repo: &RepoKey, mirror: &str, list: &List, listing: Listing) -> Result<(), Error> {
+        self.index.put_listing(repo, mirror, list, listing).await
     }
 
     /// What a hosted repository has about `subject`, sorted by digest, from behind `after` on: as many as their

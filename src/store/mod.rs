@@ -46,6 +46,7 @@ pub use content::upload::{Received, Unreceived, Upload};
 pub use error::Error;
 pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow};
 pub use index::{Conditions, Deleted, Entities, PushManifest, Pushed};
+pub use index::{List, Listing};
 pub use restore::{Restored, restore};
 pub use upload_id::{InvalidUploadId, UploadId};
 pub use uploads::Uncommitted;

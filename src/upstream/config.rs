@@ -10,8 +10,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use jiff::fmt::serde::unsigned_duration::friendly::compact::required as friendly;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::clock::friendly;
 
 use super::network::Proxy;
 use super::secret::Secret;
@@ -63,6 +64,9 @@ pub struct MirrorConfig {
     /// The way to everything that is asked for this mirror, in place of `[upstream] proxy` and the environment's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
+    /// The registry's name, only where the endpoint is a cache of many, like another wharf: it is asked with `?ns=` this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_ns: Option<String>,
     /// How long a tag answers without asking the upstream.
     pub fresh_for: FreshFor,
     /// `false`: as if the table were not there.
@@ -100,6 +104,7 @@ impl Default for MirrorConfig {
             client_key: None,
             skip_verify: false,
             proxy: None,
+            send_ns: None,
             fresh_for: FreshFor::Within(Duration::from_mins(5)),
             enabled: true,
             connect: Duration::from_secs(3),

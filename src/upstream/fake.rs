@@ -28,6 +28,8 @@ pub(super) struct Seen {
 }
 
 pub(super) struct Reply {
+    /// How long it takes to come.
+    after: Duration,
     bytes: Vec<u8>,
     then: Then,
 }
@@ -135,6 +137,7 @@ impl Reply {
         }
         let bytes = [head.as_bytes(), b"\r\n", body].concat();
         Self {
+            after: Duration::ZERO,
             bytes,
             then: Then::Close,
         }
@@ -143,6 +146,7 @@ impl Reply {
     /// Nothing at all.
     pub(super) fn silence() -> Self {
         Self {
+            after: Duration::ZERO,
             bytes: Vec::new(),
             then: Then::Stall,
         }
@@ -151,9 +155,15 @@ impl Reply {
     /// The connection is closed without an answer.
     pub(super) fn hang_up() -> Self {
         Self {
+            after: Duration::ZERO,
             bytes: Vec::new(),
             then: Then::Close,
         }
+    }
+
+    /// It keeps the client waiting.
+    pub(super) fn late(self, after: Duration) -> Self {
+        Self { after, ..self }
     }
 
     /// The connection stays open after the last byte.
@@ -188,7 +198,8 @@ async fn answer(mut stream: TcpStream, log: &Mutex<Vec<Seen>>, script: &(dyn Fn(
     let seen = Seen::parse(&String::from_utf8(head).unwrap());
     let seen = seen.read_body(&mut stream).await;
     log.lock().unwrap().push(seen.clone());
-    let Reply { mut bytes, then } = script(&seen);
+    let Reply { after, mut bytes, then } = script(&seen);
+    tokio::time::sleep(after).await;
     if seen.method() == "HEAD" {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
         bytes.truncate(end.map_or(bytes.len(), |end| end + 4));

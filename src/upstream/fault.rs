@@ -47,6 +47,9 @@ pub enum Phase {
     /// The whole of a small body: a manifest, a token.
     #[error("no complete body")]
     SmallBody,
+    /// All pages of a list.
+    #[error("no complete list")]
+    List,
 }
 
 /// How an upstream says that something is not there.
@@ -150,6 +153,34 @@ pub enum Fault {
     /// Credentials are not carried along.
     #[error("it redirects the token request to another host, scheme or port, where the credentials must not go")]
     MovedRealm,
+    /// What should be a list of tags or referrers is none.
+    #[error("its answer holds no list")]
+    NoList,
+    /// A list beyond its limits.
+    #[error("its list is longer than {entries} entries, {bytes} bytes or {pages} pages")]
+    LongList {
+        /// Tags or referrers.
+        entries: usize,
+        /// Of all pages.
+        bytes: usize,
+        /// However small.
+        pages: usize,
+    },
+    /// A link to a next page that leads nowhere.
+    #[error("its list goes on at a page that is not there")]
+    BadLink,
+    /// A next page that the endpoint does not have.
+    #[error("its list goes on at {host}, which is another host")]
+    ForeignLink {
+        /// Its `host[:port]`.
+        host: String,
+    },
+    /// A next page that has been read already.
+    #[error("its list leads in a circle")]
+    Circle,
+    /// Bytes that are not those which the head of the answer names.
+    #[error("the body has another digest than its head tells")]
+    Digest,
     /// The token endpoint's answer holds no token.
     #[error("its answer holds no token")]
     NoToken,

@@ -1,4 +1,4 @@
-//! Upstream registries: the four questions they are asked, and everything between a question and its answer.
+//! Upstream registries: the questions they are asked, and everything between a question and its answer.
 //!
 //! Owns HTTP towards upstreams: credentials, tokens, redirects, deadlines, and the guards of design P9. Promises an answer that may
 //! be used, or an [`Error`] that names the upstream and the cause; proves no digest and keeps no content.
@@ -18,6 +18,7 @@ mod fake;
 mod fake_tls;
 mod fault;
 mod guard;
+mod link;
 mod mirror;
 mod network;
 mod place;

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use url::Url;
 
 /// Who was asked: the endpoint, whom it sent us to, and the proxy in between. `Display` gives hosts and ports, nothing
-/// more of a URL.
+/// more of a URL. Cheap to clone, and small in an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Place(Arc<Way>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Way {
     endpoint: Arc<str>,
     beyond: Option<Beyond>,
     proxy: Option<String>,
@@ -23,49 +26,54 @@ enum Beyond {
 impl Place {
     /// The endpoint itself; `authority` is its `host[:port]`.
     pub(super) fn endpoint(authority: Arc<str>) -> Self {
-        Self {
-            endpoint: authority,
-            beyond: None,
-            proxy: None,
-        }
+        Self::new(authority, None, None)
     }
 
     /// The token realm at `url` that this endpoint named.
     pub(super) fn realm(&self, url: &Url) -> Self {
-        Self {
-            endpoint: Arc::clone(&self.endpoint),
-            beyond: Some(Beyond::Realm(authority(url))),
-            proxy: None,
-        }
+        self.beyond(Beyond::Realm(authority(url)))
     }
 
     /// The place at `url` that this one redirected to.
     pub(super) fn redirected(&self, url: &Url) -> Self {
-        let beyond = match self.beyond {
+        self.beyond(match self.0.beyond {
             None | Some(Beyond::Redirect(_)) => Beyond::Redirect(authority(url)),
             Some(Beyond::Realm(_)) => Beyond::Realm(authority(url)),
-        };
-        Self {
-            endpoint: Arc::clone(&self.endpoint),
-            beyond: Some(beyond),
-            proxy: None,
-        }
+        })
     }
 
     /// The same place, asked through the proxy at this `host[:port]`.
     pub(super) fn through(&self, proxy: Option<String>) -> Self {
-        Self { proxy, ..self.clone() }
+        let Way { endpoint, beyond, .. } = &*self.0;
+        Self::new(Arc::clone(endpoint), beyond.clone(), proxy)
+    }
+
+    fn beyond(&self, beyond: Beyond) -> Self {
+        Self::new(Arc::clone(&self.0.endpoint), Some(beyond), None)
+    }
+
+    fn new(endpoint: Arc<str>, beyond: Option<Beyond>, proxy: Option<String>) -> Self {
+        Self(Arc::new(Way {
+            endpoint,
+            beyond,
+            proxy,
+        }))
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.beyond {
-            None => f.write_str(&self.endpoint),
-            Some(Beyond::Redirect(host)) => write!(f, "{} (redirecting to {host})", self.endpoint),
-            Some(Beyond::Realm(host)) => write!(f, "{host} (token realm of {})", self.endpoint),
+        let Way {
+            endpoint,
+            beyond,
+            proxy,
+        } = &*self.0;
+        match beyond {
+            None => f.write_str(endpoint),
+            Some(Beyond::Redirect(host)) => write!(f, "{endpoint} (redirecting to {host})"),
+            Some(Beyond::Realm(host)) => write!(f, "{host} (token realm of {endpoint})"),
         }?;
-        match &self.proxy {
+        match proxy {
             None => Ok(()),
             Some(proxy) => write!(f, " through the proxy {proxy}"),
         }

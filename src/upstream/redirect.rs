@@ -27,9 +27,11 @@ pub(super) struct Start<'a> {
     pub(super) targets: Targets,
     pub(super) network: &'a Network,
     pub(super) at: Place,
+    /// Whether only redirects within the host are followed: any other is the answer then.
+    pub(super) stays: bool,
 }
 
-/// The first answer that is no redirect.
+/// The first answer that is no redirect to be followed.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) response: Response,
@@ -48,6 +50,7 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tal
         mut targets,
         network,
         mut at,
+        stays,
     } = start;
     let origin = url.origin();
     for hops in 0..=MAX_REDIRECTS {
@@ -68,7 +71,10 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tal
         if hops == 0 {
             targets = guard::targets(&url, peer);
         }
-        if !redirects(response.status()) {
+        let moved = redirects(response.status());
+        let to = moved.then(|| guard::redirect(&url, response.headers().get(LOCATION), targets));
+        let at_home = |to: &Result<Url, Fault>| to.as_ref().is_ok_and(|to| to.host() == url.host());
+        let Some(to) = to.filter(|to| !stays || at_home(to)) else {
             let elsewhere = url.origin() != origin;
             return Ok(Answer {
                 response,
@@ -76,8 +82,7 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tal
                 elsewhere,
                 targets,
             });
-        }
-        let to = guard::redirect(&url, response.headers().get(LOCATION), targets);
+        };
         let status = Some(response.status().as_u16());
         let to = to.map_err(|fault| Error::Unusable {
             at: asked,

@@ -1,7 +1,7 @@
 //! Credentials of upstreams: presented where they belong, named when they fail, and shown to nobody.
 
 use crate::support::image::{Image, MIB};
-use crate::support::registry::Door;
+use crate::support::registry::{Door, Registry};
 use crate::support::script::{Act, On};
 use crate::support::upstream::Upstream;
 use crate::support::wharf::{Mirror, Setup, Wharf, run};
@@ -66,7 +66,7 @@ async fn credentials_that_fail_are_named_and_what_is_cached_is_served() {
     let cached = manifest_path("hub/a/b", "v1");
     assert_eq!(wharf.get(&cached).await.status, 200);
 
-    upstream.holds(|registry| registry.revoke_tokens());
+    upstream.holds(Registry::revoke_tokens);
     upstream.script(On::tokens(), [Act::Status(401)]);
     let stale = wharf.get(&cached).await;
     assert_eq!((stale.status, stale.body == wharf.get(&cached).await.body), (200, true));

@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod bad_manifests;
+mod chained;
 mod collect;
 mod corpus;
 mod crash;
@@ -19,6 +20,7 @@ mod delete;
 mod fake_upstream;
 mod guards;
 mod leavers;
+mod list_times;
 mod lists;
 mod manifests;
 mod memory;
@@ -27,6 +29,7 @@ mod names;
 mod networks;
 mod outage;
 mod proof;
+mod proxied_lists;
 mod pull_blob;
 mod push_manifests;
 mod push_refused;

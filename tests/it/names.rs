@@ -165,13 +165,20 @@ async fn a_write_to_a_mirror_is_a_405_unsupported_by_whatever_name() {
 }
 
 #[tokio::test]
-async fn tag_lists_and_referrers_of_a_mirror_are_not_offered_yet() {
+async fn all_spellings_of_a_repository_share_its_lists() {
     let (upstream, wharf, image) = harbour().await;
-    for rest in ["tags/list".to_owned(), format!("referrers/{}", image.digest())] {
-        let answer = wharf.get(&format!("/v2/docker.io/library/alpine/{rest}")).await;
-        assert_eq!((answer.status, answer.code().as_str()), (405, "UNSUPPORTED"), "{rest}");
+    for (name, ns) in [
+        ("docker.io/library/alpine", ""),
+        ("docker.io/alpine", ""),
+        ("library/alpine", ""),
+        ("alpine", "?ns=registry-1.docker.io"),
+    ] {
+        for rest in ["tags/list".to_owned(), format!("referrers/{}", image.digest())] {
+            let answer = wharf.get(&format!("/v2/{name}/{rest}{ns}")).await;
+            assert_eq!(answer.status, 200, "{name}{ns}: {}", answer.text());
+        }
     }
-    assert_eq!(upstream.count(&On::any()), 0);
+    assert_eq!(upstream.count(&On::any()), 2, "{}", upstream.story());
 }
 
 #[tokio::test]

@@ -262,7 +262,6 @@ impl From<pull::Error> for Refusal {
         let cause = Some(record::chain(&error));
         let refusal = match error {
             Error::NameUnknown(key) => Self::no_such_repository(&key),
-            Error::NotListed { .. } => Self::not_allowed("", message),
             Error::NoManifest { .. } => Self::new(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, message),
             Error::NoBlob { .. } => Self::new(StatusCode::NOT_FOUND, ErrorCode::BlobUnknown, message),
             Error::ManifestUnknown { source, .. } => {

@@ -116,7 +116,6 @@ fn every_failed_pull_has_its_answer() {
             },
             "404 BLOB_UNKNOWN",
         ),
-        (Error::NotListed { mirror: upstream() }, "405 UNSUPPORTED allow: "),
         (
             Error::Mismatch {
                 upstream: upstream(),

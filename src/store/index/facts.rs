@@ -86,6 +86,23 @@ pub struct Part<T> {
     pub more: bool,
 }
 
+impl Part<Referrer> {
+    /// As many as their descriptors fit into `max_bytes`, but one at least.
+    pub fn fitting<E>(referrers: impl Iterator<Item = Result<Referrer, E>>, max_bytes: usize) -> Result<Self, E> {
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        for referrer in referrers {
+            let referrer = referrer?;
+            // Each but the first stands behind a comma.
+            bytes += referrer.descriptor.len() + 1;
+            if bytes > max_bytes && !entries.is_empty() {
+                return Ok(Self { entries, more: true });
+            }
+            entries.push(referrer);
+        }
+        Ok(Self { entries, more: false })
+    }
+}
+
 /// A repository that holds something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {

@@ -12,6 +12,7 @@ pub(in crate::store) mod copy;
 mod facts;
 mod generation;
 mod links;
+mod listings;
 mod lists;
 mod loose;
 mod manifests;
@@ -37,6 +38,7 @@ pub use self::facts::{
     BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow,
 };
 use self::generation::{Generations, Remembered};
+pub use self::listings::{List, Listing};
 pub use self::pushed::facts::{Conditions, Deleted, Entities, PushManifest, Pushed};
 use self::readers::Readers;
 use self::writer::Writer;
@@ -63,6 +65,7 @@ struct Shared {
     blobs: Remembered<Digest, Option<BlobRow>>,
     tags: Remembered<(RepoKey, Tag), Option<TagRow>>,
     pushed: Remembered<(RepoKey, Digest), Option<MediaType>>,
+    listings: Remembered<(RepoKey, List), Option<Listing>>,
     manifests: Cache<Digest, StoredManifest>,
     // In this order: the connection that is closed last empties the log, and only the writer's can.
     readers: Readers,
@@ -96,6 +99,7 @@ impl Index {
             blobs: Remembered::new(BLOBS, Arc::clone(&generations)),
             tags: Remembered::new(TAGS, Arc::clone(&generations)),
             pushed: Remembered::new(PUSHED, Arc::clone(&generations)),
+            listings: listings::remembered(Arc::clone(&generations)),
             manifests: manifests::memory(),
             readers: Readers::new(path.clone(), tasks.clone()),
             path,

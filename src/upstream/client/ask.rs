@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, RANGE};
+use url::Url;
 
 use crate::oci::{Digest, Reference, RemoteName};
 
 use super::super::body::Span;
-use super::super::mirror::Mirror;
+use super::super::mirror::{Endpoint, Mirror};
 use super::Tally;
 
 /// Every type there is, whatever a client accepts: registries answer 404 to an `Accept` without the type that they have.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, */*";
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// One question, however many requests it takes.
 pub(super) struct Ask<'a> {
@@ -21,7 +24,10 @@ pub(super) struct Ask<'a> {
     pub(super) remote: &'a RemoteName,
     pub(super) method: Method,
     pub(super) path: String,
+    pub(super) query: Option<String>,
     pub(super) headers: HeaderMap,
+    /// Whether only redirects within the host are followed.
+    pub(super) stays: bool,
     pub(super) tally: &'a Tally,
 }
 
@@ -33,16 +39,14 @@ impl<'a> Ask<'a> {
         reference: &Reference,
         tally: &'a Tally,
     ) -> Self {
-        let path = format!("/v2/{remote}/manifests/{reference}");
-        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(MANIFESTS))]);
-        Self {
+        Self::new(
+            method,
             mirror,
             remote,
-            method,
-            path,
-            headers,
+            &format!("manifests/{reference}"),
+            MANIFESTS,
             tally,
-        }
+        )
     }
 
     pub(super) fn blob(
@@ -52,21 +56,70 @@ impl<'a> Ask<'a> {
         digest: &Digest,
         tally: &'a Tally,
     ) -> Self {
-        let path = format!("/v2/{remote}/blobs/{digest}");
-        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("*/*"))]);
+        Self::new(method, mirror, remote, &format!("blobs/{digest}"), "*/*", tally)
+    }
+
+    pub(super) fn tags(mirror: &'a Arc<Mirror>, remote: &'a RemoteName, tally: &'a Tally) -> Self {
+        Self::new(Method::GET, mirror, remote, "tags/list", "application/json", tally)
+    }
+
+    /// A registry that cannot list referrers may send such a request anywhere: GHCR, to a web page.
+    pub(super) fn referrers(
+        mirror: &'a Arc<Mirror>,
+        remote: &'a RemoteName,
+        subject: &Digest,
+        tally: &'a Tally,
+    ) -> Self {
+        let path = format!("referrers/{subject}");
+        Self {
+            stays: true,
+            ..Self::new(Method::GET, mirror, remote, &path, INDEX, tally)
+        }
+    }
+
+    fn new(
+        method: Method,
+        mirror: &'a Arc<Mirror>,
+        remote: &'a RemoteName,
+        path: &str,
+        accept: &'static str,
+        tally: &'a Tally,
+    ) -> Self {
         Self {
             mirror,
             remote,
             method,
-            path,
-            headers,
+            path: format!("/v2/{remote}/{path}"),
+            query: None,
+            headers: HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]),
+            stays: false,
             tally,
         }
     }
+
     /// Only these bytes of it.
     pub(super) fn within(mut self, span: Span) -> Self {
         self.headers.extend(range(span).map(|range| (RANGE, range)));
         self
+    }
+
+    /// The page of a list with this query.
+    pub(super) fn page(mut self, query: Option<String>) -> Self {
+        self.query = query;
+        self
+    }
+
+    /// Where an endpoint has it.
+    pub(super) fn at(&self, endpoint: &Endpoint) -> Url {
+        let mut url = endpoint.at(&self.path);
+        url.set_query(self.query.as_deref());
+        // A link of the endpoint's own may have it already.
+        if let Some(ns) = self.mirror.send_ns()
+            && !url.query_pairs().any(|(key, _)| key == "ns")
+        {
+            url.query_pairs_mut().append_pair("ns", ns);
+        }
+        url
     }
 }
 

@@ -1,10 +1,12 @@
-//! Owns: the four questions that an upstream is asked, and the dance of 401 and token around them.
+//! Owns: the questions that an upstream is asked, and the dance of 401 and token around them.
 //!
-//! Promises: a question costs at most three attempts: bare, with what was good before, with what is now. URLs are built
+//! Promises: a question (of a list: a page) costs at most three attempts: bare, with what was good before, with what is now. URLs are built
 //! from typed names only; nothing of a client's request goes upstream.
 //! Dropped: the question is given up; a token request that others may wait for goes on.
 
 mod ask;
+mod lists;
+mod referrers;
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use super::redirect::{self, Answer, Start};
 use super::token::Purpose;
 use super::wire::Wire;
 use ask::Ask;
+use referrers::Apis;
 
 const CONTENT_DIGEST: &str = "docker-content-digest";
 const ATTEMPTS: usize = 3;
@@ -40,6 +43,7 @@ pub struct Client {
     clock: Clock,
     wire: Wire,
     auth: Auth,
+    apis: Apis,
 }
 
 impl fmt::Debug for Client {
@@ -92,7 +96,12 @@ impl Client {
     pub fn new(config: &Config, tasks: Tasks, clock: Clock) -> Self {
         let wire = Wire::new(config, tasks.clone());
         let auth = Auth::new(tasks, clock.clone(), wire.clone());
-        Self { clock, wire, auth }
+        Self {
+            clock,
+            wire,
+            auth,
+            apis: Apis::new(),
+        }
     }
 
     /// Asks which manifest a reference means, by HEAD alone. An upstream without HEAD gives an empty answer.
@@ -208,11 +217,12 @@ impl Client {
         let endpoint = ask.mirror.endpoint();
         let start = Start {
             method: &ask.method,
-            url: endpoint.at(&ask.path),
+            url: ask.at(endpoint),
             headers,
             targets: Targets::Any,
             network: ask.mirror.network(),
             at: endpoint.place(),
+            stays: ask.stays,
         };
         redirect::follow(&self.wire, start, ask.mirror.deadlines(), ask.tally).await
     }

@@ -30,6 +30,7 @@ pub struct Mirror {
     endpoint: Endpoint,
     credentials: Option<Source>,
     token_realm: Option<Url>,
+    send_ns: Option<String>,
     ns: Vec<String>,
     bare: Vec<String>,
     hosts: Vec<String>,
@@ -73,6 +74,7 @@ impl Mirror {
             key: key.to_owned(),
             credentials,
             token_realm,
+            send_ns: hosts(key, "send_ns", config.send_ns.as_slice(), true)?.pop(),
             ns,
             bare: config.bare.clone(),
             hosts: hosts(key, "hosts", &config.hosts, false)?,
@@ -122,6 +124,11 @@ impl Mirror {
     /// How long a revalidation may keep a client waiting that could have a stale answer.
     pub fn revalidate(&self) -> Duration {
         self.deadlines.revalidate
+    }
+
+    /// What to send as `?ns=`.
+    pub(super) fn send_ns(&self) -> Option<&str> {
+        self.send_ns.as_deref()
     }
 
     pub(super) fn deadlines(&self) -> Deadlines {

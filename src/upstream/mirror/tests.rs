@@ -172,6 +172,8 @@ fn hosts_are_hosts() {
             "{error}"
         );
     }
+    let bad = refusal(|it| it.send_ns = Some("https://h".to_owned()));
+    assert!(bad.starts_with("mirror.\"hub\".send_ns has \"https://h\": "), "{bad}");
     for bad in ["h:5000", "[::1]:80"] {
         let error = refusal(|it| it.hosts = vec![bad.to_owned()]);
         assert!(error.ends_with("a host without port"), "{error}");

@@ -79,10 +79,8 @@ async fn a_domain_whose_servers_are_dead_takes_nothing_from_others() {
             .clone()
             .spawn(async move { lookups.addresses(&format!("r{n}.dead.example")).await });
     }
-    tokio::task::spawn_blocking(move || asking.recv())
-        .await
-        .unwrap()
-        .unwrap();
+    let stands = lookups.tasks.blocking(move || asking.recv());
+    stands.await.unwrap().unwrap();
     let others = (0..2 * AT_ONCE).map(|n| format!("r{n}.live.example"));
     for name in others {
         let found = timeout(Duration::from_secs(20), lookups.addresses(&name)).await;

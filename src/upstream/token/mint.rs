@@ -80,6 +80,7 @@ impl Mint {
             targets: self.key.purpose.targets,
             network: self.mirror.network(),
             at: self.at(),
+            stays: false,
         };
         let answer = redirect::follow(&self.wire, start, self.mirror.deadlines(), &self.tally).await;
         let answer = answer.map_err(|error| self.told(error))?;

@@ -1,4 +1,5 @@
 use super::super::config::MirrorConfig;
+use super::super::network::Config;
 use super::super::secret::Secret;
 use super::mint::{TokenAnswer, read};
 use super::*;
@@ -120,7 +121,7 @@ async fn a_realm_in_our_own_network_names_the_key_that_allows_it() {
     let purpose = Purpose::new(&mirror, &"org/app".parse().unwrap(), challenge, Targets::Public);
     let (purpose, tally) = (Arc::new(purpose.unwrap()), Tally::default());
     let (tasks, clock) = (Tasks::new(), Clock::system());
-    let tokens = Tokens::new(tasks.clone(), clock, Wire::new(tasks));
+    let tokens = Tokens::new(tasks.clone(), clock, Wire::new(&Config::default(), tasks));
     let refresh = Credential::IdentityToken {
         user: None,
         token: Secret::from("r3fresh".to_owned()),

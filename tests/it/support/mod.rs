@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod hosted;
 pub(crate) mod image;
+pub(crate) mod inside;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod push;
@@ -16,6 +17,7 @@ pub(crate) mod script;
 pub(crate) mod tls;
 pub(crate) mod upload;
 pub(crate) mod upstream;
+pub(crate) mod upstream_lists;
 pub(crate) mod wharf;
 
 use std::future::Future;

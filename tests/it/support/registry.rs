@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Ping,
     Manifest,
     Blob,
+    Tags,
+    Referrers,
     Token,
     Cdn,
     Other,
@@ -96,6 +98,8 @@ fn classify(path: &str) -> (Kind, &str, &str) {
     match (parts.next(), parts.next(), parts.next()) {
         (Some(reference), Some("manifests"), Some(name)) => (Kind::Manifest, name, reference),
         (Some(reference), Some("blobs"), Some(name)) => (Kind::Blob, name, reference),
+        (Some("list"), Some("tags"), Some(name)) => (Kind::Tags, name, ""),
+        (Some(reference), Some("referrers"), Some(name)) => (Kind::Referrers, name, reference),
         _ => (Kind::Other, "", ""),
     }
 }
@@ -114,16 +118,18 @@ pub(crate) enum Door {
 }
 
 #[derive(Debug, Default)]
-struct Repository {
+pub(super) struct Repository {
     blobs: HashMap<String, Content>,
-    manifests: HashMap<String, (String, Content)>,
-    tags: HashMap<String, String>,
+    pub(super) manifests: HashMap<String, (String, Content)>,
+    pub(super) tags: HashMap<String, String>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Registry {
-    repositories: HashMap<String, Repository>,
+    pub(super) repositories: HashMap<String, Repository>,
     pub(crate) door: Door,
+    /// Entries on one page of a list.
+    pub(crate) page: usize,
     /// Where the challenge sends clients; by default to our own `/token`.
     pub(crate) realm: Option<String>,
     pub(crate) expires_in: u64,
@@ -138,6 +144,7 @@ impl Registry {
         Self {
             repositories: HashMap::new(),
             door,
+            page: usize::MAX,
             realm: None,
             expires_in: 300,
             tokens: HashMap::new(),
@@ -183,8 +190,8 @@ impl Registry {
 
     /// A refusal that comes before any script: the wrong door key. `None`: come in.
     pub(crate) fn refusal(&self, request: &Request, base: &str) -> Option<Reply> {
-        let guarded = matches!(request.kind, Kind::Ping | Kind::Manifest | Kind::Blob | Kind::Other);
-        if self.door == Door::Open || !guarded {
+        let unguarded = matches!(request.kind, Kind::Token | Kind::Cdn);
+        if self.door == Door::Open || unguarded {
             return None;
         }
         let token = request
@@ -213,6 +220,8 @@ impl Registry {
                 None => Reply::error(404, "NAME_UNKNOWN"),
                 Some(repository) => blob(repository.blobs.get(&request.reference), request),
             },
+            Kind::Tags => self.tag_list(request),
+            Kind::Referrers => self.referrer_list(request),
             Kind::Other => Reply::error(404, "NOT_FOUND"),
         }
     }

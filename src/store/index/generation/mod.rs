@@ -13,6 +13,7 @@ use moka::future::Cache;
 
 use crate::oci::{Digest, RepoKey, Tag};
 use crate::store::Error;
+use crate::store::index::listings::List;
 
 /// A manifest raises one for each digest that it names, so few would make hot answers forget each other.
 const SHARDS: usize = 16_384;
@@ -30,6 +31,11 @@ impl Shard {
     /// Covers one tag.
     pub(super) fn of_tag(repo: &RepoKey, tag: &Tag) -> Self {
         Self::of(("tag", repo, tag))
+    }
+
+    /// Covers one list of an upstream.
+    pub(super) fn of_list(repo: &RepoKey, list: &List) -> Self {
+        Self::of(("list", repo, list))
     }
 
     fn of(key: impl Hash) -> Self {
@@ -79,6 +85,15 @@ where
     pub(super) fn new(entries: u64, generations: Arc<Generations>) -> Self {
         Self {
             answers: Cache::new(entries),
+            generations,
+        }
+    }
+
+    /// Holds answers up to `capacity`, of which `weigh` says what each takes.
+    pub(super) fn weighed(capacity: u64, generations: Arc<Generations>, weigh: fn(&V) -> u32) -> Self {
+        let answers = Cache::builder().max_capacity(capacity);
+        Self {
+            answers: answers.weigher(move |_, (_, answer): &(u64, V)| weigh(answer)).build(),
             generations,
         }
     }

@@ -54,7 +54,7 @@ impl Index {
                 ORDER BY pushed.digest";
             let mut read = connection.prepare_cached(READ)?;
             let rows = read.query_map((key, about, after, artifact_type), referrer)?;
-            fitting(rows, max_bytes)
+            Part::fitting(rows, max_bytes)
         };
         let fact = Fact::Referrers(repo.clone(), *subject);
         self.0.readers.read(fact, read).await
@@ -115,23 +115,6 @@ fn up_to<T>(rows: impl Iterator<Item = rusqlite::Result<T>>, limit: usize) -> ru
     let more = entries.len() > limit;
     entries.truncate(limit);
     Ok(Part { entries, more })
-}
-
-fn fitting(
-    rows: impl Iterator<Item = rusqlite::Result<Referrer>>,
-    max_bytes: usize,
-) -> rusqlite::Result<Part<Referrer>> {
-    let (mut entries, mut bytes) = (Vec::new(), 0);
-    for row in rows {
-        let referrer = row?;
-        // Each but the first stands behind a comma.
-        bytes += referrer.descriptor.len() + 1;
-        if bytes > max_bytes && !entries.is_empty() {
-            return Ok(Part { entries, more: true });
-        }
-        entries.push(referrer);
-    }
-    Ok(Part { entries, more: false })
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ const MIB: i64 = 1024 * 1024;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Step n leads from schema n to schema n + 1.
-const STEPS: &[&str] = &[V1, V2];
+const STEPS: &[&str] = &[V1, V2, V3];
 
 /// Digests are text, so that an operator can read the index with `sqlite3`; the comments are stored with the tables.
 const V1: &str = "
@@ -126,6 +126,21 @@ CREATE TABLE loose (                   -- blobs of hosted repositories that no m
 CREATE INDEX loose_by_age ON loose (since);
 CREATE INDEX tag_by_digest ON tag (repository, digest);
 CREATE INDEX link_by_digest ON link (digest);
+";
+
+/// What upstreams said that is no content.
+const V3: &str = "
+CREATE TABLE listing (                 -- lists of mirrors' repositories, as their upstreams gave them
+    id         INTEGER PRIMARY KEY,
+    repository INTEGER NOT NULL REFERENCES repository (id),
+    subject    TEXT NOT NULL,          -- a digest: what is about it; '': the tags
+    checked_at INTEGER NOT NULL,       -- microseconds since 1970
+    size       INTEGER NOT NULL,       -- of the lines, bytes
+    lines      TEXT NOT NULL,          -- one entry each: a tag, or a descriptor as JSON
+    UNIQUE (repository, subject)
+) STRICT;
+
+CREATE INDEX listing_by_age ON listing (checked_at DESC, id DESC, size);
 ";
 
 /// Opens the connection that writes, creating the file and bringing it to the newest schema.

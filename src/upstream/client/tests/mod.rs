@@ -3,7 +3,9 @@ mod bodies;
 mod credentials;
 mod helpers;
 mod identity;
+mod lists;
 mod redirects;
+mod referrers;
 mod registries;
 mod tokens;
 

@@ -1,0 +1,144 @@
+//! A list of a mirror's repository: kept whole, asked for anew when it is due.
+//!
+//! Promises one listing upstream for all who ask within its freshness; P5, for what is kept: the upstream may be silent,
+//! the list answers, and a late answer is used when it comes. P6: an empty list comes from the upstream, within the last
+//! ten seconds, and never from anywhere else. Dropping these futures leaves the listing running.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use crate::oci::{Listed, Tag};
+use crate::pull::freshness::Freshness;
+use crate::pull::tag::reason;
+use crate::pull::{Error, Place, Pull, Via};
+use crate::store::{List, Listing};
+use crate::upstream::{FreshFor, Tally, Verdict};
+
+/// A list is fresh no longer than this: update bots must see new tags, and verifiers new signatures.
+const FRESH_FOR: Duration = Duration::from_mins(1);
+
+/// A list that needs no asking, or one to fall back on.
+enum Known {
+    Fresh(Listing),
+    Stale { listing: Listing, since_secs: i64 },
+    Nothing,
+}
+
+impl Pull {
+    /// The list, and how it came.
+    pub(super) async fn listing(&self, place: &Place, list: &List, tally: &Tally) -> Result<(Listing, Via), Error> {
+        let (kept, since_secs) = match self.known_list(place, list).await? {
+            Known::Fresh(listing) => return Ok((listing, Via::Hit)),
+            Known::Nothing => return Ok((self.list(place, list, tally).await?, Via::Miss)),
+            Known::Stale { listing, since_secs } => (listing, since_secs),
+        };
+        let detail = match timeout(place.mirror.revalidate(), self.list(place, list, tally)).await {
+            Ok(Ok(listing)) if listing.lines == kept.lines => return Ok((listing, Via::Revalidated)),
+            Ok(Ok(listing)) => return Ok((listing, Via::Miss)),
+            Ok(Err(error)) if says_absent(&error) => return Err(error),
+            Ok(Err(error)) => reason(&error),
+            Err(_elapsed) => "upstream-timeout".to_owned(),
+        };
+        let ttl_secs = -since_secs;
+        Ok((kept, Via::Stale { ttl_secs, detail }))
+    }
+
+    async fn known_list(&self, place: &Place, list: &List) -> Result<Known, Error> {
+        let key = (place.key.clone(), list.clone());
+        if let Some(absence) = self.absent_lists.get(&key, self.clock.now()).await {
+            return absence.map(Known::Fresh);
+        }
+        let Some(listing) = self.store.listing(&place.key, list).await? else {
+            return Ok(Known::Nothing);
+        };
+        let fresh_for = match place.mirror.fresh_for() {
+            FreshFor::Within(window) => window.min(FRESH_FOR),
+            FreshFor::Forever => FRESH_FOR,
+        };
+        let freshness = Freshness::of(listing.checked_at, FreshFor::Within(fresh_for), self.clock.now());
+        Ok(match freshness {
+            Freshness::Fresh => Known::Fresh(listing),
+            Freshness::Stale { since_secs } => Known::Stale { listing, since_secs },
+        })
+    }
+
+    /// What the upstream lists now: one listing for all who ask.
+    async fn list(&self, place: &Place, list: &List, tally: &Tally) -> Result<Listing, Error> {
+        let key = (place.key.clone(), list.clone());
+        let (pull, at, list, tally) = (self.clone(), place.clone(), list.clone(), tally.clone());
+        self.lists
+            .share(&key, &self.tasks, || pull.list_now(at, list, tally))
+            .await
+    }
+
+    async fn list_now(self, place: Place, list: List, tally: Tally) -> Result<Listing, Error> {
+        // The last flight may just have landed.
+        if let Known::Fresh(listing) = self.known_list(&place, &list).await? {
+            return Ok(listing);
+        }
+        let checked_at = self.clock.now();
+        match self.ask_for_list(&place, &list, &tally).await {
+            Ok(lines) => {
+                let listing = Listing { lines, checked_at };
+                self.keep_list(&place, list, &listing).await;
+                Ok(listing)
+            }
+            Err(error) => {
+                if says_absent(&error) {
+                    self.remember_absence(&place, list, checked_at, Err(error.clone()))
+                        .await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn ask_for_list(&self, place: &Place, list: &List, tally: &Tally) -> Result<Arc<str>, Error> {
+        let Place { mirror, remote, key } = place;
+        Ok(match list {
+            List::Tags => {
+                let tags = self.client.tags(mirror, remote, tally).await?;
+                lines(tags.iter().map(Tag::as_str))
+            }
+            List::Referrers(subject) => {
+                let known = self.store.sight(key, subject).await?.visible();
+                let listed = self.client.referrers(mirror, remote, subject, known, tally).await?;
+                lines(listed.iter().map(Listed::descriptor))
+            }
+        })
+    }
+
+    async fn keep_list(&self, place: &Place, list: List, listing: &Listing) {
+        let put = self
+            .store
+            .put_listing(&place.key, place.mirror.key(), &list, listing.clone());
+        if let Err(error) = put.await {
+            // It is true, so it is answered; the next one who asks costs a listing more.
+            tracing::error!(%error, repository = %place.key, "cannot keep a list");
+        }
+        if listing.lines.is_empty() {
+            self.remember_absence(place, list, listing.checked_at, Ok(listing.clone()))
+                .await;
+        }
+    }
+
+    async fn remember_absence(&self, place: &Place, list: List, said_at: Timestamp, said: Result<Listing, Error>) {
+        self.absent_lists
+            .remember((place.key.clone(), list), said_at, said)
+            .await;
+    }
+}
+
+fn lines<'a>(entries: impl Iterator<Item = &'a str>) -> Arc<str> {
+    entries.collect::<Vec<_>>().join("\n").into()
+}
+
+/// Whether the upstream said that there is no such repository: a refusal that may mean so, like Docker Hub's, hides no
+/// list that is kept.
+fn says_absent(error: &Error) -> bool {
+    let Error::Upstream(source) = error else { return false };
+    source.verdict() == Verdict::RepositoryAbsent && source.status() == Some(404)
+}

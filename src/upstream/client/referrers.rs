@@ -1,0 +1,153 @@
+//! Owns: what an upstream has about a manifest (distribution-spec end-12), by its API, or where it has none by the tag
+//! that clients keep in its stead; and which mirrors have the API.
+//!
+//! Promises: nothing is about a manifest only if the upstream says so: by the API, or by having neither it nor the tag.
+//! Whatever fails is an error: an empty list would read as "unsigned".
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use moka::future::Cache;
+use reqwest::Method;
+
+use crate::oci::{Digest, Listed, Manifest, MediaType, Reference, RemoteName, Tag, lists};
+
+use super::super::error::Error;
+use super::super::fault::Fault;
+use super::super::mirror::Mirror;
+use super::ask::Ask;
+use super::lists::in_time;
+use super::{Client, Tally, digest_of};
+
+/// How long a mirror is taken to be as it was: registries are upgraded.
+const SETTLED_FOR: Duration = Duration::from_hours(1);
+const MIRRORS: u64 = 1024;
+
+/// Which mirrors list referrers, by key.
+#[derive(Debug, Clone)]
+pub(super) struct Apis(Cache<String, (bool, Timestamp)>);
+
+/// What a mirror's API had to say.
+enum Said {
+    Listed(Vec<Listed>),
+    /// Nothing. `clear`: because there is no API, and not for the sake of this repository or digest.
+    Nothing {
+        clear: bool,
+    },
+}
+
+impl Apis {
+    pub(super) fn new() -> Self {
+        Self(Cache::new(MIRRORS))
+    }
+
+    async fn of(&self, mirror: &Mirror, now: Timestamp) -> Option<bool> {
+        let (has, since) = self.0.get(mirror.key()).await?;
+        (now.duration_since(since).unsigned_abs() < SETTLED_FOR).then_some(has)
+    }
+
+    async fn remember(&self, mirror: &Mirror, has: bool, now: Timestamp) {
+        self.0.insert(mirror.key().to_owned(), (has, now)).await;
+    }
+}
+
+impl Client {
+    /// All that the upstream has about `subject`, sorted by digest. `known`: whether it has the repository, as far as we know.
+    pub async fn referrers(
+        &self,
+        mirror: &Arc<Mirror>,
+        remote: &RemoteName,
+        subject: &Digest,
+        known: bool,
+        tally: &Tally,
+    ) -> Result<Vec<Listed>, Error> {
+        let mut list = in_time(
+            mirror,
+            Box::pin(self.all_referrers(mirror, remote, subject, known, tally)),
+        )
+        .await?;
+        list.sort_by_key(|listed| *listed.digest());
+        list.dedup_by_key(|listed| *listed.digest());
+        Ok(list)
+    }
+
+    async fn all_referrers(
+        &self,
+        mirror: &Arc<Mirror>,
+        remote: &RemoteName,
+        subject: &Digest,
+        known: bool,
+        tally: &Tally,
+    ) -> Result<Vec<Listed>, Error> {
+        let has_api = self.apis.of(mirror, self.clock.now()).await;
+        if has_api == Some(false) {
+            return Ok(self.by_tag(mirror, remote, subject, tally).await?.unwrap_or_default());
+        }
+        let ask = Ask::referrers(mirror, remote, subject, tally);
+        match self.by_api(ask, known, has_api == Some(true)).await {
+            Ok(Said::Listed(list)) => {
+                self.apis.remember(mirror, true, self.clock.now()).await;
+                Ok(list)
+            }
+            Ok(Said::Nothing { clear }) => {
+                let tagged = self.by_tag(mirror, remote, subject, tally).await?;
+                if has_api.is_none() && (clear || tagged.is_some()) {
+                    self.apis.remember(mirror, false, self.clock.now()).await;
+                }
+                Ok(tagged.unwrap_or_default())
+            }
+            // Some registries fail at what they do not know. Then what the tag has counts, but not that there is none.
+            Err(error) if has_api.is_none() && error.status().is_some() => {
+                let tagged = self.by_tag(mirror, remote, subject, tally).await;
+                tagged.ok().flatten().ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn by_api(&self, ask: Ask<'_>, known: bool, has_api: bool) -> Result<Said, Error> {
+        let answer = match self.ask(&ask).await {
+            Ok(answer) => answer,
+            Err(Error::Refused { .. } | Error::Absent { .. }) => return Ok(Said::Nothing { clear: false }),
+            Err(error) => return Err(error),
+        };
+        match answer.status() {
+            200 if answer.media_type() == Some(MediaType::OCI_INDEX) => {
+                let list = self.whole(ask, answer, lists::referrers, |_| None);
+                list.await.map(Said::Listed)
+            }
+            400 => Ok(Said::Nothing { clear: false }),
+            404 => Ok(Said::Nothing { clear: known }),
+            408 | 429 | 500 | 502..=599 => Err(answer.error(&self.clock)),
+            // A registry that has an API keeps it: something stands in between.
+            _ if has_api => Err(answer.unusable(Fault::Status)),
+            _ => Ok(Said::Nothing { clear: true }),
+        }
+    }
+
+    /// What the subject's tag has; `None` when there is no such tag.
+    async fn by_tag(
+        &self,
+        mirror: &Arc<Mirror>,
+        remote: &RemoteName,
+        subject: &Digest,
+        tally: &Tally,
+    ) -> Result<Option<Vec<Listed>>, Error> {
+        let tag = Reference::Tag(Tag::of_referrers(subject));
+        let answer = self
+            .ask(&Ask::manifest(Method::GET, mirror, remote, &tag, tally))
+            .await?;
+        if answer.status() == 404 {
+            return Ok(None);
+        }
+        let answer = answer.expect(&[200], &self.clock)?;
+        let (told, wrong) = (digest_of(&answer), answer.unusable(Fault::Digest));
+        let none = answer.unusable(Fault::NoList);
+        let body = answer.small_body(Manifest::MAX_BYTES, mirror.deadlines()).await?;
+        if told.is_some_and(|told| Digest::of(told.algorithm(), &body) != told) {
+            return Err(wrong);
+        }
+        lists::referrers(&body).map(Some).map_err(|_| none)
+    }
+}
