@@ -203,7 +203,7 @@ async fn a_copy_of_an_older_wharf_is_brought_up_to_date() {
     filled(&dir).await;
     let copied = dir.0.path().join("store/backup").join(copy::FILE);
     let back = "
-        DROP TABLE upload; DROP TABLE pushed; DROP TABLE names; DROP TABLE loose;
+        DROP TABLE upload; DROP TABLE pushed; DROP TABLE names; DROP TABLE loose; DROP TABLE listing;
         DROP INDEX tag_by_digest; DROP INDEX link_by_digest; PRAGMA user_version = 1;";
     rusqlite::Connection::open(&copied)
         .unwrap()

@@ -1,5 +1,4 @@
 use super::super::config::MirrorConfig;
-use super::super::network::Config;
 use super::super::secret::Secret;
 use super::mint::{TokenAnswer, read};
 use super::*;
@@ -108,20 +107,20 @@ fn a_token_is_not_shown() {
 
 #[tokio::test]
 async fn a_realm_in_our_own_network_names_the_key_that_allows_it() {
-    let endpoints = vec!["http://localhost:1".to_owned()];
+    let endpoints = vec!["http://r.example".to_owned()];
     let config = MirrorConfig {
         endpoints,
         ..MirrorConfig::default()
     };
     let mirror = Arc::new(Mirror::new("hub", &config).unwrap());
     let challenge = Bearer {
-        realm: "http://localhost:2/token".to_owned(),
+        realm: "http://auth.r.example/token".to_owned(),
         ..Bearer::default()
     };
     let purpose = Purpose::new(&mirror, &"org/app".parse().unwrap(), challenge, Targets::Public);
     let (purpose, tally) = (Arc::new(purpose.unwrap()), Tally::default());
     let (tasks, clock) = (Tasks::new(), Clock::system());
-    let tokens = Tokens::new(tasks.clone(), clock, Wire::new(&Config::default(), tasks));
+    let tokens = Tokens::new(tasks.clone(), clock, Wire::finding(&["10.0.0.1"], tasks));
     let refresh = Credential::IdentityToken {
         user: None,
         token: Secret::from("r3fresh".to_owned()),

@@ -70,11 +70,17 @@ async fn ask(wire: &Wire, port: u16) -> Duration {
 }
 
 fn wire(addresses: &[&str]) -> Wire {
-    let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    let tasks = Tasks::new();
-    Wire {
-        lookups: Lookups::by(move |_| Ok(addresses.clone()), tasks.clone()),
-        ..Wire::new(&Config::default(), tasks)
+    Wire::finding(addresses, Tasks::new())
+}
+
+impl Wire {
+    /// One for which every name has these addresses.
+    pub(in crate::upstream) fn finding(addresses: &[&str], tasks: Tasks) -> Self {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        Self {
+            lookups: Lookups::by(move |_| Ok(addresses.clone()), tasks.clone()),
+            ..Self::new(&Config::default(), tasks)
+        }
     }
 }
 
