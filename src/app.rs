@@ -105,6 +105,7 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
     let push = Push::new(store.clone(), clock.clone(), tasks.clone(), &config.hosted);
     tasks.spawn(push.clone().expire_uploads());
     tasks.spawn(store.clone().keep_collected(clock.clone(), grace));
+    tasks.spawn(store.clone().keep_forgetting(clock.clone(), config.store.forget_after));
     tasks.spawn(store.clone().keep_backed_up(clock));
     let access = Access::new(config.access.anonymous(server.address()));
     let http = Http::new(access, namespaces, pull, push, config.server.client_silence);

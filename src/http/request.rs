@@ -6,11 +6,13 @@ use http::HeaderMap;
 use http::Method;
 use http::Uri;
 use http::Version;
+use http::header::CACHE_CONTROL;
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
 
 use crate::http::limits;
+use crate::pull::Check;
 
 /// A request that is refused whatever it asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +61,18 @@ impl Head {
     /// Whether the client is too old to see where a body without a length ends, or that it was cut.
     pub(super) fn needs_length(&self) -> bool {
         self.version <= Version::HTTP_10
+    }
+
+    /// Whether the client insists on what the upstream says now (RFC 9111 section 5.2.1.4).
+    pub(super) fn wants(&self) -> Check {
+        let lines = self.headers.get_all(CACHE_CONTROL).iter();
+        let lines = lines.filter_map(|line| line.to_str().ok());
+        let mut directives = lines.flat_map(|line| line.split(','));
+        if directives.any(|directive| directive.trim().eq_ignore_ascii_case("no-cache")) {
+            Check::Now
+        } else {
+            Check::WhenDue
+        }
     }
 
     /// The host that the client means to talk to. An absolute request target outranks the header (RFC 9112 3.2.2).
@@ -129,6 +143,27 @@ mod tests {
         );
         assert_eq!(head(get().version(Version::HTTP_10)).check(), Ok(()));
         assert_eq!(head(get().header(HOST, "")).check(), Ok(()));
+    }
+
+    #[test]
+    fn no_cache_is_a_directive_among_others() {
+        let check = |lines: &[&str]| {
+            let get = lines
+                .iter()
+                .fold(Request::get("/"), |get, line| get.header(CACHE_CONTROL, *line));
+            head(get).wants()
+        };
+        for lines in [
+            &["no-cache"][..],
+            &["No-Cache"],
+            &["max-age=0 , no-cache"],
+            &["max-age=0", "no-cache"],
+        ] {
+            assert_eq!(check(lines), Check::Now, "{lines:?}");
+        }
+        for lines in [&[][..], &["no-store"], &["no-cache-ever"], &["max-age=0"]] {
+            assert_eq!(check(lines), Check::WhenDue, "{lines:?}");
+        }
     }
 
     #[test]

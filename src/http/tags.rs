@@ -16,7 +16,9 @@ use crate::pull::Pull;
 pub(super) async fn answer(pull: &Pull, asked: Asked<'_>, name: &RepoName, page: &Page) -> Result<Answer, Refusal> {
     let limit = list::limit(page);
     let after = page.last.as_deref();
-    let ListAnswer { part, via } = pull.tags(asked.caller, asked.repo, after, limit, asked.tally).await?;
+    let check = asked.head.wants();
+    let found = pull.tags(asked.caller, asked.repo, after, limit, check, asked.tally);
+    let ListAnswer { part, via } = found.await?;
     let last = part.entries.last().filter(|_| part.more).map(Tag::as_str);
     let next = list::next_page(&format!("/v2/{name}/tags/list"), limit, last, asked.ns);
     let tags: Vec<&str> = part.entries.iter().map(Tag::as_str).collect();

@@ -13,6 +13,7 @@ mod media_type;
 mod name;
 mod reference;
 mod repo_key;
+mod tag_pattern;
 
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, Hasher, InvalidDigest};
@@ -24,3 +25,4 @@ pub use media_type::{InvalidMediaType, MediaType};
 pub use name::{InvalidName, RemoteName, RepoName, is_component};
 pub use reference::{InvalidReference, InvalidTag, Reference, Tag};
 pub use repo_key::RepoKey;
+pub use tag_pattern::{InvalidTagPattern, TagPattern};

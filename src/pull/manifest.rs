@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::access::Caller;
 use crate::namespaces::Repo;
 use crate::oci::{Algorithm, Digest, InvalidManifest, Manifest, MediaType, Reference, RepoKey, Tag};
-use crate::pull::{Error, Place, Pull, Via};
+use crate::pull::{Check, Error, Place, Pull, Via};
 use crate::store::{PutManifest, StoredManifest};
 use crate::upstream::{ManifestHead, Tally};
 use jiff::Timestamp;
@@ -47,14 +47,16 @@ impl Pull {
         _caller: &Caller,
         repo: &Repo,
         reference: &Reference,
+        check: Check,
         tally: &Tally,
     ) -> Result<ManifestAnswer, Error> {
         let Some(place) = Place::of(repo) else {
             return self.hosted_manifest(&repo.key(), reference).await;
         };
+        self.forget_absence(&place, reference, check).await;
         match reference {
             Reference::Digest(digest) => self.by_digest(&place, digest, tally).await,
-            Reference::Tag(tag) => self.by_tag(&place, tag, tally).await,
+            Reference::Tag(tag) => self.by_tag(&place, tag, check, tally).await,
         }
     }
 
@@ -64,19 +66,22 @@ impl Pull {
         caller: &Caller,
         repo: &Repo,
         reference: &Reference,
+        check: Check,
         tally: &Tally,
     ) -> Result<ManifestStat, Error> {
         let Some(place) = Place::of(repo) else {
             return self.hosted_manifest(&repo.key(), reference).await.map(ManifestStat::of);
         };
+        self.forget_absence(&place, reference, check).await;
         let head = match reference {
             Reference::Digest(digest) => self.head_digest(&place, digest, tally).await?,
-            Reference::Tag(tag) => self.head_tag(&place, tag, tally).await?,
+            Reference::Tag(tag) => self.head_tag(&place, tag, check, tally).await?,
         };
         if let Some(stat) = head {
             return Ok(stat);
         }
-        self.manifest(caller, repo, reference, tally)
+        // The upstream has just been asked.
+        self.manifest(caller, repo, reference, Check::WhenDue, tally)
             .await
             .map(ManifestStat::of)
     }
@@ -162,11 +167,12 @@ impl Pull {
 
     /// One HEAD upstream for all who ask.
     async fn ask_for_manifest(&self, place: &Place, digest: &Digest, tally: &Tally) -> Result<ManifestHead, Error> {
-        let (client, tally, reference) = (self.client.clone(), tally.clone(), Reference::Digest(*digest));
+        let (pull, tally, reference) = (self.clone(), tally.clone(), Reference::Digest(*digest));
         let at = place.clone();
         let ask = async move || {
-            let asked = client.head_manifest(&at.mirror, &at.remote, &reference, &tally).await;
-            asked.map_err(|error| Error::of_manifest(&reference, error))
+            let asked = pull.client.head_manifest(&at.mirror, &at.remote, &reference, &tally);
+            let asked = async { asked.await.map_err(|error| Error::of_manifest(&reference, error)) };
+            pull.unless_absent(&at, &reference, asked).await
         };
         self.heads.share(&(place.key.clone(), *digest), &self.tasks, ask).await
     }
@@ -219,11 +225,9 @@ impl Pull {
             }
             self.blame.check(&upstream, digest, Instant::now())?;
         }
-        let fetched = self
-            .client
-            .get_manifest(&place.mirror, &place.remote, reference, tally)
-            .await;
-        let fetched = fetched.map_err(|error| Error::of_manifest(reference, error))?;
+        let fetched = self.client.get_manifest(&place.mirror, &place.remote, reference, tally);
+        let fetched = async { fetched.await.map_err(|error| Error::of_manifest(reference, error)) };
+        let fetched = self.unless_absent(place, reference, fetched).await?;
         let promised = match reference {
             Reference::Digest(digest) => Some(*digest),
             Reference::Tag(_) => fetched.digest,

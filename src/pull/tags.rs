@@ -5,7 +5,7 @@
 use crate::access::Caller;
 use crate::namespaces::Repo;
 use crate::oci::Tag;
-use crate::pull::{Error, ListAnswer, Part, Place, Pull, Via};
+use crate::pull::{Check, Error, ListAnswer, Part, Place, Pull, Via};
 use crate::store::List;
 use crate::upstream::Tally;
 
@@ -17,10 +17,11 @@ impl Pull {
         repo: &Repo,
         after: Option<&str>,
         limit: usize,
+        check: Check,
         tally: &Tally,
     ) -> Result<ListAnswer<Tag>, Error> {
         if let Some(place) = Place::of(repo) {
-            let (listing, via) = self.listing(&place, &List::Tags, tally).await?;
+            let (listing, via) = self.listing(&place, &List::Tags, check, tally).await?;
             let part = part(&listing.lines, after, limit);
             return Ok(ListAnswer { part, via });
         }

@@ -181,6 +181,11 @@ impl Client {
     }
 
     async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
+        // Before anything that would ask in its stead: a token endpoint, a credential helper.
+        if ask.mirror.is_offline() {
+            let mirror = ask.mirror.key().to_owned();
+            return Err(Error::Offline { mirror });
+        }
         let began = Instant::now();
         let Ask {
             mirror, remote, tally, ..
