@@ -189,7 +189,7 @@ fn expected(path: &[String], kind: &Kind) -> String {
         [.., "fresh_for"] => "a duration, like \"5m\", or \"forever\"",
         [.., "names" | "ns" | "hosts"] => "a list of hosts, like [\"registry.example:5000\"]",
         [.., "namespaces" | "allow_missing" | "bare"] => "a list of patterns, like [\"team/*\"]",
-        [.., "endpoints"] => "a list of one URL, like [\"https://registry.example\"]",
+        [.., "endpoints"] => "a list of URLs, like [\"https://registry.example\"]",
         [.., "send_ns"] => "a host, like \"quay.io\"",
         [.., "token_realm"] => "a URL, like \"https://auth.example/token\"",
         [.., "path" | "index"] => "a directory, like \"/var/lib/wharf\"",
