@@ -22,6 +22,7 @@ mod endpoints;
 mod fake_upstream;
 mod guards;
 mod leavers;
+mod limits;
 mod list_times;
 mod lists;
 mod manifests;

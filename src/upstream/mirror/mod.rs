@@ -16,6 +16,7 @@ use url::Url;
 use crate::oci;
 
 use super::config::{FreshFor, MirrorConfig};
+use super::lane::Lane;
 use super::place::without_user;
 
 pub use caution::Caution;
@@ -33,6 +34,7 @@ pub struct Mirror {
     bare: Vec<String>,
     hosts: Vec<String>,
     fresh_for: FreshFor,
+    lane: Arc<Lane>,
 }
 
 /// How long an upstream may keep us waiting, each from the moment before.
@@ -71,6 +73,7 @@ impl Mirror {
             bare: config.bare.clone(),
             hosts: hosts(key, "hosts", &config.hosts, false)?,
             fresh_for: config.fresh_for,
+            lane: Lane::new(config.max_connections.get()),
         })
     }
 
@@ -108,6 +111,11 @@ impl Mirror {
     pub fn has_library(&self) -> bool {
         let is_hub = |host: &str| host == HUB || host.ends_with(".docker.io");
         self.key == HUB || self.endpoints.iter().any(|endpoint| is_hub(endpoint.host()))
+    }
+
+    /// Where bodies wait for their turn.
+    pub fn lane(&self) -> &Arc<Lane> {
+        &self.lane
     }
 
     /// How long a tag answers without asking.

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -37,6 +37,8 @@ pub struct Arriving {
     pub(super) syncing: Arc<Semaphore>,
     pub(super) damaged: AtomicBool,
     next_reader: AtomicU64,
+    /// Who reads it now.
+    pub(super) readers: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +93,7 @@ impl Arriving {
             syncing: Arc::new(Semaphore::new(1)),
             damaged: AtomicBool::new(false),
             next_reader: AtomicU64::new(0),
+            readers: AtomicUsize::new(0),
         }
     }
 
@@ -118,6 +121,11 @@ impl Arriving {
     /// How it ended, if it has.
     pub fn ending(&self) -> Option<Ending> {
         self.state().ending
+    }
+
+    /// Whether anybody reads it now.
+    pub(crate) fn is_read(&self) -> bool {
+        self.readers.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn file(&self) -> &Arc<OpenFile> {
