@@ -148,13 +148,18 @@ impl Fill {
     async fn wait_in_line(&self, permit: &Pilot) -> Result<Turn, Error> {
         let (lane, closing) = (self.place.mirror.lane(), self.pull.tasks.closing());
         let mut slot = pin!(lane.enter(|| permit.has_passengers()));
+        let mut landed = pin!(self.pull.landed.notified());
+        landed.as_mut().enable();
         loop {
             tokio::select! {
                 biased;
                 slot = &mut slot => return Ok(Turn::Ours(slot)),
                 () = closing.cancelled() => return Err(Lost.into()),
-                () = self.pull.landed.notified() => {}
+                () = &mut landed => {}
             }
+            // Listening again before looking, so that none is missed.
+            landed.set(self.pull.landed.notified());
+            landed.as_mut().enable();
             if let Some(blob) = self.look().await?.1 {
                 return Ok(Turn::Stored(blob));
             }

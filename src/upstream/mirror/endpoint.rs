@@ -36,6 +36,7 @@ pub struct Endpoint {
 /// What the endpoints of a mirror have in common.
 #[derive(Debug)]
 struct Shared {
+    count: usize,
     network: Network,
     pace: Pace,
 }
@@ -55,6 +56,7 @@ impl Endpoint {
             return Err(InvalidMirror::NoEndpoint { key: key.to_owned() });
         }
         let shared = Shared {
+            count: config.endpoints.len(),
             network: Network::new(key, config)?,
             pace: Pace::new(rate(key, config)?),
         };
@@ -114,6 +116,10 @@ impl Endpoint {
 
     pub(in crate::upstream) fn id(&self) -> &EndpointId {
         &self.id
+    }
+
+    pub(in crate::upstream) fn is_one_of_several(&self) -> bool {
+        self.shared.count > 1
     }
 
     pub(in crate::upstream) fn is_https(&self) -> bool {
