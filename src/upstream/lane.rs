@@ -93,9 +93,11 @@ impl Lane {
         })
     }
 
-    /// Whether a body is held up that somebody waits for: one for which nobody does should make way.
+    /// Whether a body is held up that somebody waits for, for want of a slot: one for which nobody waits should make way.
     pub fn is_wanted(&self) -> bool {
-        self.lock().waiting.values().any(|awaited| *awaited)
+        let line = self.lock();
+        let awaited = line.waiting.values().filter(|awaited| **awaited).count();
+        awaited > self.most.saturating_sub(line.taken)
     }
 
     /// Somebody has begun to wait for a body that is in line.
