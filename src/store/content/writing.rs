@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::store::Error;
 use crate::store::content::arriving::{Arriving, wake};
-use crate::store::content::disk::Stamp;
+use crate::store::content::disk::{OpenFile, Stamp};
 
 /// Write-back is started whenever so many bytes are new, so that the sync before the commit is short.
 const WRITE_BACK: u64 = 64 * 1024 * 1024;
@@ -84,7 +84,7 @@ impl Arriving {
         self.tasks.spawn(async move {
             let tasks = this.tasks.clone();
             // A failure is noted: whoever writes next hears of it.
-            let _ended = tasks.blocking(move || this.sync()).await;
+            let _ended = tasks.blocking(move || this.sync(OpenFile::sync)).await;
             drop(turn);
         });
     }
@@ -95,19 +95,22 @@ impl Arriving {
         let _turn = self.syncing.acquire().await;
         self.check_written()?;
         let this = Arc::clone(self);
-        let sync = move || {
+        let sync = move |file: &OpenFile| {
             // A longer partial of another length may have been here before.
-            this.file.truncate(size)?;
-            this.sync()?;
-            this.file.stamp()
+            file.truncate(size)?;
+            file.sync()?;
+            file.stamp()
         };
-        self.tasks.blocking(sync).await.map_err(Error::Lost)?
+        self.tasks
+            .blocking(move || this.sync(sync))
+            .await
+            .map_err(Error::Lost)?
     }
 
     /// The kernel tells of a failure once, and what was lost looks clean the next time. So the file loses its name: those
     /// who read it go on, and nobody takes it up again. Blocks.
-    fn sync(&self) -> Result<(), Error> {
-        self.file.sync().inspect_err(|_| {
+    fn sync<R>(&self, sync: impl FnOnce(&OpenFile) -> Result<R, Error>) -> Result<R, Error> {
+        sync(&self.file).inspect_err(|_| {
             self.damaged.store(true, Ordering::Release);
             if let Err(error) = self.file.unlink() {
                 tracing::error!(%error, "a file stays whose bytes may not be on the disk");
