@@ -65,6 +65,10 @@ async fn tags_are_listed_in_order_and_a_page_says_where_the_next_one_is() {
         ("n=7", &all[..], false),
         ("n=0", &[], false),
         ("n=999999999", &all, false),
+        ("n=99999999999999999999999", &all, false),
+        ("n=1&n=2", &all[..1], true),
+        ("last=%00", &all, false),
+        ("last=%ff", &[], false),
         ("last=A", &all[3..], false),
         ("last=AAA", &all[3..], false),
         ("last=a&n=2", &all[4..6], true),
@@ -78,7 +82,7 @@ async fn tags_are_listed_in_order_and_a_page_says_where_the_next_one_is() {
             "{query}"
         );
     }
-    for bad in ["n=-1", "n=x"] {
+    for bad in ["n=-1", "n=+1", "n=1.0", "n=x"] {
         assert_eq!(wharf.get(&format!("{list}?{bad}")).await.status, 400, "{bad}");
     }
 }
