@@ -42,8 +42,8 @@ pub const SMALL_FRAME: usize = 64 * KIB;
 pub const FEW_BODIES: usize = 16;
 
 /// Manifests that are pushed and are larger than [`SMALL_MANIFEST`], in bytes, all that are on their way together: more
-/// of them wait. What a parsed manifest takes comes on top.
-pub const LARGE_MANIFESTS: usize = 64 * 1024 * KIB;
+/// of them wait. Looking into one may take four times its size on top.
+pub const LARGE_MANIFESTS: usize = 32 * 1024 * KIB;
 
 /// Up to so many bytes a manifest waits for nobody: no more than any connection may hold.
 pub const SMALL_MANIFEST: usize = 64 * KIB;

@@ -55,7 +55,9 @@ impl Room {
         if may_be_small && read(body, &mut bytes, limits::SMALL_MANIFEST).await? {
             return Ok(bytes.freeze());
         }
-        let room = self.take(length.unwrap_or(Manifest::MAX_BYTES)).await;
+        let size = length.unwrap_or(Manifest::MAX_BYTES);
+        let room = self.take(size).await;
+        bytes.reserve(size.saturating_sub(bytes.len()));
         let rest = timeout(self.within, read(body, &mut bytes, Manifest::MAX_BYTES));
         let is_whole = rest
             .await

@@ -12,7 +12,7 @@ use crate::support::{manifest_path, quiet};
 const APP: &str = "team/app";
 /// The largest manifest that is accepted, and what all large ones may hold together, in bytes.
 const LIMIT: usize = 4 * 1024 * 1024 + 64 * 1024;
-const ROOM: usize = 64 * 1024 * 1024;
+const ROOM: usize = 32 * 1024 * 1024;
 
 /// An empty index of so many bytes.
 fn padded(length: usize) -> Vec<u8> {
