@@ -26,6 +26,7 @@ mod record;
 mod referrers;
 mod request;
 mod request_body;
+mod room;
 pub mod route;
 mod tags;
 mod uploads;
@@ -64,6 +65,7 @@ use record::Record;
 use referrers::Wanted;
 use request::Head;
 use request_body::RequestBody;
+use room::Room;
 use route::Route;
 use route::Target;
 
@@ -85,6 +87,7 @@ struct Shared {
     push: Push,
     /// Longest wait for the next bytes of a request's body.
     client_silence: Duration,
+    room: Room,
     streams: Streams,
 }
 
@@ -108,6 +111,7 @@ impl Http {
             pull,
             push,
             client_silence,
+            room: Room::new(client_silence),
             streams: Streams::default(),
         }))
     }

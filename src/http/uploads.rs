@@ -1,8 +1,9 @@
 //! Uploads: sessions, and blobs that come in one request (distribution-spec end-4, 5, 6, 13 and 14).
 //!
 //! Promises that no byte of a body is read before all that can be said against its head has been said: a client that
-//! waits for `100 Continue` (RFC 9110 section 10.1.1) hears a refusal instead. Wherever a session goes on, the answer
-//! says how far it is, a refusal too. Locations are relative: whoever stands in front of us has another name.
+//! waits for `100 Continue` (RFC 9110 section 10.1.1) hears a refusal instead. Where a session was looked up and goes on,
+//! the answer says how far it is, a refusal too. A closing `PUT` may be repeated by a client that did not hear the answer.
+//! Locations are relative: whoever stands in front of us has another name.
 
 use http::HeaderName;
 use http::HeaderValue;
@@ -21,6 +22,7 @@ use crate::http::error::Refusal;
 use crate::http::route::Start;
 use crate::http::route::Step;
 use crate::namespaces::HostedRepo;
+use crate::namespaces::Repo;
 use crate::oci::Digest;
 use crate::oci::RepoName;
 use crate::push::Error;
@@ -96,7 +98,10 @@ impl Shared {
             }
             Step::Finish(digest) => {
                 let piece = exchange.body.piece(chunk::span(&exchange.head.headers)?);
-                push.finish(caller, &repo, &id, &digest, piece).await?;
+                match push.finish(caller, &repo, &id, &digest, piece).await {
+                    Err(Error::UploadUnknown) if self.has(exchange, &repo, &digest).await => {}
+                    finished => finished?,
+                }
                 Ok(created(&repo, &digest))
             }
             Step::Cancel => {
@@ -106,6 +111,14 @@ impl Shared {
                 Ok(response)
             }
         }
+    }
+
+    /// Whether the repository has the blob, as far as the caller may know.
+    async fn has(&self, exchange: &Exchange, repo: &HostedRepo, digest: &Digest) -> bool {
+        let (caller, repo) = (&exchange.caller, Repo::Hosted(repo.clone()));
+        let may = self.access.admit(caller, Action::Pull, &repo.key()).is_ok();
+        let tally = exchange.record.tally();
+        may && self.pull.stat_blob(caller, &repo, digest, tally).await.is_ok()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::future::poll_fn;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::task::Poll;
@@ -158,6 +159,34 @@ async fn a_partial_of_another_length_counts_for_nothing() {
         Some(bytes),
         "and what lay beyond its end is cut off"
     );
+}
+
+/// The kernel tells of it once: whoever went on with the file would be told that all is well.
+#[tokio::test]
+async fn a_partial_whose_write_back_failed_is_begun_anew() {
+    let dir = Dir::new();
+    let store = dir.open().await;
+    let (_, digest) = content(BIG);
+    drop(store.stage(MIRROR, &remote(), &digest, None).await.unwrap());
+    let file = &dir.files("staging")[0];
+    fs::remove_file(file).unwrap();
+    // It takes every byte, and is no file that could be synced.
+    symlink("/dev/null", file).unwrap();
+    let staged = store.stage(MIRROR, &remote(), &digest, None).await.unwrap();
+    let mib = Bytes::from(vec![0; 1 << 20]);
+    staged.write(0, vec![mib; 64]).await.unwrap();
+    while staged.arriving().is_syncing() {
+        tokio::task::yield_now().await;
+    }
+    assert!(dir.files("staging").is_empty(), "whoever fetches it again begins anew");
+    assert_eq!(
+        staged.arriving().present().0,
+        64 << 20,
+        "whoever follows still reads it"
+    );
+    drop(staged);
+    let staged = store.stage(MIRROR, &remote(), &digest, None).await.unwrap();
+    assert!(!staged.is_resumed());
 }
 
 type Damage = (&'static str, fn(&Path));

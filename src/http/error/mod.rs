@@ -124,6 +124,12 @@ impl Refusal {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::ManifestInvalid, message)
     }
 
+    /// A large manifest that others wait behind.
+    pub(super) fn manifest_too_slow(within: Duration) -> Self {
+        let message = format!("a manifest of this size must come in within {within:?}");
+        Self::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::SizeInvalid, message)
+    }
+
     /// RFC 4918 section 11.5. The specification has no code for it.
     fn full() -> Self {
         let message = "there is no room left on the disk of this registry".to_owned();

@@ -151,6 +151,11 @@ impl OpenFile {
         self.file.set_len(length).map_err(at("truncate", &self.path))
     }
 
+    /// Removes the file: whoever has it open still reads it.
+    pub(crate) fn unlink(&self) -> Result<(), Error> {
+        remove(&self.path)
+    }
+
     /// A sync in the background failed: what was written may be lost.
     pub(crate) fn not_durable(&self) -> Error {
         at("sync", &self.path)(io::Error::other("an earlier sync of this file failed"))
