@@ -150,6 +150,7 @@ impl Store {
         let id = received.id();
         if let Err(error) = self.take_back(received).await {
             tracing::error!(%error, %id, "the file of an upload cannot be taken back");
+            self.running.set_in_doubt();
         }
         // Somebody else who pushed the same content may have replaced it, or have been the one to take it back.
         match self.length(&id).await {

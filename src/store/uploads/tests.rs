@@ -351,6 +351,20 @@ async fn bytes_whose_write_back_failed_are_gone_for_whoever_goes_on() {
 }
 
 #[tokio::test]
+async fn bytes_that_cannot_be_found_again_are_looked_for_at_the_next_start() {
+    let dir = Dir::new();
+    let store = dir.open().await;
+    let (bytes, digest) = content(BIG);
+    let received = received(&store, &bytes, &digest).await;
+    fs::remove_file(file(&dir, &received.id())).unwrap();
+    let blobs = dir.0.path().join("store/blobs/sha256");
+    fs::rename(&blobs, dir.0.path().join("elsewhere")).unwrap();
+    fs::write(&blobs, "no directory").unwrap();
+    store.commit_upload(received, &repo(), at(2)).await.unwrap_err();
+    assert!(store.running.doubts().is_some());
+}
+
+#[tokio::test]
 async fn a_file_without_a_session_goes_and_a_session_without_a_file_stays() {
     let dir = Dir::new();
     let store = dir.open().await;
