@@ -275,3 +275,41 @@ async fn what_an_odd_query_means_is_what_its_first_value_says() {
     let target = format!("{}&digest={other}", closing(&location, digest));
     assert_eq!(wharf.sends("PUT", &target, &[], &blob.all()).await.status, 201);
 }
+
+#[tokio::test]
+async fn the_log_does_not_repeat_a_session_that_is_none() {
+    let wharf = alone().await;
+    let long = format!("/v2/a/b/blobs/uploads/{}%0A", "x".repeat(8000));
+    assert_eq!(wharf.get(&long).await.status, 404);
+    wharf.says("x".repeat(200).as_str()).await;
+    assert!(!wharf.log().contains("x".repeat(400).as_str()));
+}
+
+#[tokio::test]
+async fn a_push_that_runs_at_sigterm_may_end_and_goes_on_later_where_it_was_cut() {
+    let setup = |drain: &str| Setup::new().server("drain", drain);
+    let (mut wharf, blob) = (setup("\"50ms\"").start().await, Content::seeded(5, 2 * MIB));
+    let location = wharf.begin(APP).await;
+    let target = closing(&location, blob.digest());
+    let length = blob.len().to_string();
+    let headers = [("Content-Length", length.as_str())];
+    let _cut = wharf.begins("PUT", &target, &headers, &blob.bytes(0..MIB)).await;
+    wharf.reaches(&location, MIB).await;
+    wharf.signal_term();
+    assert!(wharf.ends().await.success());
+    wharf.reconfigure(&setup("\"25s\""));
+    wharf.restart().await;
+    assert_eq!(wharf.reached(&location).await, format!("0-{}", MIB - 1));
+
+    let length = MIB.to_string();
+    let headers = [("Content-Length", length.as_str()), ("Expect", "100-continue")];
+    let mut ending = wharf.begins("PUT", &target, &headers, b"").await;
+    ending.says(GO_ON).await;
+    wharf.signal_term();
+    wharf.says("running responses may end").await;
+    ending.write(&blob.bytes(MIB..blob.len())).await.unwrap();
+    assert_eq!(ending.answer(false).await.unwrap().status, 201);
+    assert!(wharf.ends().await.success());
+    wharf.restart().await;
+    wharf.has_exactly(APP, &blob).await;
+}
