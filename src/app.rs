@@ -112,6 +112,7 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
     };
     if !parked {
         warn!(within = ?PARKING, "some work did not end in time");
+        store.set_in_doubt();
     }
     store.close().await?;
     info!("stopped");

@@ -25,6 +25,7 @@ use crate::namespaces::HostedRepo;
 use crate::oci::{Algorithm, Digest, RepoKey};
 use crate::push::{Error, Interrupted, Push};
 use crate::store::{UploadId, UploadRow};
+use crate::tasks::Lost;
 
 use turn::{Session, Turn};
 
@@ -184,8 +185,14 @@ impl Push {
         drop(self.tasks.blocking(|| idle.into_iter().for_each(drop)));
     }
 
-    /// Forgets a session and its bytes.
-    async fn forget(&self, mut turn: Turn) -> Result<(), Error> {
+    /// Forgets a session and its bytes. A task of its own: whoever leaves now must not leave half of it behind.
+    async fn forget(&self, turn: Turn) -> Result<(), Error> {
+        let push = self.clone();
+        let forgetting = self.tasks.spawn(async move { push.forget_now(turn).await });
+        forgetting.await.map_err(|_ended| Lost)?
+    }
+
+    async fn forget_now(&self, mut turn: Turn) -> Result<(), Error> {
         drop(turn.take());
         self.store.cancel_upload(&turn.id()).await?;
         self.end(turn);
@@ -226,3 +233,6 @@ impl fmt::Debug for Piece<'_> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

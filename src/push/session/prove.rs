@@ -35,9 +35,9 @@ impl Push {
                     actual: Box::new(found),
                 })
             }
-            Err(Unreceived::Unreadable { error, .. }) => {
-                let (at, source) = (turn.position(), error.into());
-                Err(Error::Unwritten { at, source })
+            Err(Unreceived::Unreadable { upload, error }) => {
+                turn.put_back(upload);
+                Err(self.unwritten(turn, error).await)
             }
         }
     }

@@ -33,7 +33,7 @@ impl Push {
     }
 
     /// The session goes on where it is, unless what came before may be lost.
-    async fn unwritten(&self, turn: Turn, source: store::Error) -> Error {
+    pub(super) async fn unwritten(&self, turn: Turn, source: store::Error) -> Error {
         if !turn.is_lost() {
             let (at, source) = (turn.position(), source.into());
             return Error::Unwritten { at, source };

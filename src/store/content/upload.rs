@@ -82,6 +82,11 @@ impl Upload {
             .is_some_and(|arriving| arriving.check_written().is_err())
     }
 
+    /// Whether a sync is under way: only this `Upload` hears how that ends.
+    pub fn is_syncing(&self) -> bool {
+        self.arriving.as_ref().is_some_and(|arriving| arriving.is_syncing())
+    }
+
     /// Writes `chunks` behind what is here, and hashes them. On an error `received` says what is here now. Blocks.
     pub fn append(&mut self, chunks: &[Bytes]) -> Result<(), Error> {
         let arriving = self.file()?;
@@ -112,6 +117,7 @@ impl Upload {
     /// Reads the file once more where its bytes were not hashed by this algorithm as they came.
     async fn digest(&mut self, algorithm: Algorithm) -> Result<(Digest, Arc<Arriving>), Error> {
         let arriving = if let Some(arriving) = &self.arriving {
+            arriving.check_written()?;
             Arc::clone(arriving)
         } else {
             let path = self.path.clone();
@@ -198,9 +204,9 @@ pub enum Unreceived {
         /// What the bytes hash to.
         found: Digest,
     },
-    /// The file cannot be made, or read back.
+    /// The file cannot be made, or read back, or a sync of it has failed.
     Unreadable {
-        /// To be kept: nothing is known against its bytes.
+        /// To be kept, unless it is lost: nothing else is known against its bytes.
         upload: Upload,
         /// The disk's word.
         error: Error,

@@ -100,6 +100,7 @@ impl Store {
             && let Err(error) = self.take_back(&received).await
         {
             tracing::error!(%error, %id, "the bytes of an upload are lost");
+            self.running.set_in_doubt();
         }
         landed.map_err(Uncommitted::Kept)
     }

@@ -32,6 +32,21 @@ case_synced_before_acknowledged() {
   facts 202 -X DELETE "$url/blobs/$digest"
 }
 
+# A store that is made anew, with the directories above it: each is in its parent for good before wharf is ready.
+case_new_store_is_durable() {
+  UNDER=(strace -D -f -yy -qq -o "$WORK/trace" -e trace=mkdir,fsync)
+  wharf_config 127.0.0.1:1 127.0.0.1:1
+  sed -i "s@^path = .*@path = \"$WORK/some/where/store\"@" "$WORK/wharf.toml"
+  wharf_up
+  local made parent
+  while read -r made; do
+    parent=$(dirname "$made")
+    synced() { sed "1,/mkdir(\"${made//\//\\/}\"/d" "$WORK/trace" | grep -q "fsync([0-9]*<$parent>"; }
+    until_true synced
+  done < <(grep -oP 'mkdir\("\K[^"]+(?=".* = 0$)' "$WORK/trace")
+  until_true grep -q "fsync([0-9]*<$WORK>" "$WORK/trace"
+}
+
 # Every sync fails: of the file, then of its directory and of the index where the file's has worked. No 201, nothing visible
 # in spite of what was written, and the same push works as soon as the disk does.
 case_failed_sync() {

@@ -141,6 +141,11 @@ impl Tx<'_> {
     pub(super) fn touch(&mut self, shard: Shard) {
         self.effects.touched.push(shard);
     }
+
+    /// Whether this transaction, which is not committed yet, has changed what `shard` covers.
+    pub(super) fn has_touched(&self, shard: Shard) -> bool {
+        self.effects.touched.contains(&shard)
+    }
 }
 
 /// The connection that writes, and who is told of its commits.
