@@ -198,6 +198,43 @@ async fn a_connection_goes_on_after_a_refusal_whose_body_was_read() {
     }
 }
 
+/// A loopback address is open because only this machine reaches it, which is not so behind a proxy.
+#[tokio::test]
+async fn who_comes_through_a_proxy_may_only_pull_until_that_is_configured() {
+    let (mut wharf, image) = (alone().await, Image::oci(3, &[10]));
+    wharf.push_image(APP, "v1", &image).await;
+    let (manifest, uploads) = (manifest_path(APP, "v1"), format!("/v2/{APP}/blobs/uploads/"));
+    let proxied = [
+        ("Forwarded", "for=192.0.2.1"),
+        ("Via", "1.1 nginx"),
+        ("X-Forwarded-For", "127.0.0.1"),
+        ("X-Forwarded-Host", "registry.example"),
+        ("X-Real-IP", "192.0.2.1"),
+    ];
+    for header in proxied {
+        for (method, target) in [("POST", &uploads), ("DELETE", &manifest), ("PUT", &manifest)] {
+            let refused = wharf
+                .sends(method, target, &[header, ("Content-Length", "0")], b"")
+                .await;
+            assert_eq!(
+                (refused.status, &*refused.code()),
+                (403, "DENIED"),
+                "{method} {header:?}"
+            );
+            assert!(refused.text().contains("access.anonymous"), "{}", refused.text());
+        }
+        let pulled = wharf.send("GET", &manifest, &[header]).await;
+        assert_eq!(pulled.status, 200);
+    }
+    wharf.kill();
+    wharf.reconfigure(&Setup::new().table("access", "anonymous = [\"pull\", \"push\"]"));
+    wharf.restart().await;
+    let begun = wharf
+        .sends("POST", &uploads, &[proxied[2], ("Content-Length", "0")], b"")
+        .await;
+    assert_eq!(begun.status, 202, "{}", begun.text());
+}
+
 #[tokio::test]
 async fn ns_means_nothing_on_a_write() {
     let (wharf, image) = (alone().await, Image::oci(3, &[10]));
