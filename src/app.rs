@@ -97,7 +97,7 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
     tasks.spawn(push.clone().expire_uploads());
     tasks.spawn(store.clone().keep_collected(clock.clone(), grace));
     tasks.spawn(store.clone().keep_backed_up(clock));
-    let access = Access::new(config.access.anonymous(server.address()));
+    let access = Access::new(&config.access, server.address());
     let http = Http::new(access, namespaces, pull, push, config.server.client_silence);
     server
         .run(

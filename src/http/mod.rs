@@ -124,6 +124,7 @@ impl Http {
         let caller = Caller {
             principal: Principal::Anonymous,
             address,
+            by_proxy: head.is_forwarded(),
         };
         let mut exchange = Exchange {
             body: RequestBody::new(body, self.0.client_silence),

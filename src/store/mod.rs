@@ -96,6 +96,8 @@ impl Store {
             running: Arc::clone(&running),
             tasks: tasks.clone(),
         };
+        // Uploads first: what a client has sent is dearer than what can be fetched again.
+        recovery.uploads().await?;
         let known = recovery.partials().await?;
         tasks.spawn(recovery.tidy(known));
         Ok(Self {

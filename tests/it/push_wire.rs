@@ -198,6 +198,43 @@ async fn a_connection_goes_on_after_a_refusal_whose_body_was_read() {
     }
 }
 
+/// A loopback address is open because only this machine reaches it, which is not so behind a proxy.
+#[tokio::test]
+async fn who_comes_through_a_proxy_may_only_pull_until_that_is_configured() {
+    let (mut wharf, image) = (alone().await, Image::oci(3, &[10]));
+    wharf.push_image(APP, "v1", &image).await;
+    let (manifest, uploads) = (manifest_path(APP, "v1"), format!("/v2/{APP}/blobs/uploads/"));
+    let proxied = [
+        ("Forwarded", "for=192.0.2.1"),
+        ("Via", "1.1 nginx"),
+        ("X-Forwarded-For", "127.0.0.1"),
+        ("X-Forwarded-Host", "registry.example"),
+        ("X-Real-IP", "192.0.2.1"),
+    ];
+    for header in proxied {
+        for (method, target) in [("POST", &uploads), ("DELETE", &manifest), ("PUT", &manifest)] {
+            let refused = wharf
+                .sends(method, target, &[header, ("Content-Length", "0")], b"")
+                .await;
+            assert_eq!(
+                (refused.status, &*refused.code()),
+                (403, "DENIED"),
+                "{method} {header:?}"
+            );
+            assert!(refused.text().contains("access.anonymous"), "{}", refused.text());
+        }
+        let pulled = wharf.send("GET", &manifest, &[header]).await;
+        assert_eq!(pulled.status, 200);
+    }
+    wharf.kill();
+    wharf.reconfigure(&Setup::new().table("access", "anonymous = [\"pull\", \"push\"]"));
+    wharf.restart().await;
+    let begun = wharf
+        .sends("POST", &uploads, &[proxied[2], ("Content-Length", "0")], b"")
+        .await;
+    assert_eq!(begun.status, 202, "{}", begun.text());
+}
+
 #[tokio::test]
 async fn ns_means_nothing_on_a_write() {
     let (wharf, image) = (alone().await, Image::oci(3, &[10]));
@@ -274,4 +311,42 @@ async fn what_an_odd_query_means_is_what_its_first_value_says() {
     let location = wharf.begin(APP).await;
     let target = format!("{}&digest={other}", closing(&location, digest));
     assert_eq!(wharf.sends("PUT", &target, &[], &blob.all()).await.status, 201);
+}
+
+#[tokio::test]
+async fn the_log_does_not_repeat_a_session_that_is_none() {
+    let wharf = alone().await;
+    let long = format!("/v2/a/b/blobs/uploads/{}%0A", "x".repeat(8000));
+    assert_eq!(wharf.get(&long).await.status, 404);
+    wharf.says("x".repeat(200).as_str()).await;
+    assert!(!wharf.log().contains("x".repeat(400).as_str()));
+}
+
+#[tokio::test]
+async fn a_push_that_runs_at_sigterm_may_end_and_goes_on_later_where_it_was_cut() {
+    let setup = |drain: &str| Setup::new().server("drain", drain);
+    let (mut wharf, blob) = (setup("\"50ms\"").start().await, Content::seeded(5, 2 * MIB));
+    let location = wharf.begin(APP).await;
+    let target = closing(&location, blob.digest());
+    let length = blob.len().to_string();
+    let headers = [("Content-Length", length.as_str())];
+    let _cut = wharf.begins("PUT", &target, &headers, &blob.bytes(0..MIB)).await;
+    wharf.reaches(&location, MIB).await;
+    wharf.signal_term();
+    assert!(wharf.ends().await.success());
+    wharf.reconfigure(&setup("\"25s\""));
+    wharf.restart().await;
+    assert_eq!(wharf.reached(&location).await, format!("0-{}", MIB - 1));
+
+    let length = MIB.to_string();
+    let headers = [("Content-Length", length.as_str()), ("Expect", "100-continue")];
+    let mut ending = wharf.begins("PUT", &target, &headers, b"").await;
+    ending.says(GO_ON).await;
+    wharf.signal_term();
+    wharf.says("running responses may end").await;
+    ending.write(&blob.bytes(MIB..blob.len())).await.unwrap();
+    assert_eq!(ending.answer(false).await.unwrap().status, 201);
+    assert!(wharf.ends().await.success());
+    wharf.restart().await;
+    wharf.has_exactly(APP, &blob).await;
 }

@@ -106,8 +106,9 @@ impl Push {
         piece: Piece<'_>,
     ) -> Result<(), Error> {
         let turn = self.turn(caller, repo, id, Some(digest.algorithm())).await?;
+        let promised = turn.position().received > 0;
         match self.take(turn, piece).await {
-            Ok(turn) => self.prove(turn, digest).await,
+            Ok(turn) => self.prove(turn, digest, promised).await,
             Err(error) => {
                 self.note(*id);
                 Err(error)

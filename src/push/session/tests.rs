@@ -44,6 +44,7 @@ impl Harbour {
         let caller = Caller {
             principal: Principal::Anonymous,
             address: Ipv4Addr::LOCALHOST.into(),
+            by_proxy: false,
         };
         let names = Namespaces::new(&[], &["*".to_owned()], &[]).unwrap();
         let resolved = names.resolve(&"team/app".parse().unwrap(), None, None).unwrap();

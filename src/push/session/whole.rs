@@ -25,7 +25,7 @@ impl Push {
         let unnamed = Unnamed(Some((self.clone(), Arc::clone(&session))));
         let turn = session.next_turn().await;
         let saved = match self.take(turn, piece).await {
-            Ok(turn) => self.prove(turn, digest).await,
+            Ok(turn) => self.prove(turn, digest, false).await,
             Err(error) => Err(error),
         };
         let named = match &saved {

@@ -108,6 +108,7 @@ impl Upload {
                 upload: self,
                 arriving,
                 digest: found,
+                promised: false,
             }),
             Ok((found, _)) => Err(Unreceived::Mismatch { upload: self, found }),
             Err(error) => Err(Unreceived::Unreadable { upload: self, error }),
@@ -172,9 +173,20 @@ pub struct Received {
     arriving: Arc<Arriving>,
     digest: Digest,
     size: u64,
+    promised: bool,
 }
 
 impl Received {
+    /// Says whether the client was told of bytes by an earlier answer: the end of this process must not cost it those.
+    #[must_use]
+    pub fn promised(self, promised: bool) -> Self {
+        Self { promised, ..self }
+    }
+
+    pub(in crate::store) fn is_promised(&self) -> bool {
+        self.promised
+    }
+
     pub(in crate::store) fn id(&self) -> UploadId {
         self.upload.id
     }

@@ -1,9 +1,9 @@
 //! What a crash can leave behind, put right.
 //!
 //! Promises that no file stays that no row knows: a partial or an upload without a row, rubbish, and a blob whose rename
-//! was done but whose row was not committed. Such a blob that was fetched becomes a partial again; one that was pushed
-//! goes: nobody was told that it is here. Only partials and trash are looked at before the first request, so
-//! a start takes as long with a million blobs. Never touches a file that is not named as wharf names its own.
+//! was done but whose row was not committed. Such a blob becomes the partial or the upload again that it was; one whose
+//! client was never told of a byte goes. Only rows of what is under way are looked at before the first request, so a
+//! start takes as long with a million blobs. Never touches a file that is not named as wharf names its own.
 
 mod sweep;
 
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::oci::Digest;
 use crate::store::content::disk;
 use crate::store::content::layout::Layout;
 use crate::store::index::{FileStep, Index};
@@ -42,21 +43,30 @@ impl Recovery {
                 .collect::<Vec<_>>()
         };
         for (id, digest) in self.tasks.blocking(without_file).await.map_err(Error::Lost)? {
-            // A blob with a row is stored; one without is this partial, renamed by a commit that did not come to its end.
-            let renamed = self.index.blob(&digest).await?.is_none();
-            let (from, to) = (self.layout.blob(&digest), self.layout.staging(id));
-            let back = move || {
-                if renamed {
-                    disk::rename_if_present(&from, &to)
-                } else {
-                    Ok(false)
-                }
-            };
-            if !self.tasks.blocking(back).await.map_err(Error::Lost)?? {
+            if !self.rename_back(&digest, self.layout.staging(id)).await? {
                 self.index.unstage(id, FileStep::none()).await?;
             }
         }
         Ok(ids)
+    }
+
+    /// Before the first request: every upload whose client was told of its bytes gets its file back.
+    pub(super) async fn uploads(&self) -> Result<(), Error> {
+        for (id, digest) in self.index.landings().await? {
+            self.rename_back(&digest, self.layout.upload(&id)).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a file back that a commit which did not come to its end has renamed. False when there is none.
+    async fn rename_back(&self, digest: &Digest, to: PathBuf) -> Result<bool, Error> {
+        // A blob with a row is stored; one without is what was to be committed.
+        if self.index.blob(digest).await?.is_some() {
+            return Ok(false);
+        }
+        let from = self.layout.blob(digest);
+        let back = move || Ok(!disk::exists(&to) && disk::rename_if_present(&from, &to)?);
+        self.tasks.blocking(back).await.map_err(Error::Lost)?
     }
 
     /// While wharf serves: what no row explains goes. It only tidies, so a failure is logged and the next start tries

@@ -271,7 +271,10 @@ impl Reader {
                 there || session.acknowledged == 0,
                 "an upload with acknowledged bytes is gone"
             );
-            assert!(there || !session.closing || session.acknowledged == 0);
+            assert!(
+                session.closing || session.acknowledged == 0,
+                "an upload that nobody was about to complete is gone"
+            );
             return there;
         }
         assert_eq!(status.status, 204, "{}", status.text());
@@ -280,8 +283,7 @@ impl Reader {
             Some("0-0") if session.acknowledged != 1 => 0,
             range => 1 + range.unwrap().strip_prefix("0-").unwrap().parse::<u64>().unwrap(),
         };
-        // What was to become the blob may have been on its way there: then it begins anew.
-        let least = if session.closing { 0 } else { session.acknowledged };
+        let least = session.acknowledged;
         assert!(
             (least..=session.blob.len()).contains(&at),
             "{least} bytes were acknowledged, {at} are there"

@@ -96,6 +96,7 @@ CREATE TABLE upload (
     repository TEXT NOT NULL,          -- the key of a hosted repository, which need not exist yet
     owner      TEXT NOT NULL,          -- who began it
     algorithm  TEXT NOT NULL,          -- what its bytes are hashed by as they come
+    digest     TEXT,                   -- what it was about to become last; NULL: nothing yet
     moved_at   INTEGER NOT NULL        -- microseconds since 1970: its last progress
 ) STRICT, WITHOUT ROWID;
 
