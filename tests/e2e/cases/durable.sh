@@ -48,7 +48,7 @@ case_new_store_is_durable() {
 }
 
 # Every sync fails: of the file, then of its directory and of the index where the file's has worked. No 201, nothing visible
-# in spite of what was written, and the same push works as soon as the disk does.
+# in spite of what was written, and the same push works as soon as the disk does, after a restart where it was the index's.
 case_failed_sync() {
   hosted_wharf
   local url=http://$WHARF/v2/team/app call
@@ -71,8 +71,30 @@ case_failed_sync() {
   server_error "$(status -T "$WORK/manifest" -H "Content-Type: $OCI_MANIFEST" "$url/manifests/1")"
   equal "status of a manifest whose push failed" "$(status "$url/manifests/1")" 404
   mended
+  equal "status before a restart" "$(status -T "$WORK/manifest" -H "Content-Type: $OCI_MANIFEST" "$url/manifests/1")" 503
+  curl -sSf "$url/blobs/$(digest_of "$WORK/blob")" | cmp - "$WORK/blob"
+  stop wharf
+  wharf_up
   curl -sSf -T "$WORK/manifest" -H "Content-Type: $OCI_MANIFEST" "$url/manifests/1"
   curl -sSf "$url/manifests/1" | cmp - "$WORK/manifest"
+}
+
+# The log is copied into the database when it is long, and its sync fails then: nobody in particular waits for that, but nothing
+# more is acknowledged before a restart.
+case_failed_sync_of_a_long_log() {
+  hosted_wharf
+  local url=http://$WHARF/v2/team/app
+  echo '{}' >"$WORK/config"
+  upload "$url" "$WORK/config"
+  broken fdatasync,fsync:error=EIO -P "$WORK/store/index/index.sqlite3-wal"
+  curl -sS -X POST -o /dev/null -w '%{http_code}\n' "$url/blobs/uploads/?n=[1-1000]" | uniq >"$WORK/codes"
+  equal "the answers" "$(paste -sd ' ' "$WORK/codes")" '202 503'
+  mended
+  equal "status before a restart" "$(try_upload "$url" "$WORK/config")" 503
+  curl -sSf "$url/blobs/$(digest_of "$WORK/config")" | cmp - "$WORK/config"
+  stop wharf
+  wharf_up
+  upload "$url" "$WORK/config"
 }
 
 # No space: 507 in the registry's words; the session stays, and goes on where it was once there is space.
