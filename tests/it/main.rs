@@ -37,6 +37,7 @@ mod pull_blob;
 mod push_manifests;
 mod push_refused;
 mod push_shapes;
+mod push_wire;
 mod races;
 mod ranges;
 mod restore;
