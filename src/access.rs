@@ -14,7 +14,7 @@ use crate::oci::RepoKey;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// What a caller without a name may do. Not said: everything on a loopback address, which only this machine
-    /// reaches; only `pull` on any other.
+    /// reaches; only `pull` on any other, and through a proxy, which lets others reach it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymous: Option<Vec<Action>>,
 }
@@ -40,6 +40,8 @@ pub struct Caller {
     pub principal: Principal,
     /// Where the connection comes from.
     pub address: IpAddr,
+    /// Whether a proxy made it for somebody else, and said so.
+    pub by_proxy: bool,
 }
 
 /// Who a caller has shown to be.
@@ -65,6 +67,7 @@ pub enum Action {
 #[derive(Clone, Debug)]
 pub struct Access {
     anonymous: Vec<Action>,
+    by_proxy: Vec<Action>,
 }
 
 /// The rules say no.
@@ -80,16 +83,19 @@ pub struct Denied {
 }
 
 impl Access {
-    /// Rules that let callers without a name do what `anonymous` lists, everywhere.
-    pub fn new(anonymous: impl Into<Vec<Action>>) -> Self {
+    /// The configured rules, and the defaults of a server that listens there.
+    pub fn new(config: &Config, listen: SocketAddr) -> Self {
+        let by_proxy = config.anonymous.clone();
         Self {
-            anonymous: anonymous.into(),
+            anonymous: config.anonymous(listen),
+            by_proxy: by_proxy.unwrap_or_else(|| vec![Action::Pull]),
         }
     }
 
     /// Lets the caller pass, or says who was denied what.
     pub fn admit(&self, caller: &Caller, action: Action, repository: &RepoKey) -> Result<(), Denied> {
         let granted = match &caller.principal {
+            Principal::Anonymous if caller.by_proxy => &self.by_proxy,
             Principal::Anonymous => &self.anonymous,
         };
         if granted.contains(&action) {
@@ -128,6 +134,32 @@ mod tests {
 
     use super::*;
 
+    const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
+
+    fn caller(by_proxy: bool) -> Caller {
+        Caller {
+            principal: Principal::Anonymous,
+            address: Ipv4Addr::LOCALHOST.into(),
+            by_proxy,
+        }
+    }
+
+    #[test]
+    fn who_comes_by_a_proxy_pushes_only_where_that_is_said() {
+        let key: RepoKey = "team/app".parse().unwrap();
+        for (said, by_proxy, expected) in [
+            ("", false, true),
+            ("", true, false),
+            ("anonymous = ['push']", false, true),
+            ("anonymous = ['push']", true, true),
+            ("anonymous = ['pull']", true, false),
+        ] {
+            let access = Access::new(&toml::from_str(said).unwrap(), LISTEN);
+            let admitted = access.admit(&caller(by_proxy), Action::Push, &key);
+            assert_eq!(admitted.is_ok(), expected, "{said} {by_proxy}");
+        }
+    }
+
     #[test]
     fn only_a_loopback_address_is_open_by_default() {
         let all = vec![Action::Pull, Action::Push, Action::Delete];
@@ -153,11 +185,8 @@ mod tests {
 
     #[test]
     fn anonymous_callers_do_what_is_listed_and_nothing_else() {
-        let access = Access::new([Action::Pull]);
-        let caller = Caller {
-            principal: Principal::Anonymous,
-            address: Ipv4Addr::LOCALHOST.into(),
-        };
+        let access = Access::new(&toml::from_str("anonymous = ['pull']").unwrap(), LISTEN);
+        let caller = caller(false);
         let key: RepoKey = "team/app".parse().unwrap();
         assert_eq!(access.admit(&caller, Action::Pull, &key), Ok(()));
         for action in [Action::Push, Action::Delete] {

@@ -107,7 +107,7 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
     tasks.spawn(store.clone().keep_collected(clock.clone(), grace));
     tasks.spawn(store.clone().keep_forgetting(clock.clone(), config.store.forget_after));
     tasks.spawn(store.clone().keep_backed_up(clock));
-    let access = Access::new(config.access.anonymous(server.address()));
+    let access = Access::new(&config.access, server.address());
     let http = Http::new(access, namespaces, pull, push, config.server.client_silence);
     server
         .run(
@@ -122,6 +122,7 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
     };
     if !parked {
         warn!(within = ?PARKING, "some work did not end in time");
+        store.set_in_doubt();
     }
     store.close().await?;
     info!("stopped");

@@ -208,7 +208,7 @@ fn a_complaint_shows_no_password() {
         ("[[mirror.hub]]\nusername = 'site'\npassword = 'hunter2'", table),
         (
             "[mirror.hub]\nendpoints = 'https://site:hunter2@h'",
-            "wharf.toml: mirror.hub.endpoints = \"(not shown)\": expected a list of one URL, like [\"https://registry.example\"]",
+            "wharf.toml: mirror.hub.endpoints = \"(not shown)\": expected a list of URLs, like [\"https://registry.example\"]",
         ),
     ] {
         assert_eq!(complaint(file), expected);
@@ -256,7 +256,7 @@ fn what_is_printed_reads_back() {
 }
 
 /// Keys without a default of their own.
-const UNSAID: [(&str, &str); 16] = [
+const UNSAID: [(&str, &str); 17] = [
     ("store", "index"),
     ("access", "anonymous"),
     ("mirror.'docker.io'", "username"),
@@ -271,6 +271,7 @@ const UNSAID: [(&str, &str); 16] = [
     ("mirror.'docker.io'", "proxy"),
     ("mirror.'docker.io'", "send_ns"),
     ("mirror.'docker.io'", "tag"),
+    ("mirror.'docker.io'", "max_rate"),
     ("upstream", "proxy"),
     ("upstream", "no_proxy"),
 ];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::oci::Tag;
 use crate::pull::Place;
@@ -75,16 +75,21 @@ impl Term {
         let age = now.duration_since(checked_at);
         // A clock that was set back makes it look as if checked in the future: then it is asked for.
         let age = Duration::try_from(age).unwrap_or(window);
-        let stage = match age.checked_sub(window) {
-            None if window - age <= (window / WANES_FOR_A).min(WANES_AT_MOST) => Stage::Waning,
-            None => Stage::Fresh,
-            Some(over) if self.stands_in(over) => Stage::Stale,
-            Some(_) => Stage::Spent,
+        let (left, over) = (window.saturating_sub(age), age.saturating_sub(window));
+        // Whole seconds, rounded down: what is no longer fresh has less than nothing left.
+        let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(ENDLESS);
+        let (stage, ttl_secs) = if left.is_zero() {
+            let stage = if self.stands_in(over) {
+                Stage::Stale
+            } else {
+                Stage::Spent
+            };
+            (stage, -seconds(over) - 1)
+        } else {
+            let wanes = left <= (window / WANES_FOR_A).min(WANES_AT_MOST);
+            (if wanes { Stage::Waning } else { Stage::Fresh }, seconds(left))
         };
-        Freshness {
-            stage,
-            ttl_secs: left(window, age),
-        }
+        Freshness { stage, ttl_secs }
     }
 
     fn stands_in(self, over: Duration) -> bool {
@@ -105,17 +110,10 @@ impl Freshness {
     }
 }
 
-/// Whole seconds, rounded down: what is no longer fresh has less than nothing left.
-fn left(window: Duration, age: Duration) -> i64 {
-    let left = match window.checked_sub(age) {
-        Some(left) if !left.is_zero() => return i64::try_from(left.as_secs()).unwrap_or(ENDLESS),
-        Some(_) | None => SignedDuration::try_from(age - window),
-    };
-    left.map_or(-ENDLESS, |over| -over.as_secs() - 1)
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     const CHECKED: Timestamp = Timestamp::UNIX_EPOCH;

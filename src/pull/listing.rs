@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::oci::{Listed, Tag};
 use crate::pull::freshness::{Freshness, Stage, Term};
-use crate::pull::tag::reason;
+use crate::pull::tag::{reason, upstream_reason};
 use crate::pull::{Check, Error, Place, Pull, Via};
 use crate::store::{List, Listing};
 use crate::upstream::{Tally, Verdict};
@@ -40,6 +40,11 @@ impl Pull {
             Known::Nothing => return Ok((self.list(place, list, check, tally).await?, Via::Miss)),
             Known::Stale { listing, ttl_secs } => (listing, ttl_secs),
         };
+        if let Some(error) = self.client.trouble(&place.mirror) {
+            self.relist_aside(place, list, check);
+            let detail = upstream_reason(&error);
+            return Ok((kept, Via::Stale { ttl_secs, detail }));
+        }
         let detail = match timeout(place.mirror.revalidate(), self.list(place, list, check, tally)).await {
             Ok(Ok(listing)) if listing.lines == kept.lines => return Ok((listing, Via::Revalidated)),
             Ok(Ok(listing)) => return Ok((listing, Via::Miss)),
@@ -48,6 +53,19 @@ impl Pull {
             Err(_elapsed) => "upstream-timeout".to_owned(),
         };
         Ok((kept, Via::Stale { ttl_secs, detail }))
+    }
+
+    /// As a tag is revalidated beside an upstream in trouble.
+    fn relist_aside(&self, place: &Place, list: &List, check: Check) {
+        if place.mirror.is_offline() {
+            return;
+        }
+        let (pull, place, list) = (self.clone(), place.clone(), list.clone());
+        self.tasks.spawn(async move {
+            if let Err(error) = pull.list(&place, &list, check, &Tally::default()).await {
+                tracing::debug!(%error, repository = %place.key, "a list could not be renewed");
+            }
+        });
     }
 
     async fn known_list(&self, place: &Place, list: &List, check: Check) -> Result<Known, Error> {

@@ -25,6 +25,8 @@ mod tail;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::clock::Clock;
 use crate::namespaces::Repo;
 use crate::oci::{Digest, Reference, RemoteName, RepoKey, Tag};
@@ -60,6 +62,8 @@ pub struct Pull {
     /// How long a pushed blob that no manifest names is kept.
     grace: Duration,
     blame: Arc<Blame>,
+    /// A fill has stored its blob.
+    landed: Arc<Notify>,
     fills: Flights<fill::Key, (Place, fill::Progress)>,
     /// Blobs whose place in a repository, or size, is being asked for.
     stats: Shared<(RepoKey, Digest), Option<u64>>,
@@ -84,6 +88,7 @@ impl Pull {
             tasks,
             grace,
             blame: Arc::default(),
+            landed: Arc::default(),
             fills: Flights::new(),
             stats: Flights::new(),
             manifests: Flights::new(),
@@ -145,11 +150,6 @@ struct Place {
 }
 
 impl Place {
-    /// Who is asked, as messages name it: `host[:port]`.
-    fn upstream(&self) -> String {
-        self.mirror.endpoint().to_string()
-    }
-
     /// `None` for a hosted repository: there is nobody to ask.
     fn of(repo: &Repo) -> Option<Self> {
         match repo {

@@ -66,12 +66,12 @@ impl Pull {
             return said;
         }
         let reference = Reference::Tag(key.1.clone());
-        let asked = async {
+        let asked = Box::pin(async {
             match self.ask_for_tag(&place, &reference, &tally).await? {
                 Some(said) => Ok(said),
                 None => self.fetch_by_tag(&place, &key.1, &tally).await,
             }
-        };
+        });
         let said = self.unless_absent(&place, &reference, asked).await;
         if let Err(error) = &said {
             self.forget_if_deleted(&place, &key.1, error).await;

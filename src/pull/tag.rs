@@ -12,7 +12,7 @@ use crate::pull::freshness::{Freshness, Stage};
 use crate::pull::manifest::{ManifestAnswer, ManifestStat};
 use crate::pull::{Check, Error, Place, Pull, Via};
 use crate::store::TagRow;
-use crate::upstream::{self, Tally};
+use crate::upstream::{self, Tally, Verdict};
 
 /// What the upstream said about a tag that is cached.
 enum Word<T> {
@@ -43,7 +43,14 @@ impl Pull {
             (Stage::Spent, _) => return self.newest(place, tag, Some(&row), check, tally).await,
             (Stage::Fresh | Stage::Waning, Check::Now) | (Stage::Stale, _) => {}
         }
-        match in_time(place, tag, self.newest(place, tag, Some(&row), check, tally)).await? {
+        let word = match self.client.trouble(&place.mirror) {
+            Some(error) => {
+                self.revalidate_aside(place, tag, &row, check);
+                Word::None(upstream_reason(&error))
+            }
+            None => in_time(place, tag, self.newest(place, tag, Some(&row), check, tally)).await?,
+        };
+        match word {
             Word::New(answer) => Ok(answer),
             Word::None(detail) => self.stale(place, &row, Via::Stale { ttl_secs, detail }, tally).await,
         }
@@ -51,17 +58,19 @@ impl Pull {
 
     /// Asks aside, once in a window.
     async fn renew(&self, place: &Place, tag: &Tag, row: &TagRow) {
-        if !place.mirror.is_offline() && self.renewals.begin(&place.key, tag, row.checked_at).await {
-            self.revalidate_aside(place, tag, row);
+        if self.renewals.begin(&place.key, tag, row.checked_at).await {
+            self.revalidate_aside(place, tag, row, Check::Now);
         }
     }
 
-    fn revalidate_aside(&self, place: &Place, tag: &Tag, row: &TagRow) {
+    /// Nobody waits for an upstream in trouble who has an answer: but it is asked, so that somebody sees when it is well.
+    fn revalidate_aside(&self, place: &Place, tag: &Tag, row: &TagRow, check: Check) {
+        if place.mirror.is_offline() {
+            return;
+        }
         let (pull, place, tag, row) = (self.clone(), place.clone(), tag.clone(), row.clone());
         self.tasks.spawn(async move {
-            let asked = pull
-                .newest(&place, &tag, Some(&row), Check::Now, &Tally::default())
-                .await;
+            let asked = pull.newest(&place, &tag, Some(&row), check, &Tally::default()).await;
             if let Err(error) = asked {
                 tracing::debug!(%error, %tag, repository = %place.key, "a tag could not be revalidated");
             }
@@ -161,10 +170,15 @@ pub(super) fn reason(error: &Error) -> String {
             return "local-failure".to_owned();
         }
     };
-    match (source.status(), &**source) {
+    upstream_reason(source)
+}
+
+/// The same, of what the upstream itself said.
+pub(super) fn upstream_reason(error: &upstream::Error) -> String {
+    match (error.status(), error.verdict()) {
         (Some(status), _) => format!("upstream-{status}"),
-        (None, upstream::Error::Timeout { .. }) => "upstream-timeout".to_owned(),
-        (None, upstream::Error::Offline { .. }) => "offline".to_owned(),
+        (None, Verdict::Slow) => "upstream-timeout".to_owned(),
+        (None, Verdict::Offline) => "offline".to_owned(),
         (None, _) => "upstream-unreachable".to_owned(),
     }
 }

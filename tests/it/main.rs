@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod bad_manifests;
+mod breaker;
 mod chained;
 mod collect;
 mod corpus;
@@ -17,10 +18,12 @@ mod crash;
 mod credentials;
 mod damage;
 mod delete;
+mod endpoints;
 mod fake_upstream;
 mod fresh_tags;
 mod guards;
 mod leavers;
+mod limits;
 mod list_times;
 mod lists;
 mod manifests;
@@ -36,6 +39,7 @@ mod pull_blob;
 mod push_manifests;
 mod push_refused;
 mod push_shapes;
+mod push_wire;
 mod races;
 mod ranges;
 mod restore;

@@ -59,10 +59,16 @@ fn a_key_is_a_name_component() {
 }
 
 #[test]
-fn exactly_one_endpoint() {
+fn one_endpoint_or_more_each_once() {
     assert!(refusal(|it| it.endpoints.clear()).starts_with("mirror.\"hub\".endpoints is missing"));
-    let two = refusal(|it| it.endpoints.push("http://other".to_owned()));
-    assert_eq!(two, "mirror.\"hub\".endpoints has 2 entries: exactly one is accepted");
+    let two = with("hub", |it| it.endpoints.push("http://other".to_owned())).unwrap();
+    let names: Vec<_> = two.endpoints().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["r.example:5000", "other"], "in the order of the table");
+    let twice = refusal(|it| it.endpoints.push("https://R.example:5000/".to_owned()));
+    assert_eq!(
+        twice,
+        "mirror.\"hub\".endpoints has r.example:5000 twice: accepted is each endpoint once"
+    );
 }
 
 #[test]
@@ -210,7 +216,7 @@ fn credentials_have_a_source() {
         "docker_config = '/root/.docker/config.json'",
     ] {
         let mirror = table(good).unwrap();
-        assert_eq!(mirror.credentials().is_some(), !good.is_empty(), "{good}");
+        assert_eq!(mirror.endpoint().credentials().is_some(), !good.is_empty(), "{good}");
         assert!(!format!("{mirror:?}").contains("s3cret"));
     }
 }
