@@ -39,9 +39,13 @@ fn all(dir: &TempDir) -> [i64; 5] {
 /// Waits until so many rows are idle.
 async fn until_idle(dir: &TempDir, rows: i64) {
     let idle = || count(dir, "link WHERE idle_since IS NOT NULL") + count(dir, "tag WHERE idle_since IS NOT NULL");
-    while idle() != rows {
-        tokio::task::yield_now().await;
-    }
+    let reached = async {
+        while idle() != rows {
+            tokio::task::yield_now().await;
+        }
+    };
+    let within = tokio::time::timeout(Duration::from_secs(30), reached).await;
+    assert!(within.is_ok(), "{} idle, and not {rows}", idle());
 }
 
 #[tokio::test]
