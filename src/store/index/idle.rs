@@ -5,7 +5,7 @@
 //! for all that it names. Nobody waits for that; a crash, or a write that fails, leaves it to the next question.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
@@ -16,8 +16,8 @@ use crate::store::index::generation::Shard;
 use crate::store::index::{Index, links, manifests, sql};
 
 /// What is becoming active.
-#[derive(Debug, Default)]
-pub(super) struct Waking(Mutex<HashSet<Row>>);
+#[derive(Debug, Clone, Default)]
+pub(super) struct Waking(Arc<Mutex<HashSet<Row>>>);
 
 /// A row that was idle.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,10 +34,13 @@ impl Index {
         }
         let index = self.clone();
         self.0.tasks.spawn(async move {
-            let (fact, it) = (row.fact(), row.clone());
-            let change = move |tx: &mut Tx<'_>| Ok(it.wake(tx)?);
+            let (waking, fact) = (index.0.waking.clone(), row.fact());
+            let change = move |tx: &mut Tx<'_>| {
+                // First: whoever finds the row idle after this write is another one.
+                waking.change(|waking| waking.remove(&row));
+                Ok(row.wake(tx)?)
+            };
             let woken = index.0.writer.write_lazily(fact, change).await;
-            index.0.waking.change(|waking| waking.remove(&row));
             if let Err(error) = woken {
                 tracing::debug!(%error, "not noted that it is asked for");
             }
