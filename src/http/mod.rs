@@ -20,6 +20,7 @@ mod manifests;
 mod mount;
 mod multipart;
 mod ping;
+mod position;
 mod put_manifest;
 pub mod range;
 mod record;

@@ -5,12 +5,8 @@
 //! the answer says how far it is, a refusal too. A closing `PUT` may be repeated by a client that did not hear the answer.
 //! Locations are relative: whoever stands in front of us has another name.
 
-use http::HeaderName;
-use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
-use http::header::LOCATION;
-use http::header::RANGE;
 
 use crate::access::Action;
 use crate::http::Exchange;
@@ -19,6 +15,7 @@ use crate::http::body::Body;
 use crate::http::chunk;
 use crate::http::content;
 use crate::http::error::Refusal;
+use crate::http::position;
 use crate::http::route::Start;
 use crate::http::route::Step;
 use crate::namespaces::HostedRepo;
@@ -28,8 +25,6 @@ use crate::oci::RepoName;
 use crate::push::Error;
 use crate::push::Position;
 use crate::push::UploadId;
-
-const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 impl Shared {
     /// The answer to `POST`: a session, unless the blob is here already or comes whole.
@@ -122,26 +117,10 @@ impl Shared {
     }
 }
 
-/// Where a session goes on, and how far it is: `0-0` also before the first byte.
-pub(super) fn headers(position: &Position) -> [(HeaderName, HeaderValue); 3] {
-    let Position {
-        repo,
-        session,
-        received,
-    } = position;
-    let location = format!("/v2/{repo}/blobs/uploads/{session}");
-    let range = format!("0-{}", received.saturating_sub(1));
-    [
-        (LOCATION, content::value(&location)),
-        (RANGE, content::value(&range)),
-        (UPLOAD_UUID, content::value(session)),
-    ]
-}
-
 fn at(position: &Position, status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
-    response.headers_mut().extend(headers(position));
+    response.headers_mut().extend(position::headers(position));
     response
 }
 

@@ -26,11 +26,11 @@ use serde_json::json;
 use crate::access::Denied;
 use crate::http::body::Body;
 use crate::http::content;
+use crate::http::position;
 use crate::http::record;
 use crate::http::record::Record;
 use crate::http::request::Malformed;
 use crate::http::route;
-use crate::http::uploads;
 use crate::namespaces::NotServed;
 use crate::oci::ErrorCode;
 use crate::oci::InvalidMediaType;
@@ -199,7 +199,7 @@ impl With {
             Self::Allow(methods) => vec![(ALLOW, HeaderValue::from_static(methods))],
             Self::RetryAfter(seconds) => vec![(RETRY_AFTER, (*seconds).into())],
             Self::ContentRange(length) => vec![(CONTENT_RANGE, content::value(&format!("bytes */{length}")))],
-            Self::Upload(position) => uploads::headers(position).into(),
+            Self::Upload(position) => position::headers(position).into(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A copy of the index takes the index's place.
 //!
 //! Promises that nothing changes before the copy is found sound, and that the index which was there is set aside whole.
-//! Broken off at any moment, it leaves the index as it was, or none, which is refused until it is run again. What the copy does not know of the files beside it, it is told: since it was made, files have come and gone.
+//! Broken off at any moment, it leaves the index as it was, or none, which is refused until it is run again. What the copy
+//! does not know of the files beside it, it is told: since it was made, files have come and gone.
 
 use std::path::{Path, PathBuf};
 
