@@ -48,10 +48,6 @@ impl Index {
 fn collect(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> rusqlite::Result<Step> {
     const DUE: &str = "SELECT repository, digest FROM loose WHERE since <= ?1 ORDER BY since LIMIT ?2";
     const NAMED: &str = "SELECT EXISTS (SELECT 1 FROM names WHERE repository = ?1 AND digest = ?2)";
-    const UNLINKED: &str = "
-        DELETE FROM unlinked
-        WHERE (since, digest) IN (SELECT since, digest FROM unlinked WHERE since <= ?1 ORDER BY since LIMIT ?2)
-        RETURNING digest";
     const UNLINK: &str = "DELETE FROM link WHERE repository = ?1 AND digest = ?2";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let due = tx.all(DUE, (before.as_microsecond(), limit), |row| {
@@ -73,11 +69,23 @@ fn collect(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> rusqlite::Result
         step.freed.extend(blobs::free(tx, &digest)?.map(|size| (digest, size)));
     }
     let room = limit.saturating_sub(i64::try_from(step.due).unwrap_or(i64::MAX));
-    for digest in tx.all(UNLINKED, (before.as_microsecond(), room), |row| sql::parsed(row, 0))? {
-        step.due += 1;
+    collect_unlinked(tx, before, room, &mut step)?;
+    Ok(step)
+}
+
+fn collect_unlinked(tx: &mut Tx<'_>, before: Timestamp, limit: i64, step: &mut Step) -> rusqlite::Result<()> {
+    const DUE: &str = "SELECT since, digest FROM unlinked WHERE since <= ?1 ORDER BY since LIMIT ?2";
+    // By all of the key: after a restore all are unlinked since the same moment.
+    const DONE: &str = "DELETE FROM unlinked WHERE since = ?1 AND digest = ?2";
+    let due = tx.all(DUE, (before.as_microsecond(), limit), |row| {
+        Ok((row.get::<_, i64>(0)?, sql::parsed(row, 1)?))
+    })?;
+    step.due += due.len();
+    for (since, digest) in due {
+        tx.execute(DONE, (since, sql::text(&digest)))?;
         step.freed.extend(blobs::free(tx, &digest)?.map(|size| (digest, size)));
     }
-    Ok(step)
+    Ok(())
 }
 
 #[cfg(test)]
