@@ -285,6 +285,28 @@ async fn a_commit_cut_between_rename_and_row_becomes_a_partial_again() {
 }
 
 #[tokio::test]
+async fn a_partial_of_what_has_come_another_way_goes_at_the_next_start() {
+    let dir = Dir::new();
+    let (bytes, digest) = content(BIG);
+    let store = dir.open().await;
+    let staged = store
+        .stage("other", &remote(), &digest, Some(BIG as u64))
+        .await
+        .unwrap();
+    staged
+        .write(0, vec![Bytes::copy_from_slice(&bytes[..1000])])
+        .await
+        .unwrap();
+    put(&store, &bytes, &digest).await;
+    drop((staged, store));
+
+    let store = dir.open().await;
+    assert!(dir.files("staging").is_empty());
+    assert_eq!(store.resume_at("other", &digest, None).await.unwrap(), Some(0));
+    assert_eq!(get(&store, &digest).await, Some(bytes));
+}
+
+#[tokio::test]
 async fn what_no_row_explains_is_tidied_and_foreign_files_are_left_alone() {
     let dir = Dir::new();
     dir.open().await.close().await.unwrap();

@@ -34,17 +34,15 @@ pub(super) struct Recovery {
 impl Recovery {
     /// Before the first request: every partial's row gets its file back, or goes. Gives the ids of the partials.
     pub(super) async fn partials(&self) -> Result<HashSet<u64>, Error> {
-        let rows = self.index.partials().await?;
-        let ids = rows.iter().map(|(id, _)| *id).collect();
-        let at = self.layout.clone();
-        let without_file = move || {
-            rows.into_iter()
-                .filter(|(id, _)| !disk::exists(&at.staging(*id)))
-                .collect::<Vec<_>>()
-        };
-        for (id, digest) in self.tasks.blocking(without_file).await.map_err(Error::Lost)? {
-            if !self.rename_back(&digest, self.layout.staging(id)).await? {
-                self.index.unstage(id, FileStep::none()).await?;
+        let mut ids = HashSet::new();
+        for (id, digest) in self.index.partials().await? {
+            let file = self.layout.staging(id);
+            if self.recover(&digest, file.clone()).await? {
+                ids.insert(id);
+            } else {
+                // Nothing is here, or nothing is needed: it is stored, perhaps because somebody has pushed it.
+                let remove = FileStep::new([], move || disk::remove(&file));
+                self.index.unstage(id, remove).await?;
             }
         }
         Ok(ids)
@@ -53,20 +51,21 @@ impl Recovery {
     /// Before the first request: every upload whose client was told of its bytes gets its file back.
     pub(super) async fn uploads(&self) -> Result<(), Error> {
         for (id, digest) in self.index.landings().await? {
-            self.rename_back(&digest, self.layout.upload(&id)).await?;
+            self.recover(&digest, self.layout.upload(&id)).await?;
         }
         Ok(())
     }
 
-    /// Takes a file back that a commit which did not come to its end has renamed. False when there is none.
-    async fn rename_back(&self, digest: &Digest, to: PathBuf) -> Result<bool, Error> {
+    /// Whether the file of what was to become a blob, and is not stored, is here: perhaps because it is taken back from a
+    /// commit that did not come to its end.
+    async fn recover(&self, digest: &Digest, file: PathBuf) -> Result<bool, Error> {
         // A blob with a row is stored; one without is what was to be committed.
         if self.index.blob(digest).await?.is_some() {
             return Ok(false);
         }
-        let from = self.layout.blob(digest);
-        let back = move || Ok(!disk::exists(&to) && disk::rename_if_present(&from, &to)?);
-        self.tasks.blocking(back).await.map_err(Error::Lost)?
+        let blob = self.layout.blob(digest);
+        let is_here = move || Ok(disk::exists(&file) || disk::rename_if_present(&blob, &file)?);
+        self.tasks.blocking(is_here).await.map_err(Error::Lost)?
     }
 
     /// While wharf serves: what no row explains goes. It only tidies, so a failure is logged and the next start tries
