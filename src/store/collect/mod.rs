@@ -1,8 +1,9 @@
 //! Content that nobody can reach leaves the disk, while pushes and pulls go on.
 //!
 //! Promises that a blob stays for the whole grace after its last push or mount, for three quarters of it after a look at
-//! it, and for ever where a manifest names it; that what goes is first forgotten, durably, and then removed; and that no step keeps other writes
-//! waiting for longer than some of their own. Killed at any moment, it leaves at most files that the next start removes.
+//! it, and for ever where a manifest names it; that what goes is first forgotten, durably, and then removed; and that no
+//! step keeps other writes waiting for longer than some of their own. Killed at any moment, it leaves at most files that
+//! the next start removes.
 
 use std::time::Duration;
 
