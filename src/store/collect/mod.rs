@@ -32,7 +32,8 @@ pub struct Freed {
 }
 
 impl Store {
-    /// Frees what has been loose, or in no repository since a restore, for `grace`. Ends between two steps when wharf winds down.
+    /// Frees what has been loose, or in no repository since a restore, for `grace`. Ends between two steps when wharf winds
+    /// down.
     pub async fn collect(&self, now: Timestamp, grace: Duration) -> Result<Freed, Error> {
         let closing = self.tasks.closing();
         let mut freed = Freed::default();

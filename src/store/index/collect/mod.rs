@@ -37,8 +37,8 @@ impl Index {
         self.0.readers.read(Fact::Loose, read).await
     }
 
-    /// Takes up to `limit` blobs that were loose or unlinked already at `before` from their repositories. The files of what is freed
-    /// have no row afterwards: they are for the caller to remove.
+    /// Takes up to `limit` blobs that were loose or unlinked already at `before` from their repositories. The files of what
+    /// is freed have no row afterwards: they are for the caller to remove.
     pub(in crate::store) async fn collect(&self, before: Timestamp, limit: usize) -> Result<Step, Error> {
         let change = move |tx: &mut Tx<'_>| Ok(collect(tx, before, limit)?);
         self.0.writer.write(Fact::Loose, change).await

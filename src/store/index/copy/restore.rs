@@ -73,7 +73,8 @@ impl Restoration {
 
     /// Brings the copy in line with the files that are there: `blobs` with their stamps, and the partials up to
     /// `last_partial`. A blob whose file is gone, or another one, is forgotten. A file that it does not know becomes a
-    /// blob that no repository has yet, to be proven when it is first asked for. What no manifest names or no repository has begins its grace now.
+    /// blob that no repository has yet, to be proven when it is first asked for. What no manifest names, or no repository
+    /// has, begins its grace now.
     pub(in crate::store) fn tell(
         &self,
         blobs: impl Iterator<Item = Result<(Digest, Stamp), Error>>,
