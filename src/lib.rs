@@ -16,7 +16,7 @@
 //! | [`cli`], [`config`], [`app`] | a command line and a file become a running process |
 //! | [`server`] | accepts, limits and drains connections |
 //! | [`http`] | turns a request line into a route of domain types, an outcome into a response; the only place that knows status codes, and where body bytes leave |
-//! | [`access`] | may this caller do this |
+//! | [`access`] | may this caller do this; may anybody have this of that mirror |
 //! | [`namespaces`] | where a repository lives: on a mirror, or here |
 //! | [`pull`] | flight, fill, tail: one fetch, followed by everybody who waits |
 //! | [`push`] | uploads, manifests and deletions: what a client was told is done survives a power cut |

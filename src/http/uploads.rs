@@ -37,7 +37,7 @@ impl Shared {
         name: &RepoName,
         start: &Start,
     ) -> Result<Response<Body>, Refusal> {
-        let repo = self.writable(exchange, name, Action::Push)?;
+        let repo = exchange.writable(name, Action::Push)?;
         let algorithm = match start {
             Start::Mount { digest, from } => {
                 exchange.record.asks(name, digest);
@@ -81,7 +81,7 @@ impl Shared {
         step: Step,
     ) -> Result<Response<Body>, Refusal> {
         exchange.record.asks(name, &session);
-        let repo = self.writable(exchange, name, Action::Push)?;
+        let repo = exchange.writable(name, Action::Push)?;
         let id: UploadId = session.parse().map_err(|_no_id| Error::UploadUnknown)?;
         let (push, caller) = (&self.push, &exchange.caller);
         match step {

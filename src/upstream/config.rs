@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::clock::friendly;
+use crate::oci::Rule;
 
 use super::network::Proxy;
 use super::secret::Secret;
@@ -29,6 +30,11 @@ pub struct MirrorConfig {
     pub bare: Vec<String>,
     /// `Host` headers, without port, that select this mirror.
     pub hosts: Vec<String>,
+    /// What may be pulled, and nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<Rule>>,
+    /// What may not be pulled, allowed or not.
+    pub deny: Vec<Rule>,
     /// Who wharf is to the registry; `<token>` where the secret is an identity token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
@@ -92,6 +98,8 @@ impl Default for MirrorConfig {
             ns: Vec::new(),
             bare: Vec::new(),
             hosts: Vec::new(),
+            allow: None,
+            deny: Vec::new(),
             username: None,
             password: None,
             password_file: None,
@@ -238,6 +246,17 @@ mod tests {
         let printed = toml::to_string(&config).unwrap();
         assert!(printed.contains("password = \"********\""), "{printed}");
         assert!(!format!("{printed}{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn rules_read_back() {
+        let config: MirrorConfig = toml::from_str("allow = ['library/*']\ndeny = ['a/b:v*']").unwrap();
+        assert_eq!(config.allow, Some(vec!["library/*".parse().unwrap()]));
+        let printed = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<MirrorConfig>(&printed).unwrap(), config);
+        let nothing: MirrorConfig = toml::from_str("allow = []").unwrap();
+        assert_eq!(nothing.allow, Some(Vec::new()), "said, and not as if it were not");
+        assert!(toml::from_str::<MirrorConfig>("deny = ['a/b:']").is_err());
     }
 
     #[test]

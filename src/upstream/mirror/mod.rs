@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-use crate::oci;
+use crate::oci::{self, Rule};
 
 use super::config::{FreshFor, MirrorConfig};
 use super::credentials::Source;
@@ -27,6 +27,8 @@ pub use invalid::InvalidMirror;
 #[derive(Debug)]
 pub struct Mirror {
     key: String,
+    /// As it was written.
+    table: MirrorConfig,
     endpoint: Endpoint,
     credentials: Option<Source>,
     token_realm: Option<Url>,
@@ -70,8 +72,11 @@ impl Mirror {
                     .map(str::to_owned),
             );
         }
+        check_rules(key, "allow", config.allow.as_deref().unwrap_or_default())?;
+        check_rules(key, "deny", &config.deny)?;
         Ok(Self {
             key: key.to_owned(),
+            table: config.clone(),
             credentials,
             token_realm,
             send_ns: hosts(key, "send_ns", config.send_ns.as_slice(), true)?.pop(),
@@ -108,6 +113,16 @@ impl Mirror {
     /// `Host` headers, in lower case and without port, that select this mirror.
     pub fn hosts(&self) -> &[String] {
         &self.hosts
+    }
+
+    /// What may be pulled, and nothing else; `None`: all that is not denied.
+    pub fn allow(&self) -> Option<&[Rule]> {
+        self.table.allow.as_deref()
+    }
+
+    /// What may not be pulled.
+    pub fn deny(&self) -> &[Rule] {
+        &self.table.deny
     }
 
     /// Whether this is Docker Hub, where a name of one component is short for `library/` and that name.
@@ -153,12 +168,21 @@ impl Mirror {
     }
 }
 
-/// The mirrors of a whole `[mirror]` section that are enabled, in the order of their keys.
-pub fn mirrors(section: &BTreeMap<String, MirrorConfig>) -> Result<Vec<Arc<Mirror>>, InvalidMirror> {
+/// The mirrors of a whole `[mirror]` section that are enabled, in the order of their keys. One of `running` whose table says
+/// what it said before is the one to go on with: what it has learned of its upstream stays.
+pub fn mirrors(
+    section: &BTreeMap<String, MirrorConfig>,
+    running: &[Arc<Mirror>],
+) -> Result<Vec<Arc<Mirror>>, InvalidMirror> {
     let enabled = section.iter().filter(|(_, config)| config.enabled);
-    enabled
-        .map(|(key, config)| Mirror::new(key, config).map(Arc::new))
-        .collect()
+    let made = enabled.map(|(key, config)| {
+        let same = |mirror: &&Arc<Mirror>| mirror.key == *key && mirror.table == *config;
+        match running.iter().find(same) {
+            Some(mirror) => Ok(Arc::clone(mirror)),
+            None => Mirror::new(key, config).map(Arc::new),
+        }
+    });
+    made.collect()
 }
 
 /// Scheme, host and port of a registry. `Display` is `host[:port]`.
@@ -274,6 +298,20 @@ fn hosts(key: &str, field: &'static str, values: &[String], ports: bool) -> Resu
             })
     };
     values.iter().map(parse).collect()
+}
+
+/// A deny rule with the mirror's name before the repository's would never match, and nobody would notice.
+fn check_rules(key: &str, field: &'static str, rules: &[Rule]) -> Result<(), InvalidMirror> {
+    let prefix = format!("{key}/");
+    let spelled_out = |rule: &&Rule| key.contains('.') && rule.to_string().starts_with(&prefix);
+    match rules.iter().find(spelled_out) {
+        Some(rule) => Err(InvalidMirror::Rule {
+            key: key.to_owned(),
+            field,
+            value: rule.to_string(),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn deadlines(key: &str, config: &MirrorConfig) -> Result<Deadlines, InvalidMirror> {

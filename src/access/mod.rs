@@ -1,13 +1,19 @@
 //! May this caller do this to this repository?
 //!
-//! Owns the answer, and nothing else: who the caller is was decided where the connection was accepted.
+//! Owns the answer, and nothing else: who the caller is was decided where the connection was accepted. What a mirror's
+//! `allow` and `deny` say holds for every caller, by whatever name they ask, and whether it is cached or not.
+
+mod rules;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::oci::RepoKey;
+use crate::namespaces::Repo;
+use crate::oci::{RepoKey, Tag};
+
+pub use rules::Ruled;
 
 /// The `[access]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,14 +75,20 @@ pub struct Access {
 
 /// The rules say no.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{principal} may not {action} {repository}: this server's access.{principal} does not list it")]
-pub struct Denied {
-    /// Who asked.
-    pub principal: Principal,
-    /// For what.
-    pub action: Action,
-    /// Where.
-    pub repository: RepoKey,
+pub enum Denied {
+    /// To this caller.
+    #[error("{principal} may not {action} {repository}: this server's access.{principal} does not list it")]
+    Caller {
+        /// Who asked.
+        principal: Principal,
+        /// For what.
+        action: Action,
+        /// Where.
+        repository: RepoKey,
+    },
+    /// To everybody.
+    #[error(transparent)]
+    Ruled(#[from] Ruled),
 }
 
 impl Access {
@@ -87,19 +99,22 @@ impl Access {
         }
     }
 
-    /// Lets the caller pass, or says who was denied what.
-    pub fn admit(&self, caller: &Caller, action: Action, repository: &RepoKey) -> Result<(), Denied> {
+    /// Lets the caller pass, or says who was denied what. `tag`: what of the repository is meant, where that is a tag; a
+    /// digest is judged by its repository alone.
+    pub fn admit(&self, caller: &Caller, action: Action, repo: &Repo, tag: Option<&Tag>) -> Result<(), Denied> {
         let granted = match &caller.principal {
             Principal::Anonymous => &self.anonymous,
         };
-        if granted.contains(&action) {
-            Ok(())
-        } else {
-            Err(Denied {
+        if !granted.contains(&action) {
+            return Err(Denied::Caller {
                 principal: caller.principal.clone(),
                 action,
-                repository: repository.clone(),
-            })
+                repository: repo.key(),
+            });
+        }
+        match repo {
+            Repo::Mirrored { mirror, remote } => Ok(rules::judge(mirror, remote, tag)?),
+            Repo::Hosted(_) => Ok(()),
         }
     }
 }
@@ -127,6 +142,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::namespaces::Namespaces;
 
     #[test]
     fn only_a_loopback_address_is_open_by_default() {
@@ -158,10 +174,14 @@ mod tests {
             principal: Principal::Anonymous,
             address: Ipv4Addr::LOCALHOST.into(),
         };
-        let key: RepoKey = "team/app".parse().unwrap();
-        assert_eq!(access.admit(&caller, Action::Pull, &key), Ok(()));
+        let namespaces = Namespaces::new(&[], &["*".to_owned()], &[]).unwrap();
+        let repo = namespaces
+            .resolve(&"team/app".parse().unwrap(), None, None)
+            .unwrap()
+            .repo;
+        assert_eq!(access.admit(&caller, Action::Pull, &repo, None), Ok(()));
         for action in [Action::Push, Action::Delete] {
-            let denied = access.admit(&caller, action, &key).unwrap_err();
+            let denied = access.admit(&caller, action, &repo, None).unwrap_err();
             let said = denied.to_string();
             assert!(
                 said.starts_with(&format!("anonymous may not {action} team/app: ")),
