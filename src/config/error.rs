@@ -190,7 +190,7 @@ fn expected(path: &[String], kind: &Kind) -> String {
         [.., "names" | "ns" | "hosts"] => "a list of hosts, like [\"registry.example:5000\"]",
         [.., "namespaces" | "allow_missing" | "bare"] => "a list of patterns, like [\"team/*\"]",
         [.., "allow" | "deny"] => "a list of rules, like [\"library/*\", \"org/app\", \"org/tool:v1*\"]",
-        [.., "endpoints"] => "a list of one URL, like [\"https://registry.example\"]",
+        [.., "endpoints"] => "a list of URLs, like [\"https://registry.example\"]",
         [.., "send_ns"] => "a host, like \"quay.io\"",
         [.., "token_realm"] => "a URL, like \"https://auth.example/token\"",
         [.., "path" | "index"] => "a directory, like \"/var/lib/wharf\"",

@@ -200,7 +200,7 @@ fn a_complaint_shows_no_password() {
         ("[[mirror.hub]]\nusername = 'site'\npassword = 'hunter2'", table),
         (
             "[mirror.hub]\nendpoints = 'https://site:hunter2@h'",
-            "wharf.toml: mirror.hub.endpoints = \"(not shown)\": expected a list of one URL, like [\"https://registry.example\"]",
+            "wharf.toml: mirror.hub.endpoints = \"(not shown)\": expected a list of URLs, like [\"https://registry.example\"]",
         ),
     ] {
         assert_eq!(complaint(file), expected);

@@ -3,13 +3,14 @@
 //! Owns one entry for each pair, in memory only: a restart forgives. Never does I/O.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::oci::Digest;
 use crate::pull::Error;
+use crate::upstream::{Endpoint, Mirror};
 
 /// How long an upstream is left alone after the first mismatch; it doubles with each further one.
 const FIRST: Duration = Duration::from_secs(5);
@@ -18,8 +19,11 @@ const LONGEST: Duration = Duration::from_mins(10);
 
 #[derive(Debug, Default)]
 pub(super) struct Blame {
-    strikes: Mutex<HashMap<(String, Digest), Strike>>,
+    strikes: Mutex<Strikes>,
 }
+
+/// By endpoint and digest.
+type Strikes = HashMap<(String, Digest), Strike>;
 
 #[derive(Debug)]
 struct Strike {
@@ -28,44 +32,55 @@ struct Strike {
 }
 
 impl Blame {
-    /// An error while, at `now`, `upstream` is left alone for `digest`.
-    pub(super) fn check(&self, upstream: &str, digest: &Digest, now: Instant) -> Result<(), Error> {
-        let strikes = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
-        match strikes.get(&(upstream.to_owned(), *digest)) {
-            Some(strike) if now < strike.until => Err(mismatch(upstream, digest)),
-            _ => Ok(()),
+    /// Who may be asked for `digest` at `now`, one at least; an error when all are left alone.
+    pub(super) fn innocent(&self, mirror: &Mirror, digest: &Digest, now: Instant) -> Result<Vec<Arc<Endpoint>>, Error> {
+        let strikes = self.lock();
+        let blamed = |endpoint: &Arc<Endpoint>| {
+            let strike = strikes.get(&(endpoint.to_string(), *digest));
+            strike.is_some_and(|strike| now < strike.until)
+        };
+        let innocent: Vec<_> = mirror.endpoints().iter().filter(|it| !blamed(it)).cloned().collect();
+        if innocent.is_empty() {
+            return Err(mismatch(mirror.endpoint(), digest));
+        }
+        Ok(innocent)
+    }
+
+    /// Notes that these sent wrong bytes.
+    pub(super) fn strike(&self, endpoints: &[Arc<Endpoint>], digest: &Digest, now: Instant) {
+        let mut strikes = self.lock();
+        // What is long forgiven is forgotten, so that a lying upstream cannot fill the memory.
+        strikes.retain(|_, strike| now < strike.until + LONGEST);
+        for upstream in endpoints {
+            let strike = strikes
+                .entry((upstream.to_string(), *digest))
+                .and_modify(|strike| strike.pause = (strike.pause * 2).min(LONGEST))
+                .or_insert(Strike {
+                    pause: FIRST,
+                    until: now,
+                });
+            strike.until = now + strike.pause;
+            tracing::warn!(%upstream, %digest, pause = ?strike.pause, "the upstream sent wrong bytes");
         }
     }
 
-    /// Notes a mismatch at `now`, and gives the error for those who wait.
-    pub(super) fn strike(&self, upstream: &str, digest: &Digest, now: Instant) -> Error {
-        let mut strikes = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
-        // What is long forgiven is forgotten, so that a lying upstream cannot fill the memory.
-        strikes.retain(|_, strike| now < strike.until + LONGEST);
-        let strike = strikes
-            .entry((upstream.to_owned(), *digest))
-            .and_modify(|strike| strike.pause = (strike.pause * 2).min(LONGEST))
-            .or_insert(Strike {
-                pause: FIRST,
-                until: now,
-            });
-        strike.until = now + strike.pause;
-        tracing::warn!(upstream, %digest, pause = ?strike.pause, "the upstream sent wrong bytes");
-        mismatch(upstream, digest)
+    /// Forgets those who have delivered.
+    pub(super) fn clear(&self, endpoints: &[Arc<Endpoint>], digest: &Digest) {
+        let mut strikes = self.lock();
+        for endpoint in endpoints {
+            strikes.remove(&(endpoint.to_string(), *digest));
+        }
     }
 
-    /// Forgets a pair that has delivered.
-    pub(super) fn clear(&self, upstream: &str, digest: &Digest) {
-        self.strikes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&(upstream.to_owned(), *digest));
+    fn lock(&self) -> MutexGuard<'_, Strikes> {
+        self.strikes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn mismatch(upstream: &str, digest: &Digest) -> Error {
+/// What a client hears when nobody is left who may be asked.
+pub(super) fn mismatch(upstream: &Endpoint, digest: &Digest) -> Error {
     Error::Mismatch {
-        upstream: upstream.to_owned(),
+        upstream: upstream.to_string(),
         digest: *digest,
     }
 }
@@ -74,39 +89,53 @@ fn mismatch(upstream: &str, digest: &Digest) -> Error {
 mod tests {
     use super::*;
     use crate::oci::Algorithm;
+    use crate::upstream::MirrorConfig;
+
+    fn mirror() -> Mirror {
+        let endpoints = vec!["http://a".to_owned(), "http://b".to_owned()];
+        let config = MirrorConfig {
+            endpoints,
+            ..MirrorConfig::default()
+        };
+        Mirror::new("hub", &config).unwrap()
+    }
+
+    fn innocent(blame: &Blame, digest: &Digest, now: Instant) -> String {
+        let innocent = blame.innocent(&mirror(), digest, now).unwrap_or_default();
+        innocent.iter().map(ToString::to_string).collect()
+    }
 
     #[test]
     fn an_upstream_is_left_alone_for_five_seconds_doubling_to_ten_minutes() {
         let (blame, digest) = (Blame::default(), Digest::of(Algorithm::Sha256, b"x"));
-        let mut now = Instant::now();
+        let (mirror, mut now) = (mirror(), Instant::now());
         for pause in [5, 10, 20, 40, 80, 160, 320, 600, 600] {
-            blame.strike("a", &digest, now);
+            blame.strike(&mirror.endpoints()[..1], &digest, now);
             let until = now + Duration::from_secs(pause);
-            assert!(
-                blame.check("a", &digest, until - Duration::from_millis(1)).is_err(),
-                "{pause}"
-            );
-            assert!(blame.check("a", &digest, until).is_ok(), "{pause}");
+            let before = until - Duration::from_millis(1);
+            assert_eq!(innocent(&blame, &digest, before), "b", "{pause}");
+            assert_eq!(innocent(&blame, &digest, until), "ab", "{pause}");
             now = until;
         }
     }
 
     #[test]
     fn blame_is_for_one_upstream_and_one_digest_and_ends_with_the_right_bytes() {
-        let (blame, now) = (Blame::default(), Instant::now());
+        let (blame, now, mirror) = (Blame::default(), Instant::now(), mirror());
         let (digest, other) = (Digest::of(Algorithm::Sha256, b"x"), Digest::of(Algorithm::Sha256, b"y"));
-        blame.strike("a", &digest, now);
-        assert!(blame.check("b", &digest, now).is_ok() && blame.check("a", &other, now).is_ok());
-        blame.clear("a", &digest);
-        assert!(blame.check("a", &digest, now).is_ok());
+        blame.strike(mirror.endpoints(), &digest, now);
+        assert!(blame.innocent(&mirror, &digest, now).is_err());
+        assert_eq!(innocent(&blame, &other, now), "ab");
+        blame.clear(&mirror.endpoints()[1..], &digest);
+        assert_eq!(innocent(&blame, &digest, now), "b");
     }
 
     #[test]
     fn what_is_long_past_is_forgotten() {
         let (blame, digest) = (Blame::default(), Digest::of(Algorithm::Sha256, b"x"));
-        let now = Instant::now();
-        blame.strike("a", &digest, now);
-        blame.strike("b", &digest, now + FIRST + LONGEST);
+        let (now, mirror) = (Instant::now(), mirror());
+        blame.strike(&mirror.endpoints()[..1], &digest, now);
+        blame.strike(&mirror.endpoints()[1..], &digest, now + FIRST + LONGEST);
         assert_eq!(blame.strikes.lock().unwrap().len(), 1);
     }
 }

@@ -135,6 +135,22 @@ impl Error {
             Self::Mismatch { .. } | Self::BadManifest { .. } | Self::Store(_) | Self::Lost(_) => false,
         }
     }
+
+    /// Whether the upstream is at fault, so that another endpoint may do better.
+    pub(super) fn is_of_upstream(&self) -> bool {
+        match self {
+            Self::Upstream(_)
+            | Self::ManifestUnknown { .. }
+            | Self::BlobUnknown { .. }
+            | Self::Mismatch { .. }
+            | Self::Length { .. }
+            | Self::BadManifest { .. } => true,
+            Self::NameUnknown(_) | Self::NoManifest { .. } | Self::NoBlob { .. } | Self::Store(_) | Self::Lost(_) => {
+                false
+            }
+        }
+    }
+
     /// Whether a body that broke, or could not be resumed, may be asked for again.
     pub(super) fn is_worth_another_try(&self) -> bool {
         match self {

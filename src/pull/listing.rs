@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::oci::{Listed, Tag};
 use crate::pull::freshness::Freshness;
-use crate::pull::tag::reason;
+use crate::pull::tag::{reason, upstream_reason};
 use crate::pull::{Error, Place, Pull, Via};
 use crate::store::{List, Listing};
 use crate::upstream::{FreshFor, Tally, Verdict};
@@ -35,6 +35,11 @@ impl Pull {
             Known::Nothing => return Ok((self.list(place, list, tally).await?, Via::Miss)),
             Known::Stale { listing, since_secs } => (listing, since_secs),
         };
+        if let Some(error) = self.client.trouble(&place.mirror) {
+            self.relist_aside(place, list);
+            let (ttl_secs, detail) = (-since_secs, upstream_reason(&error));
+            return Ok((kept, Via::Stale { ttl_secs, detail }));
+        }
         let detail = match timeout(place.mirror.revalidate(), self.list(place, list, tally)).await {
             Ok(Ok(listing)) if listing.lines == kept.lines => return Ok((listing, Via::Revalidated)),
             Ok(Ok(listing)) => return Ok((listing, Via::Miss)),
@@ -44,6 +49,16 @@ impl Pull {
         };
         let ttl_secs = -since_secs;
         Ok((kept, Via::Stale { ttl_secs, detail }))
+    }
+
+    /// As a tag is revalidated beside an upstream in trouble.
+    fn relist_aside(&self, place: &Place, list: &List) {
+        let (pull, place, list) = (self.clone(), place.clone(), list.clone());
+        self.tasks.spawn(async move {
+            if let Err(error) = pull.list(&place, &list, &Tally::default()).await {
+                tracing::debug!(%error, repository = %place.key, "a list could not be renewed");
+            }
+        });
     }
 
     async fn known_list(&self, place: &Place, list: &List) -> Result<Known, Error> {

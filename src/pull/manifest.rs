@@ -9,9 +9,10 @@ use std::sync::Arc;
 use crate::access::Caller;
 use crate::namespaces::Repo;
 use crate::oci::{Algorithm, Digest, InvalidManifest, Manifest, MediaType, Reference, RepoKey, Tag};
+use crate::pull::blame::mismatch;
 use crate::pull::{Error, Place, Pull, Via};
 use crate::store::{PutManifest, StoredManifest};
-use crate::upstream::{ManifestHead, Tally};
+use crate::upstream::{Endpoint, FetchedManifest, ManifestHead, Tally};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -156,7 +157,8 @@ impl Pull {
             Some(&stored.media_type),
             stored.digest.algorithm(),
         );
-        let manifest = parsed.map_err(|source| place.unusable(&Reference::Digest(stored.digest), source))?;
+        let reference = Reference::Digest(stored.digest);
+        let manifest = parsed.map_err(|source| unusable(place.mirror.endpoint(), &reference, source))?;
         Ok(self.store.put_manifest(place.put(manifest, tag)).await?)
     }
 
@@ -211,29 +213,13 @@ impl Pull {
         tag: Option<(Tag, Timestamp)>,
         tally: &Tally,
     ) -> Result<StoredManifest, Error> {
-        let upstream = place.upstream();
         if let Reference::Digest(digest) = reference {
             // The last flight may just have landed.
             if let Some(manifest) = self.stored_manifest(place, digest, tally).await? {
                 return Ok(manifest);
             }
-            self.blame.check(&upstream, digest, Instant::now())?;
         }
-        let fetched = self
-            .client
-            .get_manifest(&place.mirror, &place.remote, reference, tally)
-            .await;
-        let fetched = fetched.map_err(|error| Error::of_manifest(reference, error))?;
-        let promised = match reference {
-            Reference::Digest(digest) => Some(*digest),
-            Reference::Tag(_) => fetched.digest,
-        };
-        let algorithm = promised.map_or(Algorithm::Sha256, |digest| digest.algorithm());
-        if let Some(promised) = promised.filter(|promised| Digest::of(algorithm, &fetched.bytes) != *promised) {
-            return Err(self.blame.strike(&upstream, &promised, Instant::now()));
-        }
-        let parsed = Manifest::parse(fetched.bytes, fetched.media_type.as_ref(), algorithm);
-        let manifest = parsed.map_err(|source| place.unusable(reference, source))?;
+        let manifest = self.proven(place, reference, tally).await?;
         let (digest, media_type) = (manifest.digest(), manifest.media_type().clone());
         let stored = StoredManifest {
             digest,
@@ -242,9 +228,49 @@ impl Pull {
         };
         if let Err(error) = self.store.put_manifest(place.put(manifest, tag)).await {
             // It is proven, so it is served; it will be fetched again.
-            tracing::error!(%error, %reference, upstream, "cannot keep a manifest");
+            tracing::error!(%error, %reference, repository = %place.key, "cannot keep a manifest");
         }
         Ok(stored)
+    }
+
+    /// What the first endpoint sends whose manifest is one, and the one that was asked for.
+    async fn proven(&self, place: &Place, reference: &Reference, tally: &Tally) -> Result<Manifest, Error> {
+        let all = match reference {
+            Reference::Digest(digest) => self.blame.innocent(&place.mirror, digest, Instant::now())?,
+            Reference::Tag(_) => place.mirror.endpoints().to_vec(),
+        };
+        let mut endpoints = all.as_slice();
+        loop {
+            let fetched = self.client.get_manifest(endpoints, &place.remote, reference, tally);
+            let fetched = fetched.await.map_err(|error| Error::of_manifest(reference, error))?;
+            let behind = endpoints.iter().position(|it| Arc::ptr_eq(it, &fetched.from));
+            let others = &endpoints[behind.map_or(endpoints.len(), |at| at + 1)..];
+            match self.prove(reference, fetched) {
+                Err(error) if error.is_of_upstream() && !others.is_empty() => endpoints = others,
+                proven => return proven,
+            }
+        }
+    }
+
+    fn prove(&self, reference: &Reference, fetched: FetchedManifest) -> Result<Manifest, Error> {
+        let FetchedManifest {
+            bytes,
+            media_type,
+            digest,
+            from,
+        } = fetched;
+        let promised = match reference {
+            Reference::Digest(digest) => Some(*digest),
+            Reference::Tag(_) => digest,
+        };
+        let algorithm = promised.map_or(Algorithm::Sha256, |digest| digest.algorithm());
+        if let Some(promised) = promised.filter(|promised| Digest::of(algorithm, &bytes) != *promised) {
+            let error = mismatch(&from, &promised);
+            self.blame.strike(&[from], &promised, Instant::now());
+            return Err(error);
+        }
+        let parsed = Manifest::parse(bytes, media_type.as_ref(), algorithm);
+        parsed.map_err(|source| unusable(&from, reference, source))
     }
 }
 
@@ -258,13 +284,13 @@ impl Place {
             tag,
         }
     }
+}
 
-    fn unusable(&self, reference: &Reference, source: InvalidManifest) -> Error {
-        Error::BadManifest {
-            upstream: self.upstream(),
-            reference: reference.clone(),
-            source: Arc::new(source),
-        }
+fn unusable(upstream: &Endpoint, reference: &Reference, source: InvalidManifest) -> Error {
+    Error::BadManifest {
+        upstream: upstream.to_string(),
+        reference: reference.clone(),
+        source: Arc::new(source),
     }
 }
 

@@ -133,11 +133,6 @@ struct Place {
 }
 
 impl Place {
-    /// Who is asked, as messages name it: `host[:port]`.
-    fn upstream(&self) -> String {
-        self.mirror.endpoint().to_string()
-    }
-
     /// `None` for a hosted repository: there is nobody to ask.
     fn of(repo: &Repo) -> Option<Self> {
         match repo {

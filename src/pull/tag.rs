@@ -10,7 +10,7 @@ use crate::pull::freshness::Freshness;
 use crate::pull::manifest::{ManifestAnswer, ManifestStat};
 use crate::pull::{Error, Place, Pull, Via};
 use crate::store::TagRow;
-use crate::upstream::{self, Tally};
+use crate::upstream::{self, Tally, Verdict};
 
 /// What the upstream said about a tag that is cached.
 enum Word<T> {
@@ -29,21 +29,29 @@ impl Pull {
             Freshness::Fresh => return self.by_digest(place, &row.digest, tally).await,
             Freshness::Stale { since_secs } => since_secs,
         };
-        match in_time(place, tag, self.newest(place, tag, Some(&row), tally)).await? {
-            Word::New(answer) => Ok(answer),
-            Word::None(detail) => {
-                self.stale(
-                    place,
-                    &row,
-                    Via::Stale {
-                        ttl_secs: -since_secs,
-                        detail,
-                    },
-                    tally,
-                )
-                .await
+        let ttl_secs = -since_secs;
+        let word = match self.client.trouble(&place.mirror) {
+            Some(error) => {
+                self.revalidate_aside(place, tag, &row);
+                Word::None(upstream_reason(&error))
             }
+            None => in_time(place, tag, self.newest(place, tag, Some(&row), tally)).await?,
+        };
+        match word {
+            Word::New(answer) => Ok(answer),
+            Word::None(detail) => self.stale(place, &row, Via::Stale { ttl_secs, detail }, tally).await,
         }
+    }
+
+    /// Nobody waits for an upstream in trouble who has an answer: but it is asked, so that somebody sees when it is well.
+    fn revalidate_aside(&self, place: &Place, tag: &Tag, row: &TagRow) {
+        let (pull, place, tag, row) = (self.clone(), place.clone(), tag.clone(), row.clone());
+        self.tasks.spawn(async move {
+            let asked = pull.newest(&place, &tag, Some(&row), &Tally::default()).await;
+            if let Err(error) = asked {
+                tracing::debug!(%error, %tag, repository = %place.key, "a tag could not be revalidated");
+            }
+        });
     }
 
     /// What a HEAD of the tag answers; `None` where only the manifest itself tells.
@@ -151,9 +159,14 @@ pub(super) fn reason(error: &Error) -> String {
             return "local-failure".to_owned();
         }
     };
-    match (source.status(), &**source) {
+    upstream_reason(source)
+}
+
+/// The same, of what the upstream itself said.
+pub(super) fn upstream_reason(error: &upstream::Error) -> String {
+    match (error.status(), error.verdict()) {
         (Some(status), _) => format!("upstream-{status}"),
-        (None, upstream::Error::Timeout { .. }) => "upstream-timeout".to_owned(),
+        (None, Verdict::Slow) => "upstream-timeout".to_owned(),
         (None, _) => "upstream-unreachable".to_owned(),
     }
 }

@@ -6,8 +6,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::header::{AsHeaderName, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{AsHeaderName, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
@@ -16,7 +15,7 @@ use crate::oci::MediaType;
 use super::body::{BlobBody, Span, total_of_unsatisfied};
 use super::error::Error;
 use super::fault::{Absence, Fault, Phase};
-use super::mirror::Deadlines;
+use super::hold::retry_after;
 use super::redirect::Answer;
 
 impl Answer {
@@ -82,15 +81,24 @@ impl Answer {
                 retry_after: self.retry_after(clock),
             },
             407 => self.unusable(Fault::ProxyCredentials),
-            408 | 500..=599 => Error::Failed { at, status },
+            408 | 500..=599 => Error::Failed {
+                at,
+                status,
+                retry_after: self.retry_after(clock),
+            },
             // The registry allowed it and the place that it sent us to does not: an expired signature, a broken CDN.
-            401 | 403 if self.elsewhere => Error::Failed { at, status },
+            401 | 403 if self.elsewhere => Error::Failed {
+                at,
+                status,
+                retry_after: None,
+            },
             _ => self.unusable(Fault::Status),
         }
     }
 
     /// The whole body, of `limit` bytes at most.
-    pub(super) async fn small_body(self, limit: usize, limits: Deadlines) -> Result<Bytes, Error> {
+    pub(super) async fn small_body(self, limit: usize) -> Result<Bytes, Error> {
+        let limits = self.endpoint.deadlines();
         let at = self.at.clone();
         let slow = |within| Error::Timeout {
             at: at.clone(),
@@ -98,19 +106,19 @@ impl Answer {
             within,
         };
         let within = limits.first_byte + limits.silence;
-        match timeout(within, self.collect(limit, limits.silence)).await {
+        match timeout(within, self.collect(limit)).await {
             Err(_) => Err(slow(within)),
             Ok(Err(Error::Timeout { within, .. })) => Err(slow(within)),
             Ok(result) => result,
         }
     }
 
-    async fn collect(self, limit: usize, silence: Duration) -> Result<Bytes, Error> {
+    async fn collect(self, limit: usize) -> Result<Bytes, Error> {
         let too_big = self.unusable(Fault::TooBig { limit });
         if self.length().is_some_and(|length| length > limit as u64) {
             return Err(too_big);
         }
-        let mut body = BlobBody::open(self, Span::default(), silence)?;
+        let mut body = BlobBody::open(self, Span::default())?;
         let mut whole = BytesMut::new();
         while let Some(bytes) = body.chunk().await? {
             if whole.len() + bytes.len() > limit {
@@ -121,13 +129,7 @@ impl Answer {
         Ok(whole.freeze())
     }
 
-    /// `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3); a date that has passed is no wait at all.
     fn retry_after(&self, clock: &Clock) -> Option<Duration> {
-        let value = self.header(RETRY_AFTER)?.trim();
-        if let Ok(seconds) = value.parse() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let date = DateTimeParser::new().parse_timestamp(value).ok()?;
-        Some(Duration::try_from(date.duration_since(clock.now())).unwrap_or_default())
+        retry_after(self.response.headers(), clock.now())
     }
 }

@@ -18,7 +18,7 @@ use crate::tasks::Tasks;
 use super::Tally;
 use super::credentials::{Credential, Credentials};
 use super::error::Error;
-use super::mirror::Mirror;
+use super::mirror::{Endpoint, EndpointId};
 use super::token::{Pass, Purpose, Tokens};
 use super::wire::Wire;
 
@@ -30,8 +30,8 @@ const UNUSED: Duration = Duration::from_hours(1);
 pub(super) struct Auth {
     credentials: Credentials,
     tokens: Tokens,
-    /// Per mirror and repository, so that the second request does not begin with a 401.
-    demands: Cache<(String, RemoteName), Demand>,
+    /// Per endpoint and repository, so that the second request does not begin with a 401.
+    demands: Cache<(EndpointId, RemoteName), Demand>,
 }
 
 /// What an upstream wants to see.
@@ -84,18 +84,23 @@ impl Auth {
         }
     }
 
+    /// Who wharf is to an endpoint now; `None`: anybody, or one who cannot say.
+    pub(super) async fn who(&self, endpoint: &Endpoint) -> Option<Arc<Credential>> {
+        self.credentials.current(endpoint).await.ok().flatten()
+    }
+
     /// What a repository is known to demand.
     pub(super) async fn recall(
         &self,
-        mirror: &Arc<Mirror>,
+        endpoint: &Arc<Endpoint>,
         remote: &RemoteName,
         tally: &Tally,
     ) -> Result<Option<Grant>, Error> {
-        let repository = (mirror.key().to_owned(), remote.clone());
+        let repository = (endpoint.id().clone(), remote.clone());
         let Some(demand) = self.demands.get(&repository).await else {
             return Ok(None);
         };
-        let grant = self.grant(mirror, demand, tally).await;
+        let grant = self.grant(endpoint, demand, tally).await;
         if grant.is_err() {
             // The upstream may have moved its realm: the next request hears the challenge again.
             self.demands.invalidate(&repository).await;
@@ -106,13 +111,13 @@ impl Auth {
     /// What meets a demand that was just heard; the repository's next request begins with it.
     pub(super) async fn meet(
         &self,
-        mirror: &Arc<Mirror>,
+        endpoint: &Arc<Endpoint>,
         remote: &RemoteName,
         demand: Demand,
         tally: &Tally,
     ) -> Result<Grant, Error> {
-        let grant = self.grant(mirror, demand.clone(), tally).await?;
-        let repository = (mirror.key().to_owned(), remote.clone());
+        let grant = self.grant(endpoint, demand.clone(), tally).await?;
+        let repository = (endpoint.id().clone(), remote.clone());
         self.demands.insert(repository, demand).await;
         Ok(grant)
     }
@@ -123,51 +128,51 @@ impl Auth {
         refused: &Grant,
         demand: Demand,
         began: Instant,
-        mirror: &Arc<Mirror>,
+        endpoint: &Arc<Endpoint>,
         remote: &RemoteName,
         tally: &Tally,
     ) -> Result<Option<Grant>, Error> {
         match (refused, &demand) {
             (Grant::Basic(credential), Demand::Basic) => {
-                let other = self.credentials.instead_of(credential, mirror).await;
+                let other = self.credentials.instead_of(credential, endpoint).await;
                 return Ok(other.map(Grant::Basic));
             }
             (Grant::Token(pass), Demand::Token(purpose)) if pass.is_fresh(purpose, began) => return Ok(None),
             (Grant::Token(pass), Demand::Token(_) | Demand::Basic) => self.tokens.forget(pass).await,
             (Grant::Basic(_), Demand::Token(_)) => {}
         }
-        self.meet(mirror, remote, demand, tally).await.map(Some)
+        self.meet(endpoint, remote, demand, tally).await.map(Some)
     }
 
-    async fn grant(&self, mirror: &Arc<Mirror>, demand: Demand, tally: &Tally) -> Result<Grant, Error> {
-        let credential = self.credentials.current(mirror).await?;
-        let granted = self.present(mirror, &demand, credential.clone(), tally).await;
+    async fn grant(&self, endpoint: &Arc<Endpoint>, demand: Demand, tally: &Tally) -> Result<Grant, Error> {
+        let credential = self.credentials.current(endpoint).await?;
+        let granted = self.present(endpoint, &demand, credential.clone(), tally).await;
         let refused = matches!(granted, Err(Error::Rejected { .. } | Error::Denied { .. }));
         let Some(credential) = credential.filter(|_| refused) else {
             return granted;
         };
-        match self.credentials.instead_of(&credential, mirror).await {
-            Some(other) => self.present(mirror, &demand, Some(other), tally).await,
+        match self.credentials.instead_of(&credential, endpoint).await {
+            Some(other) => self.present(endpoint, &demand, Some(other), tally).await,
             None => granted,
         }
     }
 
     async fn present(
         &self,
-        mirror: &Arc<Mirror>,
+        endpoint: &Arc<Endpoint>,
         demand: &Demand,
         credential: Option<Arc<Credential>>,
         tally: &Tally,
     ) -> Result<Grant, Error> {
         match demand {
             Demand::Token(purpose) => {
-                let pass = self.tokens.pass(mirror, purpose, credential, tally).await;
+                let pass = self.tokens.pass(endpoint, purpose, credential, tally).await;
                 pass.map(Grant::Token)
             }
             Demand::Basic => credential.map(Grant::Basic).ok_or_else(|| Error::Refused {
-                at: mirror.endpoint().place(),
+                at: endpoint.place(),
                 status: 401,
-                mirror: mirror.key().to_owned(),
+                mirror: endpoint.mirror().to_owned(),
             }),
         }
     }

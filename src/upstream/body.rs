@@ -4,7 +4,7 @@
 //! Dropped: the connection is closed. [`BlobBody::chunk`] is cancel safe: no byte is lost.
 
 use std::fmt;
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::Response;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::error::Error;
 use super::fault::{Cause, Fault, Phase};
+use super::mirror::Endpoint;
 use super::place::Place;
 use super::redirect::Answer;
 
@@ -33,7 +34,7 @@ pub struct BlobBody {
     total: Option<u64>,
     promised: Option<u64>,
     got: u64,
-    silence: Duration,
+    from: Arc<Endpoint>,
 }
 
 impl BlobBody {
@@ -47,16 +48,16 @@ impl BlobBody {
         self.total
     }
 
-    /// Who sends it: the endpoint, and where it redirected to; for messages.
-    pub fn endpoint(&self) -> String {
-        self.at.to_string()
+    /// Who was asked for it.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.from
     }
 
     /// The next bytes, never empty; `None` at the end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
-            let Ok(arrived) = timeout(self.silence, self.response.chunk()).await else {
-                let (at, within) = (self.at.clone(), self.silence);
+            let Ok(arrived) = timeout(self.from.deadlines().silence, self.response.chunk()).await else {
+                let (at, within) = (self.at.clone(), self.from.deadlines().silence);
                 return Err(Error::Timeout {
                     at,
                     phase: Phase::Silence,
@@ -76,7 +77,7 @@ impl BlobBody {
     }
 
     /// The body of a 200 or 206 as an answer to a request for `span`.
-    pub(super) fn open(answer: Answer, span: Span, silence: Duration) -> Result<Self, Error> {
+    pub(super) fn open(answer: Answer, span: Span) -> Result<Self, Error> {
         let length = answer.length();
         let (start, total, promised) = if answer.status() == 206 {
             let range = answer.header(&CONTENT_RANGE).and_then(ContentRange::parse);
@@ -87,7 +88,9 @@ impl BlobBody {
         } else {
             (0, length, length)
         };
-        let Answer { response, at, .. } = answer;
+        let Answer {
+            response, at, endpoint, ..
+        } = answer;
         Ok(Self {
             response,
             at,
@@ -95,7 +98,7 @@ impl BlobBody {
             total,
             promised,
             got: 0,
-            silence,
+            from: endpoint,
         })
     }
 

@@ -123,6 +123,22 @@ impl Default for MirrorConfig {
     }
 }
 
+impl MirrorConfig {
+    /// Whether both ask the same endpoints in the same way, whatever they claim, allow and keep.
+    pub(super) fn is_asked_like(&self, other: &Self) -> bool {
+        let way = |table: &Self| Self {
+            ns: Vec::new(),
+            bare: Vec::new(),
+            hosts: Vec::new(),
+            allow: None,
+            deny: Vec::new(),
+            fresh_for: FreshFor::Forever,
+            ..table.clone()
+        };
+        way(self) == way(other)
+    }
+}
+
 /// The mirrors that exist without any configuration, by key. A table in the file is merged over its namesake.
 pub fn builtin() -> BTreeMap<String, MirrorConfig> {
     let hub = MirrorConfig {

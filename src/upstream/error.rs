@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::credentials::{Unavailable, Whose};
 use super::fault::{Absence, Cause, Fault, Phase, Step};
+use super::health::Probe;
 use super::place::Place;
 
 /// Why an upstream did not give what was asked. Cheap to clone, because a herd shares one ending.
@@ -97,12 +98,22 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// The upstream is in trouble: 5xx, 408, or a redirect target that refuses what the registry had allowed.
-    #[error("{at} answered {status}")]
+    #[error("{at} answered {status}{}", retry(*retry_after))]
     Failed {
         /// Who answered.
         at: Place,
         /// With which status.
         status: u16,
+        /// `Retry-After`, counted from the answer.
+        retry_after: Option<Duration>,
+    },
+    /// It has just failed like this, and is not asked before a probe has found it well.
+    #[error("{because} (a moment ago; it is left alone until it is well)")]
+    Resting {
+        /// How it failed.
+        because: Arc<Self>,
+        /// Whether it is being probed.
+        probe: Option<Probe>,
     },
     /// An answer that must not be used or followed.
     #[error("{at} {}: {fault}", answered(*status))]
@@ -174,6 +185,7 @@ impl Error {
             | Self::Rejected { .. }
             | Self::NoCredentials { .. } => Verdict::Broken,
             Self::RangeNotSatisfiable { .. } => Verdict::NoSuchRange,
+            Self::Resting { because, .. } => because.verdict(),
         }
     }
 
@@ -189,6 +201,7 @@ impl Error {
             Self::Throttled { .. } => Some(429),
             Self::Unusable { status, .. } => *status,
             Self::RangeNotSatisfiable { .. } => Some(416),
+            Self::Resting { because, .. } => because.status(),
         }
     }
 
@@ -201,12 +214,21 @@ impl Error {
         }
     }
 
-    /// How long a throttling upstream asked us to wait.
+    /// How long the upstream asked us to wait.
     pub fn retry_after(&self) -> Option<Duration> {
-        if let Self::Throttled { retry_after, .. } = self {
-            *retry_after
-        } else {
-            None
+        match self {
+            Self::Throttled { retry_after, .. } | Self::Failed { retry_after, .. } => *retry_after,
+            Self::Resting { because, .. } => because.retry_after(),
+            Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::Absent { .. }
+            | Self::Refused { .. }
+            | Self::Denied { .. }
+            | Self::Rejected { .. }
+            | Self::NoCredentials { .. }
+            | Self::Unusable { .. }
+            | Self::Cut { .. }
+            | Self::RangeNotSatisfiable { .. } => None,
         }
     }
 }

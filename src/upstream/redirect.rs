@@ -4,6 +4,8 @@
 //! port they are meant for; every hop has its own deadlines. Never keeps a redirect's URL: it is signed, and good for minutes.
 //! Dropped: the request under way is given up.
 
+use std::sync::Arc;
+
 use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
@@ -12,10 +14,9 @@ use super::Tally;
 use super::error::Error;
 use super::fault::Fault;
 use super::guard::{self, Targets};
-use super::mirror::Deadlines;
-use super::network::Network;
+use super::mirror::Endpoint;
 use super::place::Place;
-use super::wire::{Heard, Hop, Wire};
+use super::wire::{Hop, Wire};
 
 const MAX_REDIRECTS: usize = 10;
 
@@ -25,10 +26,12 @@ pub(super) struct Start<'a> {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) targets: Targets,
-    pub(super) network: &'a Network,
+    pub(super) endpoint: &'a Arc<Endpoint>,
     pub(super) at: Place,
     /// Whether only redirects within the host are followed: any other is the answer then.
     pub(super) stays: bool,
+    /// Whether a 5xx says something of the host.
+    pub(super) counts: bool,
 }
 
 /// The first answer that is no redirect to be followed.
@@ -36,21 +39,24 @@ pub(super) struct Start<'a> {
 pub(super) struct Answer {
     pub(super) response: Response,
     pub(super) at: Place,
+    /// Who was asked.
+    pub(super) endpoint: Arc<Endpoint>,
     /// Whether it came from another scheme, host or port than the one first asked.
     pub(super) elsewhere: bool,
     /// What the party first asked may point to.
     pub(super) targets: Targets,
 }
 
-pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tally: &Tally) -> Result<Answer, Error> {
+pub(super) async fn follow(wire: &Wire, start: Start<'_>, tally: &Tally) -> Result<Answer, Error> {
     let Start {
         method,
         mut url,
         mut headers,
         mut targets,
-        network,
+        endpoint,
         mut at,
         stays,
+        counts,
     } = start;
     let origin = url.origin();
     for hops in 0..=MAX_REDIRECTS {
@@ -60,17 +66,15 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tal
             headers: &headers,
             body: None,
             targets,
-            network,
+            endpoint,
             known: url.origin() == origin,
+            counts,
         };
-        let Heard {
-            response,
-            at: asked,
-            peer,
-        } = wire.send(hop, limits, &at, tally).await?;
+        let heard = wire.send(hop, &at, tally).await?;
         if hops == 0 {
-            targets = guard::targets(&url, peer);
+            targets = guard::targets(&url, heard.peer);
         }
+        let response = heard.response;
         let moved = redirects(response.status());
         let to = moved.then(|| guard::redirect(&url, response.headers().get(LOCATION), targets));
         let at_home = |to: &Result<Url, Fault>| to.as_ref().is_ok_and(|to| to.host() == url.host());
@@ -78,14 +82,15 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, limits: Deadlines, tal
             let elsewhere = url.origin() != origin;
             return Ok(Answer {
                 response,
-                at: asked,
+                at: heard.at,
+                endpoint: Arc::clone(endpoint),
                 elsewhere,
                 targets,
             });
         };
         let status = Some(response.status().as_u16());
         let to = to.map_err(|fault| Error::Unusable {
-            at: asked,
+            at: heard.at,
             status,
             fault,
         })?;

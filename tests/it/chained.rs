@@ -196,16 +196,18 @@ async fn a_list_of_many_pages_comes_through_both() {
 #[tokio::test]
 async fn what_a_registry_refuses_is_refused_in_the_same_words() {
     let chain = chain().await;
-    chain.quay.put_image("org/app", "v1", &Image::oci(1, &[10]));
     for (act, status) in [
         (Act::Status(404), 404),
         (Act::Status(429), 429),
         (Act::Status(503), 502),
     ] {
+        // A repository that has not just asked to wait.
+        let name = format!("org/app{status}");
+        chain.quay.put_image(&name, "v1", &Image::oci(1, &[10]));
         chain
             .quay
             .script(On::any(), [act.clone(), Act::Header("retry-after", "7".to_owned())]);
-        let target = manifest_path("quay.io/org/app", &format!("v{status}"));
+        let target = manifest_path(&format!("quay.io/{name}"), "other");
         let answer = chain.outer.get(&target).await;
         assert_eq!(answer.status, status, "{act:?}: {}", answer.text());
         if status == 429 {

@@ -68,7 +68,8 @@ async fn a_kept_list_answers_for_an_upstream_that_does_not_also_after_a_restart(
     ];
     for (way, detail) in ways {
         let upstream = upstream(&["a"]);
-        let mut inside = Inside::of(&upstream, |_| {}).await;
+        // What fails in passing is asked again first.
+        let mut inside = Inside::of(&upstream, |it| it.revalidate = Duration::from_secs(2)).await;
         inside.tags().await.unwrap();
         upstream.script(On::tags(), [way]);
         inside.later(120);

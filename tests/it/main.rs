@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod bad_manifests;
+mod breaker;
 mod chained;
 mod collect;
 mod corpus;
@@ -17,6 +18,7 @@ mod crash;
 mod credentials;
 mod damage;
 mod delete;
+mod endpoints;
 mod fake_upstream;
 mod guards;
 mod leavers;

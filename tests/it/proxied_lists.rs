@@ -125,7 +125,8 @@ async fn what_no_upstream_says_is_an_error_that_names_it() {
         (Act::HoldHead(Gate::shut()), 504, "UNAVAILABLE"),
     ];
     for (n, (act, status, code)) in failures.into_iter().enumerate() {
-        // A name that has not just been said to be absent.
+        // One that has not heard of the others, and a name that has not just been said to be absent.
+        let wharf = Setup::new().mirror(impatient(&upstream)).start().await;
         let name = format!("a/c{n}");
         upstream.put_image(&name, "v1", &Image::oci(1, &[]));
         upstream.script(On::any(), [act.clone()]);

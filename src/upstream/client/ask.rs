@@ -9,8 +9,9 @@ use url::Url;
 use crate::oci::{Digest, Reference, RemoteName};
 
 use super::super::body::Span;
-use super::super::mirror::{Endpoint, Mirror};
+use super::super::mirror::Endpoint;
 use super::Tally;
+use super::turns::Turn;
 
 /// Every type there is, whatever a client accepts: registries answer 404 to an `Accept` without the type that they have.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
@@ -18,9 +19,9 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vn
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// One question, however many requests it takes.
+/// One question to one endpoint, however many requests it takes.
 pub(super) struct Ask<'a> {
-    pub(super) mirror: &'a Arc<Mirror>,
+    pub(super) endpoint: &'a Arc<Endpoint>,
     pub(super) remote: &'a RemoteName,
     pub(super) method: Method,
     pub(super) path: String,
@@ -28,20 +29,22 @@ pub(super) struct Ask<'a> {
     pub(super) headers: HeaderMap,
     /// Whether only redirects within the host are followed.
     pub(super) stays: bool,
+    /// Whether a 5xx says something of the endpoint.
+    pub(super) counts: bool,
     pub(super) tally: &'a Tally,
 }
 
 impl<'a> Ask<'a> {
     pub(super) fn manifest(
         method: Method,
-        mirror: &'a Arc<Mirror>,
+        turn: Turn<'a>,
         remote: &'a RemoteName,
         reference: &Reference,
         tally: &'a Tally,
     ) -> Self {
         Self::new(
             method,
-            mirror,
+            turn,
             remote,
             &format!("manifests/{reference}"),
             MANIFESTS,
@@ -51,48 +54,45 @@ impl<'a> Ask<'a> {
 
     pub(super) fn blob(
         method: Method,
-        mirror: &'a Arc<Mirror>,
+        turn: Turn<'a>,
         remote: &'a RemoteName,
         digest: &Digest,
         tally: &'a Tally,
     ) -> Self {
-        Self::new(method, mirror, remote, &format!("blobs/{digest}"), "*/*", tally)
+        Self::new(method, turn, remote, &format!("blobs/{digest}"), "*/*", tally)
     }
 
-    pub(super) fn tags(mirror: &'a Arc<Mirror>, remote: &'a RemoteName, tally: &'a Tally) -> Self {
-        Self::new(Method::GET, mirror, remote, "tags/list", "application/json", tally)
+    pub(super) fn tags(turn: Turn<'a>, remote: &'a RemoteName, tally: &'a Tally) -> Self {
+        Self::new(Method::GET, turn, remote, "tags/list", "application/json", tally)
     }
 
-    /// A registry that cannot list referrers may send such a request anywhere: GHCR, to a web page.
-    pub(super) fn referrers(
-        mirror: &'a Arc<Mirror>,
-        remote: &'a RemoteName,
-        subject: &Digest,
-        tally: &'a Tally,
-    ) -> Self {
+    /// A registry that cannot list referrers may send such a request anywhere (GHCR: to a web page), or fail at it.
+    pub(super) fn referrers(turn: Turn<'a>, remote: &'a RemoteName, subject: &Digest, tally: &'a Tally) -> Self {
         let path = format!("referrers/{subject}");
         Self {
             stays: true,
-            ..Self::new(Method::GET, mirror, remote, &path, INDEX, tally)
+            counts: false,
+            ..Self::new(Method::GET, turn, remote, &path, INDEX, tally)
         }
     }
 
     fn new(
         method: Method,
-        mirror: &'a Arc<Mirror>,
+        turn: Turn<'a>,
         remote: &'a RemoteName,
         path: &str,
         accept: &'static str,
         tally: &'a Tally,
     ) -> Self {
         Self {
-            mirror,
+            endpoint: turn.endpoint,
             remote,
             method,
             path: format!("/v2/{remote}/{path}"),
             query: None,
             headers: HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]),
             stays: false,
+            counts: !turn.again,
             tally,
         }
     }
@@ -109,12 +109,12 @@ impl<'a> Ask<'a> {
         self
     }
 
-    /// Where an endpoint has it.
-    pub(super) fn at(&self, endpoint: &Endpoint) -> Url {
-        let mut url = endpoint.at(&self.path);
+    /// Where the endpoint has it.
+    pub(super) fn url(&self) -> Url {
+        let mut url = self.endpoint.at(&self.path);
         url.set_query(self.query.as_deref());
         // A link of the endpoint's own may have it already.
-        if let Some(ns) = self.mirror.send_ns()
+        if let Some(ns) = self.endpoint.send_ns()
             && !url.query_pairs().any(|(key, _)| key == "ns")
         {
             url.query_pairs_mut().append_pair("ns", ns);

@@ -5,7 +5,6 @@
 
 use std::collections::HashSet;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::time::timeout;
@@ -15,10 +14,11 @@ use crate::oci::{InvalidList, RemoteName, Tag, lists};
 use super::super::error::Error;
 use super::super::fault::{Fault, Phase};
 use super::super::link;
-use super::super::mirror::Mirror;
+use super::super::mirror::{Endpoint, Mirror};
 use super::super::place::Place;
 use super::super::redirect::Answer;
 use super::ask::Ask;
+use super::turns::Turns;
 use super::{Client, Tally};
 
 /// More than the longest lists there are; names of 80 bytes then fill the bytes below.
@@ -43,9 +43,16 @@ struct Page {
 
 impl Client {
     /// All tags of a repository, sorted by their bytes.
-    pub async fn tags(&self, mirror: &Arc<Mirror>, remote: &RemoteName, tally: &Tally) -> Result<Vec<Tag>, Error> {
-        let ask = Ask::tags(mirror, remote, tally).page(Some(format!("n={PAGE}")));
-        let mut tags = in_time(mirror, Box::pin(self.all_tags(ask))).await?;
+    pub async fn tags(&self, mirror: &Mirror, remote: &RemoteName, tally: &Tally) -> Result<Vec<Tag>, Error> {
+        let mut turns = Turns::new(mirror.endpoints());
+        let mut tags = loop {
+            let turn = turns.turn();
+            let ask = Ask::tags(turn, remote, tally).page(Some(format!("n={PAGE}")));
+            let said = in_time(turn.endpoint, Box::pin(self.all_tags(ask))).await;
+            if let Some(said) = turns.heard(said).await {
+                break said?;
+            }
+        };
         tags.sort_unstable();
         tags.dedup();
         Ok(tags)
@@ -107,11 +114,10 @@ impl Client {
 
     async fn page(&self, ask: &Ask<'_>, answer: Answer, room: usize) -> Result<Page, Error> {
         let answer = answer.expect(&[200], &self.clock)?;
-        let (host, limits) = (ask.mirror.endpoint().host(), ask.mirror.deadlines());
-        let at = answer.at.clone();
+        let (host, at) = (ask.endpoint.host(), answer.at.clone());
         let next = link::next(answer.response.headers(), answer.response.url(), host);
         let next = next.map_err(|fault| unusable(at.clone(), fault))?;
-        match answer.small_body(room, limits).await {
+        match answer.small_body(room).await {
             Ok(body) => Ok(Page { body, at, next }),
             Err(Error::Unusable {
                 fault: Fault::TooBig { .. },
@@ -124,13 +130,13 @@ impl Client {
 
 /// Each page has its deadlines; a list of many slow ones has this too. (Boxed: a client's future need not carry it.)
 pub(super) async fn in_time<T>(
-    mirror: &Mirror,
+    endpoint: &Endpoint,
     list: Pin<Box<impl Future<Output = Result<T, Error>>>>,
 ) -> Result<T, Error> {
-    let limits = mirror.deadlines();
+    let limits = endpoint.deadlines();
     let within = 2 * (limits.first_byte + limits.silence);
     let slow = |_elapsed| Error::Timeout {
-        at: mirror.endpoint().place(),
+        at: endpoint.place(),
         phase: Phase::List,
         within,
     };

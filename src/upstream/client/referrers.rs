@@ -1,10 +1,9 @@
 //! Owns: what an upstream has about a manifest (distribution-spec end-12), by its API, or where it has none by the tag
-//! that clients keep in its stead; and which mirrors have the API.
+//! that clients keep in its stead; and which endpoints have the API.
 //!
 //! Promises: nothing is about a manifest only if the upstream says so: by the API, or by having neither it nor the tag.
 //! Whatever fails is an error: an empty list would read as "unsigned".
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,20 +14,21 @@ use crate::oci::{Digest, Listed, Manifest, MediaType, Reference, RemoteName, Tag
 
 use super::super::error::Error;
 use super::super::fault::Fault;
-use super::super::mirror::Mirror;
+use super::super::mirror::{Endpoint, EndpointId, Mirror};
 use super::ask::Ask;
 use super::lists::in_time;
+use super::turns::{Turn, Turns};
 use super::{Client, Tally, digest_of};
 
-/// How long a mirror is taken to be as it was: registries are upgraded.
+/// How long an endpoint is taken to be as it was: registries are upgraded.
 const SETTLED_FOR: Duration = Duration::from_hours(1);
-const MIRRORS: u64 = 1024;
+const ENDPOINTS: u64 = 1024;
 
-/// Which mirrors list referrers, by key.
+/// Which endpoints list referrers.
 #[derive(Debug, Clone)]
-pub(super) struct Apis(Cache<String, (bool, Timestamp)>);
+pub(super) struct Apis(Cache<EndpointId, (bool, Timestamp)>);
 
-/// What a mirror's API had to say.
+/// What an endpoint's API had to say.
 enum Said {
     Listed(Vec<Listed>),
     /// Nothing. `clear`: because there is no API, and not for the sake of this repository or digest.
@@ -39,16 +39,16 @@ enum Said {
 
 impl Apis {
     pub(super) fn new() -> Self {
-        Self(Cache::new(MIRRORS))
+        Self(Cache::new(ENDPOINTS))
     }
 
-    async fn of(&self, mirror: &Mirror, now: Timestamp) -> Option<bool> {
-        let (has, since) = self.0.get(mirror.key()).await?;
+    async fn of(&self, endpoint: &Endpoint, now: Timestamp) -> Option<bool> {
+        let (has, since) = self.0.get(endpoint.id()).await?;
         (now.duration_since(since).unsigned_abs() < SETTLED_FOR).then_some(has)
     }
 
-    async fn remember(&self, mirror: &Mirror, has: bool, now: Timestamp) {
-        self.0.insert(mirror.key().to_owned(), (has, now)).await;
+    async fn remember(&self, endpoint: &Endpoint, has: bool, now: Timestamp) {
+        self.0.insert(endpoint.id().clone(), (has, now)).await;
     }
 }
 
@@ -56,17 +56,21 @@ impl Client {
     /// All that the upstream has about `subject`, sorted by digest. `known`: whether it has the repository, as far as we know.
     pub async fn referrers(
         &self,
-        mirror: &Arc<Mirror>,
+        mirror: &Mirror,
         remote: &RemoteName,
         subject: &Digest,
         known: bool,
         tally: &Tally,
     ) -> Result<Vec<Listed>, Error> {
-        let mut list = in_time(
-            mirror,
-            Box::pin(self.all_referrers(mirror, remote, subject, known, tally)),
-        )
-        .await?;
+        let mut turns = Turns::new(mirror.endpoints());
+        let mut list = loop {
+            let turn = turns.turn();
+            let list = Box::pin(self.all_referrers(turn, remote, subject, known, tally));
+            let said = in_time(turn.endpoint, list).await;
+            if let Some(said) = turns.heard(said).await {
+                break said?;
+            }
+        };
         list.sort_by_key(|listed| *listed.digest());
         list.dedup_by_key(|listed| *listed.digest());
         Ok(list)
@@ -74,32 +78,32 @@ impl Client {
 
     async fn all_referrers(
         &self,
-        mirror: &Arc<Mirror>,
+        turn: Turn<'_>,
         remote: &RemoteName,
         subject: &Digest,
         known: bool,
         tally: &Tally,
     ) -> Result<Vec<Listed>, Error> {
-        let has_api = self.apis.of(mirror, self.clock.now()).await;
+        let has_api = self.apis.of(turn.endpoint, self.clock.now()).await;
         if has_api == Some(false) {
-            return Ok(self.by_tag(mirror, remote, subject, tally).await?.unwrap_or_default());
+            return Ok(self.by_tag(turn, remote, subject, tally).await?.unwrap_or_default());
         }
-        let ask = Ask::referrers(mirror, remote, subject, tally);
+        let ask = Ask::referrers(turn, remote, subject, tally);
         match self.by_api(ask, known, has_api == Some(true)).await {
             Ok(Said::Listed(list)) => {
-                self.apis.remember(mirror, true, self.clock.now()).await;
+                self.apis.remember(turn.endpoint, true, self.clock.now()).await;
                 Ok(list)
             }
             Ok(Said::Nothing { clear }) => {
-                let tagged = self.by_tag(mirror, remote, subject, tally).await?;
+                let tagged = self.by_tag(turn, remote, subject, tally).await?;
                 if has_api.is_none() && (clear || tagged.is_some()) {
-                    self.apis.remember(mirror, false, self.clock.now()).await;
+                    self.apis.remember(turn.endpoint, false, self.clock.now()).await;
                 }
                 Ok(tagged.unwrap_or_default())
             }
             // Some registries fail at what they do not know. Then what the tag has counts, but not that there is none.
             Err(error) if has_api.is_none() && error.status().is_some() => {
-                let tagged = self.by_tag(mirror, remote, subject, tally).await;
+                let tagged = self.by_tag(turn, remote, subject, tally).await;
                 tagged.ok().flatten().ok_or(error)
             }
             Err(error) => Err(error),
@@ -129,22 +133,20 @@ impl Client {
     /// What the subject's tag has; `None` when there is no such tag.
     async fn by_tag(
         &self,
-        mirror: &Arc<Mirror>,
+        turn: Turn<'_>,
         remote: &RemoteName,
         subject: &Digest,
         tally: &Tally,
     ) -> Result<Option<Vec<Listed>>, Error> {
         let tag = Reference::Tag(Tag::of_referrers(subject));
-        let answer = self
-            .ask(&Ask::manifest(Method::GET, mirror, remote, &tag, tally))
-            .await?;
+        let answer = self.ask(&Ask::manifest(Method::GET, turn, remote, &tag, tally)).await?;
         if answer.status() == 404 {
             return Ok(None);
         }
         let answer = answer.expect(&[200], &self.clock)?;
         let (told, wrong) = (digest_of(&answer), answer.unusable(Fault::Digest));
         let none = answer.unusable(Fault::NoList);
-        let body = answer.small_body(Manifest::MAX_BYTES, mirror.deadlines()).await?;
+        let body = answer.small_body(Manifest::MAX_BYTES).await?;
         if told.is_some_and(|told| Digest::of(told.algorithm(), &body) != told) {
             return Err(wrong);
         }

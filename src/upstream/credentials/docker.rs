@@ -96,19 +96,14 @@ fn decode(auth: &str) -> Option<(String, String)> {
 mod tests {
     use serde_json::json;
 
-    use super::super::super::MirrorConfig;
-    use super::super::super::mirror::Mirror;
+    use url::Url;
+
     use super::*;
 
     const LIFETIME: Duration = Duration::from_hours(1);
 
     fn server(endpoint: &str) -> Server {
-        let endpoints = vec![endpoint.to_owned()];
-        let config = MirrorConfig {
-            endpoints,
-            ..MirrorConfig::default()
-        };
-        Server::of(Mirror::new("hub", &config).unwrap().endpoint())
+        Server::of(&Url::parse(endpoint).unwrap())
     }
 
     fn said(endpoint: &str, config: &serde_json::Value) -> Result<Given, Unavailable> {

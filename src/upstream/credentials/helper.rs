@@ -178,18 +178,13 @@ fn message(output: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::MirrorConfig;
-    use super::super::super::mirror::Mirror;
+    use url::Url;
+
     use super::*;
 
     #[test]
     fn a_helper_has_a_short_name_a_long_one_or_a_path() {
-        let endpoints = vec!["https://1.dkr.ecr.us-east-1.amazonaws.com".to_owned()];
-        let config = MirrorConfig {
-            endpoints,
-            ..MirrorConfig::default()
-        };
-        let server = Server::of(Mirror::new("ecr", &config).unwrap().endpoint());
+        let server = Server::of(&Url::parse("https://1.dkr.ecr.us-east-1.amazonaws.com").unwrap());
         assert_eq!(server.as_str(), "1.dkr.ecr.us-east-1.amazonaws.com");
         for (name, expected) in [
             ("ecr-login", "docker-credential-ecr-login"),

@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::tasks::Tasks;
 
 use super::error::Error;
-use super::mirror::Mirror;
+use super::mirror::Endpoint;
 use super::shared::outlive;
 use file::SecretFile;
 use source::{Given, Outside};
@@ -66,30 +66,33 @@ impl Credentials {
         Self { tasks, clock, held }
     }
 
-    /// What to ask a mirror's upstream with; `None` where nothing is configured.
-    pub(super) async fn current(&self, mirror: &Mirror) -> Result<Option<Arc<Credential>>, Error> {
-        let Some(source) = mirror.credentials() else {
+    /// What to ask an endpoint with; `None` where nothing is configured.
+    pub(super) async fn current(&self, endpoint: &Endpoint) -> Result<Option<Arc<Credential>>, Error> {
+        let Some(source) = endpoint.credentials() else {
             return Ok(None);
         };
-        let given = self.given(source, mirror, None).await;
+        let given = self.given(source, endpoint, None).await;
         given.map(Some).map_err(|cause| Error::NoCredentials {
-            at: mirror.endpoint().place(),
-            mirror: mirror.key().to_owned(),
+            at: endpoint.place(),
+            mirror: endpoint.mirror().to_owned(),
             key: source.key(),
             source: cause,
         })
     }
 
     /// What has taken the place of a credential that the upstream refuses, if anything has.
-    pub(super) async fn instead_of(&self, refused: &Credential, mirror: &Mirror) -> Option<Arc<Credential>> {
-        let given = self.given(mirror.credentials()?, mirror, Some(refused)).await.ok()?;
+    pub(super) async fn instead_of(&self, refused: &Credential, endpoint: &Endpoint) -> Option<Arc<Credential>> {
+        let given = self
+            .given(endpoint.credentials()?, endpoint, Some(refused))
+            .await
+            .ok()?;
         (*given != *refused).then_some(given)
     }
 
     async fn given(
         &self,
         source: &Source,
-        mirror: &Mirror,
+        endpoint: &Endpoint,
         refused: Option<&Credential>,
     ) -> Result<Arc<Credential>, Arc<Unavailable>> {
         let mut outside = match source {
@@ -98,7 +101,7 @@ impl Credentials {
         };
         loop {
             // A file may name a helper, and a helper names nothing more.
-            match self.held(outside, mirror.patience(), refused).await? {
+            match self.held(outside, endpoint.patience(), refused).await? {
                 Given::Credential(credential) => return Ok(credential),
                 Given::Helper(helper) => outside = Outside::Helper(helper),
             }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::super::mirror::Endpoint;
+use url::Url;
+
+use super::super::place::authority;
 
 /// Docker Hub's name there, since before there were others.
 const HUB: &str = "https://index.docker.io/v1/";
@@ -14,11 +16,11 @@ const HUB_HOSTS: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker
 pub(in crate::upstream) struct Server(String);
 
 impl Server {
-    pub(super) fn of(endpoint: &Endpoint) -> Self {
-        if HUB_HOSTS.contains(&endpoint.host()) {
+    pub(super) fn of(endpoint: &Url) -> Self {
+        if endpoint.host_str().is_some_and(|host| HUB_HOSTS.contains(&host)) {
             return Self(HUB.to_owned());
         }
-        Self(endpoint.to_string())
+        Self(authority(endpoint))
     }
 
     pub(super) fn as_str(&self) -> &str {

@@ -6,8 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use super::super::config::MirrorConfig;
-use super::super::mirror::{Endpoint, InvalidMirror};
+use super::super::mirror::InvalidMirror;
 use super::super::secret::MASK;
 use super::credential::Credential;
 use super::file::SecretFile;
@@ -45,11 +47,11 @@ const HELPER_REST: Duration = Duration::from_secs(10);
 const USED: f64 = 0.85;
 
 impl Source {
-    /// What the table of mirror `key` says.
+    /// What the table of mirror `key` says for this endpoint.
     pub(in crate::upstream) fn new(
         key: &str,
         config: &MirrorConfig,
-        endpoint: &Endpoint,
+        endpoint: &Url,
     ) -> Result<Option<Self>, InvalidMirror> {
         only_one(key, config)?;
         let lifetime = lifetime(key, config)?;

@@ -11,7 +11,7 @@ use reqwest::header::HeaderValue;
 use url::{Host, Url};
 
 use super::fault::Fault;
-use super::mirror::Mirror;
+use super::mirror::Endpoint;
 use super::place::authority;
 
 /// Which addresses may be dialled.
@@ -49,21 +49,21 @@ pub(super) fn redirect(from: &Url, location: Option<&HeaderValue>, targets: Targ
     Ok(to)
 }
 
-/// The token endpoint that a challenge names, if this mirror may use it, and which addresses it may have.
-pub(super) fn realm(mirror: &Mirror, realm: &str, targets: Targets) -> Result<(Url, Targets), Fault> {
+/// The token endpoint that a challenge names, if this endpoint may name it, and which addresses it may have.
+pub(super) fn realm(endpoint: &Endpoint, realm: &str, targets: Targets) -> Result<(Url, Targets), Fault> {
     let url = Url::parse(realm).ok().and_then(web).ok_or(Fault::BadRealm)?;
-    if mirror.endpoint().is_https() && url.scheme() != "https" {
+    if endpoint.is_https() && url.scheme() != "https" {
         return Err(Fault::InsecureRealm { realm: authority(&url) });
     }
     let foreign = || Fault::ForeignRealm {
         realm: authority(&url),
-        mirror: mirror.key().to_owned(),
+        mirror: endpoint.mirror().to_owned(),
     };
-    if let Some(configured) = mirror.token_realm() {
+    if let Some(configured) = endpoint.token_realm() {
         let same = configured.origin() == url.origin() && configured.path() == url.path();
         let other = || Fault::OtherRealm {
             realm: authority(&url),
-            mirror: mirror.key().to_owned(),
+            mirror: endpoint.mirror().to_owned(),
             configured: format!(
                 "{}://{}{}",
                 configured.scheme(),
@@ -74,17 +74,17 @@ pub(super) fn realm(mirror: &Mirror, realm: &str, targets: Targets) -> Result<(U
         return if same { Ok((url, Targets::Any)) } else { Err(other()) };
     }
     let host = url.host_str().unwrap_or_default();
-    if !related(host, mirror.endpoint().host()) && !PAIRS.contains(&(mirror.key(), host)) {
+    if !related(host, endpoint.host()) && !PAIRS.contains(&(endpoint.mirror(), host)) {
         return Err(foreign());
     }
-    admit(&url, targets).map_err(|fault| of_realm(fault, mirror))?;
+    admit(&url, targets).map_err(|fault| of_realm(fault, endpoint))?;
     Ok((url, targets))
 }
 
 /// A fault of a token endpoint, with the key that would allow what is forbidden to others.
-pub(super) fn of_realm(fault: Fault, mirror: &Mirror) -> Fault {
+pub(super) fn of_realm(fault: Fault, endpoint: &Endpoint) -> Fault {
     if let Fault::PrivateTarget { host: realm } = fault {
-        let mirror = mirror.key().to_owned();
+        let mirror = endpoint.mirror().to_owned();
         return Fault::PrivateRealm { realm, mirror };
     }
     fault

@@ -1,3 +1,4 @@
+use super::super::Mirror;
 use super::super::config::MirrorConfig;
 use super::*;
 
@@ -16,7 +17,7 @@ fn mirror(key: &str, endpoint: &str, token_realm: Option<&str>) -> Mirror {
 }
 
 fn judge(endpoint: &str, value: &str) -> Result<(), Fault> {
-    realm(&mirror("hub", endpoint, None), value, Targets::Public).map(|_| ())
+    realm(mirror("hub", endpoint, None).endpoint(), value, Targets::Public).map(|_| ())
 }
 
 fn follow(from: &str, to: &'static str, targets: Targets) -> Result<String, Fault> {
@@ -232,20 +233,20 @@ fn a_realm_keeps_tls_and_the_private_guard() {
 #[test]
 fn a_mirror_of_docker_hub_elsewhere_may_use_its_realm() {
     let mirror = mirror("docker.io", "https://hub-mirror.example", None);
-    assert!(realm(&mirror, "https://auth.docker.io/token", Targets::Public).is_ok());
+    assert!(realm(mirror.endpoint(), "https://auth.docker.io/token", Targets::Public).is_ok());
 }
 
 #[test]
 fn a_configured_realm_is_the_only_one() {
     let mirror = mirror("hub", "https://quay.io", Some("https://10.0.0.9/token"));
-    let (url, targets) = realm(&mirror, "https://10.0.0.9/token?x=y", Targets::Public).unwrap();
+    let (url, targets) = realm(mirror.endpoint(), "https://10.0.0.9/token?x=y", Targets::Public).unwrap();
     assert_eq!((url.as_str(), targets), ("https://10.0.0.9/token?x=y", Targets::Any));
     for other in [
         "https://quay.io/v2/auth",
         "https://10.0.0.9/other",
         "https://10.0.0.9:444/token",
     ] {
-        let error = realm(&mirror, other, Targets::Any).unwrap_err();
+        let error = realm(mirror.endpoint(), other, Targets::Any).unwrap_err();
         assert!(matches!(error, Fault::OtherRealm { .. }), "{other}");
         assert!(
             error

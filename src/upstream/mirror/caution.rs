@@ -42,11 +42,11 @@ impl Mirror {
     /// What to warn of.
     pub fn cautions(&self) -> Vec<Caution> {
         let key = || self.key.clone();
-        let unverified = (!self.network.verifies).then(|| Caution::Unverified { key: key() });
-        let plain = !self.endpoint.is_https() && !self.endpoint.is_loopback();
-        let plain = plain.then(|| Caution::PlainHttp {
+        let unverified = (!self.endpoint().network().verifies).then(|| Caution::Unverified { key: key() });
+        let plain = self.endpoints.iter().filter(|it| !it.is_https() && !it.is_loopback());
+        let plain = plain.map(|endpoint| Caution::PlainHttp {
             key: key(),
-            endpoint: self.endpoint.to_string(),
+            endpoint: endpoint.to_string(),
         });
         unverified.into_iter().chain(plain).collect()
     }

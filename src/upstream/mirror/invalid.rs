@@ -14,18 +14,18 @@ pub enum InvalidMirror {
         key: String,
     },
     /// No endpoint.
-    #[error("mirror.{key:?}.endpoints is missing: it takes one URL, such as [\"https://{key}\"]")]
+    #[error("mirror.{key:?}.endpoints is missing: it takes a list of URLs, such as [\"https://{key}\"]")]
     NoEndpoint {
         /// The mirror's key.
         key: String,
     },
-    /// More endpoints than wharf can use.
-    #[error("mirror.{key:?}.endpoints has {count} entries: exactly one is accepted")]
-    Endpoints {
+    /// An endpoint that would be asked twice.
+    #[error("mirror.{key:?}.endpoints has {value} twice: accepted is each endpoint once")]
+    SameEndpoint {
         /// The mirror's key.
         key: String,
-        /// How many there are.
-        count: usize,
+        /// Its `host[:port]`.
+        value: String,
     },
     /// A URL with too much in it, or none at all.
     #[error(

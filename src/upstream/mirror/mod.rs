@@ -1,26 +1,26 @@
-//! Owns: [`Mirror`], a configured upstream registry, checked; and [`Endpoint`], the place it is asked at.
+//! Owns: [`Mirror`], a configured upstream registry, checked; and its [`Endpoint`]s, where it is asked, in order.
 //!
 //! Promises: a `Mirror` that exists can be asked: its URLs, hosts and deadlines make sense.
 //! Never: resolves a name or opens a connection.
 
 mod caution;
+mod endpoint;
 mod invalid;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::{Host, Url};
+use url::Url;
 
 use crate::oci::{self, Rule};
 
 use super::config::{FreshFor, MirrorConfig};
-use super::credentials::Source;
-use super::network::Network;
-use super::place::{Place, authority, without_user};
+use super::place::without_user;
 
 pub use caution::Caution;
+pub use endpoint::Endpoint;
+pub(super) use endpoint::EndpointId;
 pub use invalid::InvalidMirror;
 
 /// A configured upstream registry.
@@ -29,16 +29,12 @@ pub struct Mirror {
     key: String,
     /// As it was written.
     table: MirrorConfig,
-    endpoint: Endpoint,
-    credentials: Option<Source>,
-    token_realm: Option<Url>,
-    send_ns: Option<String>,
+    /// Never empty.
+    endpoints: Vec<Arc<Endpoint>>,
     ns: Vec<String>,
     bare: Vec<String>,
     hosts: Vec<String>,
     fresh_for: FreshFor,
-    deadlines: Deadlines,
-    network: Network,
 }
 
 /// How long an upstream may keep us waiting, each from the moment before.
@@ -57,12 +53,15 @@ const HUB_ALIASES: [&str; 2] = ["index.docker.io", "registry-1.docker.io"];
 impl Mirror {
     /// Checks one table, and reads the certificate files that it names. Blocks.
     pub fn new(key: &str, config: &MirrorConfig) -> Result<Self, InvalidMirror> {
+        Self::after(None, key, config)
+    }
+
+    /// As [`Mirror::new`]. Where the table asks the same endpoints in the same way as the one `before`, they are the same:
+    /// what they granted and refused still counts.
+    fn after(before: Option<&Self>, key: &str, config: &MirrorConfig) -> Result<Self, InvalidMirror> {
         if !oci::is_component(key) {
             return Err(InvalidMirror::Key { key: key.to_owned() });
         }
-        let endpoint = endpoint(key, &config.endpoints)?;
-        let credentials = Source::new(key, config, &endpoint)?;
-        let token_realm = token_realm(key, config.token_realm.as_deref(), &endpoint)?;
         let mut ns = hosts(key, "ns", &config.ns, true)?;
         if key == HUB {
             ns.extend(
@@ -72,21 +71,21 @@ impl Mirror {
                     .map(str::to_owned),
             );
         }
+        let send_ns = hosts(key, "send_ns", config.send_ns.as_slice(), true)?.pop();
         check_rules(key, "allow", config.allow.as_deref().unwrap_or_default())?;
         check_rules(key, "deny", &config.deny)?;
+        let endpoints = match before {
+            Some(before) if before.table.is_asked_like(config) => before.endpoints.clone(),
+            Some(_) | None => Endpoint::all(key, config, send_ns.as_ref())?,
+        };
         Ok(Self {
             key: key.to_owned(),
             table: config.clone(),
-            credentials,
-            token_realm,
-            send_ns: hosts(key, "send_ns", config.send_ns.as_slice(), true)?.pop(),
+            endpoints,
             ns,
             bare: config.bare.clone(),
             hosts: hosts(key, "hosts", &config.hosts, false)?,
             fresh_for: config.fresh_for,
-            deadlines: deadlines(key, config)?,
-            network: Network::new(key, config)?,
-            endpoint,
         })
     }
 
@@ -95,9 +94,14 @@ impl Mirror {
         &self.key
     }
 
-    /// Where it is asked.
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+    /// Where it is asked, in order. Never empty.
+    pub fn endpoints(&self) -> &[Arc<Endpoint>] {
+        &self.endpoints
+    }
+
+    /// Where it is asked first.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoints[0]
     }
 
     /// Hosts other than the key, in lower case, whose `?ns=` means this mirror (Docker Hub's old names included).
@@ -127,8 +131,8 @@ impl Mirror {
 
     /// Whether this is Docker Hub, where a name of one component is short for `library/` and that name.
     pub fn has_library(&self) -> bool {
-        let host = self.endpoint.host();
-        self.key == HUB || host == HUB || host.ends_with(".docker.io")
+        let is_hub = |host: &str| host == HUB || host.ends_with(".docker.io");
+        self.key == HUB || self.endpoints.iter().any(|endpoint| is_hub(endpoint.host()))
     }
 
     /// How long a tag answers without asking.
@@ -138,135 +142,25 @@ impl Mirror {
 
     /// How long a revalidation may keep a client waiting that could have a stale answer.
     pub fn revalidate(&self) -> Duration {
-        self.deadlines.revalidate
-    }
-
-    /// What to send as `?ns=`.
-    pub(super) fn send_ns(&self) -> Option<&str> {
-        self.send_ns.as_deref()
-    }
-
-    pub(super) fn deadlines(&self) -> Deadlines {
-        self.deadlines
-    }
-
-    pub(super) fn network(&self) -> &Network {
-        &self.network
-    }
-
-    /// How long to wait for what an answer waits for: a credential.
-    pub(super) fn patience(&self) -> Duration {
-        self.deadlines.connect + self.deadlines.first_byte
-    }
-
-    pub(super) fn credentials(&self) -> Option<&Source> {
-        self.credentials.as_ref()
-    }
-
-    pub(super) fn token_realm(&self) -> Option<&Url> {
-        self.token_realm.as_ref()
+        self.endpoint().deadlines().revalidate
     }
 }
 
 /// The mirrors of a whole `[mirror]` section that are enabled, in the order of their keys. One of `running` whose table says
-/// what it said before is the one to go on with: what it has learned of its upstream stays.
+/// the same is the one to go on with.
 pub fn mirrors(
     section: &BTreeMap<String, MirrorConfig>,
     running: &[Arc<Mirror>],
 ) -> Result<Vec<Arc<Mirror>>, InvalidMirror> {
     let enabled = section.iter().filter(|(_, config)| config.enabled);
     let made = enabled.map(|(key, config)| {
-        let same = |mirror: &&Arc<Mirror>| mirror.key == *key && mirror.table == *config;
-        match running.iter().find(same) {
-            Some(mirror) => Ok(Arc::clone(mirror)),
-            None => Mirror::new(key, config).map(Arc::new),
+        let before = running.iter().find(|mirror| mirror.key == *key);
+        match before {
+            Some(same) if same.table == *config => Ok(Arc::clone(same)),
+            Some(_) | None => Mirror::after(before.map(Arc::as_ref), key, config).map(Arc::new),
         }
     });
     made.collect()
-}
-
-/// Scheme, host and port of a registry. `Display` is `host[:port]`.
-#[derive(Debug)]
-pub struct Endpoint {
-    url: Url,
-    authority: Arc<str>,
-}
-
-impl Endpoint {
-    /// The host, a name in lower case or an address (IPv6 in brackets).
-    pub fn host(&self) -> &str {
-        self.url.host_str().unwrap_or_default()
-    }
-
-    pub(super) fn is_https(&self) -> bool {
-        self.url.scheme() == "https"
-    }
-
-    /// Whether it says by itself that it is on this machine.
-    fn is_loopback(&self) -> bool {
-        match self.url.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            None => false,
-        }
-    }
-
-    /// The endpoint's URL with this path, which must come from typed names only.
-    pub(super) fn at(&self, path: &str) -> Url {
-        let mut url = self.url.clone();
-        url.set_path(path);
-        url
-    }
-
-    pub(super) fn place(&self) -> Place {
-        Place::endpoint(Arc::clone(&self.authority))
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.authority)
-    }
-}
-
-fn endpoint(key: &str, values: &[String]) -> Result<Endpoint, InvalidMirror> {
-    let key = key.to_owned();
-    let [value] = values else {
-        let count = values.len();
-        let several = || InvalidMirror::Endpoints {
-            key: key.clone(),
-            count,
-        };
-        return Err(if count == 0 {
-            InvalidMirror::NoEndpoint { key }
-        } else {
-            several()
-        });
-    };
-    let url = web_url(value).filter(|url| url.path() == "/" && url.query().is_none());
-    let url = url.ok_or_else(|| InvalidMirror::Endpoint {
-        key,
-        value: without_user(value),
-    })?;
-    Ok(Endpoint {
-        authority: authority(&url).into(),
-        url,
-    })
-}
-
-fn token_realm(key: &str, value: Option<&str>, endpoint: &Endpoint) -> Result<Option<Url>, InvalidMirror> {
-    let Some(value) = value else { return Ok(None) };
-    let invalid = |accepted| InvalidMirror::TokenRealm {
-        key: key.to_owned(),
-        value: without_user(value),
-        accepted,
-    };
-    let url = web_url(value).ok_or_else(|| invalid("the http:// or https:// URL of a token endpoint, without user"))?;
-    if endpoint.is_https() && url.scheme() != "https" {
-        return Err(invalid("an https:// URL, because the endpoint is https"));
-    }
-    Ok(Some(url))
 }
 
 fn web_url(value: &str) -> Option<Url> {

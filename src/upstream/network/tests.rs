@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::super::fake::{Fake, Reply, Seen};
@@ -47,7 +48,7 @@ fn client() -> Client {
 async fn pull(client: &Client, mirror: &Arc<Mirror>) -> Result<(), Error> {
     let (remote, latest) = ("org/app".parse().unwrap(), "latest".parse().unwrap());
     let tally = Tally::default();
-    let manifest = client.get_manifest(mirror, &remote, &latest, &tally).await;
+    let manifest = client.get_manifest(mirror.endpoints(), &remote, &latest, &tally).await;
     manifest.map(|manifest| assert_eq!(*manifest.bytes, *b"{}"))
 }
 
@@ -89,7 +90,8 @@ async fn without_verification_anybody_is_believed_by_that_mirror_alone() {
 
 #[tokio::test]
 async fn an_authority_that_changes_is_believed_in_a_moment_and_nonsense_is_not() {
-    let (fake, files, client) = (fake().await, Files::new(), client());
+    let (fake, files, clock) = (fake().await, Files::new(), Clock::manual(Timestamp::UNIX_EPOCH));
+    let client = Client::new(&Config::default(), Tasks::new(), clock.clone());
     let (old, new) = (Authority::new(), Authority::new());
     let before = Terminator::start(&old.issue(), Clients::Anybody, fake.authority()).await;
     let after = Terminator::start(&new.issue(), Clients::Anybody, fake.authority()).await;
@@ -99,12 +101,14 @@ async fn an_authority_that_changes_is_believed_in_a_moment_and_nonsense_is_not()
     pull(&client, &before).await.unwrap();
     fails_at_tls(pull(&client, &after).await);
     files.write("ca.pem", "nonsense");
-    before.network().certificates.expire();
+    before.endpoint().network().certificates.expire();
     pull(&client, &before).await.unwrap();
     files.write("ca.pem", &new.pem());
     for mirror in [&before, &after] {
-        mirror.network().certificates.expire();
+        mirror.endpoint().network().certificates.expire();
     }
+    // It was left alone since.
+    clock.advance(Duration::from_secs(5));
     pull(&client, &after).await.unwrap();
     fails_at_tls(pull(&client, &before).await);
 }
@@ -206,7 +210,7 @@ async fn files_are_looked_at_once_a_second() {
     let (old, new) = (Authority::new(), Authority::new());
     let path = files.write("ca.pem", &old.pem());
     let mirror = mirror("https://h", |it| it.ca_file = Some(path)).unwrap();
-    let (network, tasks) = (mirror.network(), Tasks::new());
+    let (network, tasks) = (mirror.endpoint().network(), Tasks::new());
     let before = network.certificates.current(&tasks).await;
     files.write("ca.pem", &new.pem());
     let mut steps = tokio::time::interval(Duration::from_millis(20));

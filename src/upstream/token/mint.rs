@@ -20,7 +20,7 @@ use super::super::credentials::sensitive;
 use super::super::error::Error;
 use super::super::fault::Fault;
 use super::super::guard;
-use super::super::mirror::Mirror;
+use super::super::mirror::Endpoint;
 use super::super::place::Place;
 use super::super::redirect::{self, Answer, Start};
 use super::super::secret::Secret;
@@ -41,7 +41,7 @@ const CLIENT_ID: &str = "wharf";
 pub(super) struct Mint {
     pub(super) wire: Wire,
     pub(super) clock: Clock,
-    pub(super) mirror: Arc<Mirror>,
+    pub(super) endpoint: Arc<Endpoint>,
     pub(super) key: Key,
     pub(super) tally: Tally,
 }
@@ -59,7 +59,7 @@ impl Mint {
         };
         let answer = self.granted(answer)?;
         let no_token = answer.unusable(Fault::NoToken);
-        let body = answer.small_body(MAX_ANSWER, self.mirror.deadlines()).await?;
+        let body = answer.small_body(MAX_ANSWER).await?;
         let token = serde_json::from_slice(&body)
             .ok()
             .and_then(|answer| read(answer, &self.clock));
@@ -78,11 +78,12 @@ impl Mint {
             url: self.key.purpose.request(),
             headers,
             targets: self.key.purpose.targets,
-            network: self.mirror.network(),
+            endpoint: &self.endpoint,
             at: self.at(),
             stays: false,
+            counts: true,
         };
-        let answer = redirect::follow(&self.wire, start, self.mirror.deadlines(), &self.tally).await;
+        let answer = redirect::follow(&self.wire, start, &self.tally).await;
         let answer = answer.map_err(|error| self.told(error))?;
         if credential.is_some() && answer.elsewhere {
             // What it granted was granted to nobody in particular.
@@ -102,13 +103,11 @@ impl Mint {
             headers: &headers,
             body: Some(self.key.purpose.refresh(identity_token)),
             targets: self.key.purpose.targets,
-            network: self.mirror.network(),
+            endpoint: &self.endpoint,
             known: true,
+            counts: true,
         };
-        let sent = self
-            .wire
-            .send(hop, self.mirror.deadlines(), &self.at(), &self.tally)
-            .await;
+        let sent = self.wire.send(hop, &self.at(), &self.tally).await;
         let Heard { response, at, peer: _ } = sent.map_err(|error| self.told(error))?;
         let status = response.status();
         // GCR says 404, others 405, Artifactory 401, ACR 400.
@@ -118,6 +117,7 @@ impl Mint {
         Ok(Some(Answer {
             response,
             at,
+            endpoint: Arc::clone(&self.endpoint),
             elsewhere: false,
             targets: self.key.purpose.targets,
         }))
@@ -126,7 +126,7 @@ impl Mint {
     /// A token endpoint says nothing about a repository: its 404 is a fault, its 401 a question for credentials.
     fn granted(&self, answer: Answer) -> Result<Answer, Error> {
         let status = answer.status();
-        let mirror = self.mirror.key();
+        let mirror = self.endpoint.mirror();
         let whose = self.key.credential.as_ref().map(|credential| credential.whose(mirror));
         let at = answer.at.clone();
         match (status, whose) {
@@ -143,13 +143,13 @@ impl Mint {
     }
 
     fn at(&self) -> Place {
-        self.mirror.endpoint().place().realm(&self.key.purpose.realm)
+        self.endpoint.place().realm(&self.key.purpose.realm)
     }
 
     /// An error of the token endpoint, with the key that would allow what is forbidden to others.
     fn told(&self, mut error: Error) -> Error {
         if let Error::Unusable { fault, .. } = &mut error {
-            *fault = guard::of_realm(fault.clone(), &self.mirror);
+            *fault = guard::of_realm(fault.clone(), &self.endpoint);
         }
         error
     }

@@ -1,6 +1,6 @@
 //! Owns: Bearer tokens (distribution's token specification): what each is for, and those that are good.
 //!
-//! Promises: one token request for any number of callers; a token is used by the mirror, for the purpose and with the
+//! Promises: one token request for any number of callers; a token is shown to the endpoint, for the purpose and with the
 //! credential that it was made for only; it is renewed before it expires, and forgotten when it is refused. Never logs one.
 //! Dropped: a request for a token goes on, for the others that wait for it.
 
@@ -26,7 +26,7 @@ use super::credentials::Credential;
 use super::error::Error;
 use super::fault::{Cause, Fault, Step};
 use super::guard::{self, Targets};
-use super::mirror::Mirror;
+use super::mirror::{Endpoint, EndpointId};
 use super::shared::outlive;
 use super::wire::Wire;
 use mint::Mint;
@@ -46,7 +46,7 @@ pub(super) struct Tokens {
 /// A token endpoint and what it is to be asked for.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Purpose {
-    mirror: String,
+    endpoint: EndpointId,
     realm: Url,
     targets: Targets,
     service: Option<String>,
@@ -94,20 +94,20 @@ impl Pass {
 }
 
 impl Purpose {
-    /// What a challenge of this mirror's endpoint asks for, if it may be followed.
+    /// What a challenge of this endpoint asks for, if it may be followed.
     pub(super) fn new(
-        mirror: &Mirror,
+        endpoint: &Endpoint,
         remote: &RemoteName,
         challenge: Bearer,
         targets: Targets,
     ) -> Result<Self, Fault> {
-        let (realm, targets) = guard::realm(mirror, &challenge.realm, targets)?;
+        let (realm, targets) = guard::realm(endpoint, &challenge.realm, targets)?;
         let scope = challenge.scope.unwrap_or_else(|| format!("repository:{remote}:pull"));
         let mut scopes: Vec<_> = scope.split_whitespace().map(str::to_owned).collect();
         scopes.sort_unstable();
         scopes.dedup();
         Ok(Self {
-            mirror: mirror.key().to_owned(),
+            endpoint: endpoint.id().clone(),
             realm,
             targets,
             service: challenge.service,
@@ -130,7 +130,7 @@ impl Tokens {
     /// A token for this purpose, of one who has this credential, or of anybody.
     pub(super) async fn pass(
         &self,
-        mirror: &Arc<Mirror>,
+        endpoint: &Arc<Endpoint>,
         purpose: &Arc<Purpose>,
         credential: Option<Arc<Credential>>,
         tally: &Tally,
@@ -145,7 +145,7 @@ impl Tokens {
         let mint = Mint {
             wire: self.wire.clone(),
             clock: self.clock.clone(),
-            mirror: Arc::clone(mirror),
+            endpoint: Arc::clone(endpoint),
             key: key.clone(),
             tally: tally.clone(),
         };
@@ -155,7 +155,7 @@ impl Tokens {
             Ok(Ok(token)) => Ok(Pass { key, token }),
             Ok(Err(error)) => Err(Error::clone(&error)),
             Err(lost) => Err(Error::Unreachable {
-                at: mirror.endpoint().place().realm(&key.purpose.realm),
+                at: endpoint.place().realm(&key.purpose.realm),
                 step: Step::Stopped,
                 cause: Cause::new(lost),
             }),

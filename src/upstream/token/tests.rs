@@ -1,3 +1,4 @@
+use super::super::Mirror;
 use super::super::config::MirrorConfig;
 use super::super::secret::Secret;
 use super::mint::{TokenAnswer, read};
@@ -27,7 +28,13 @@ fn purpose(scope: Option<&str>) -> Purpose {
         service: Some("a service".to_owned()),
         scope: scope.map(str::to_owned),
     };
-    Purpose::new(&mirror, &"org/app".parse().unwrap(), challenge, Targets::Public).unwrap()
+    Purpose::new(
+        mirror.endpoint(),
+        &"org/app".parse().unwrap(),
+        challenge,
+        Targets::Public,
+    )
+    .unwrap()
 }
 
 #[test]
@@ -117,16 +124,21 @@ async fn a_realm_in_our_own_network_names_the_key_that_allows_it() {
         realm: "http://auth.r.example/token".to_owned(),
         ..Bearer::default()
     };
-    let purpose = Purpose::new(&mirror, &"org/app".parse().unwrap(), challenge, Targets::Public);
+    let purpose = Purpose::new(
+        mirror.endpoint(),
+        &"org/app".parse().unwrap(),
+        challenge,
+        Targets::Public,
+    );
     let (purpose, tally) = (Arc::new(purpose.unwrap()), Tally::default());
     let (tasks, clock) = (Tasks::new(), Clock::system());
-    let tokens = Tokens::new(tasks.clone(), clock, Wire::finding(&["10.0.0.1"], tasks));
+    let tokens = Tokens::new(tasks.clone(), clock.clone(), Wire::finding(&["10.0.0.1"], tasks));
     let refresh = Credential::IdentityToken {
         user: None,
         token: Secret::from("r3fresh".to_owned()),
     };
     for credential in [None, Some(Arc::new(refresh))] {
-        let pass = tokens.pass(&mirror, &purpose, credential, &tally);
+        let pass = tokens.pass(mirror.endpoint(), &purpose, credential, &tally);
         let error = pass.await.unwrap_err().to_string();
         assert!(
             error.ends_with("if that is right, set mirror.\"hub\".token_realm"),

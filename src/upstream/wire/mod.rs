@@ -3,7 +3,8 @@
 //! Promises: HTTP/1.1 (unread bodies of one HTTP/2 connection freeze each other), no redirects, retries or decompression
 //! of reqwest's own, and no proxy but the one that [`Routes`] names; connect and first-byte deadlines, where a slow
 //! connection takes nothing from the answer's time. Without certificate authorities only https fails, when it is asked.
-//! Dropped: a request that is dropped closes its connection.
+//! A host that its endpoint's health forbids is not dialled, but probed when that is due.
+//! Dropped: a request that is dropped closes its connection; a probe goes on.
 
 use std::error::Error as StdError;
 use std::io;
@@ -18,14 +19,16 @@ use reqwest::{Body, Method, Proxy, Request, Response};
 use tokio::time::timeout;
 use url::Url;
 
+use crate::clock::Clock;
 use crate::tasks::Tasks;
 
 use super::Tally;
 use super::error::Error;
 use super::fault::{Cause, Fault, Phase, Step};
 use super::guard::Targets;
-use super::mirror::Deadlines;
-use super::network::{Config, Network, Pem, ProxyUrl, Routes};
+use super::health::Errand;
+use super::mirror::{Deadlines, Endpoint};
+use super::network::{Config, Pem, ProxyUrl, Routes};
 use super::place::Place;
 use super::resolve::{Lookups, NoAddress};
 use super::shared::outlive;
@@ -41,6 +44,7 @@ const UNUSED: Duration = Duration::from_hours(1);
 #[derive(Clone)]
 pub(super) struct Wire {
     tasks: Tasks,
+    clock: Clock,
     routes: Arc<Routes>,
     lookups: Lookups,
     lines: Cache<Line, reqwest::Client>,
@@ -64,15 +68,18 @@ struct Tls {
 }
 
 /// One request as it goes out.
+#[derive(Clone)]
 pub(super) struct Hop<'a> {
     pub(super) method: &'a Method,
     pub(super) url: &'a Url,
     pub(super) headers: &'a HeaderMap,
     pub(super) body: Option<String>,
     pub(super) targets: Targets,
-    pub(super) network: &'a Network,
+    pub(super) endpoint: &'a Arc<Endpoint>,
     /// Whether this is the party that was meant, who may see wharf's certificate.
     pub(super) known: bool,
+    /// Whether a 5xx says something of the host: not where it may just not know the question, or was asked before.
+    pub(super) counts: bool,
 }
 
 /// The head of an answer, who gave it, and at which address; none through a proxy.
@@ -83,24 +90,72 @@ pub(super) struct Heard {
 }
 
 impl Wire {
-    pub(super) fn new(config: &Config, tasks: Tasks) -> Self {
+    pub(super) fn new(config: &Config, tasks: Tasks, clock: Clock) -> Self {
         let lines = Cache::builder().max_capacity(LINES).time_to_idle(UNUSED);
         Self {
             routes: Arc::new(Routes::new(config)),
             lookups: Lookups::new(tasks.clone()),
             tasks,
+            clock,
             lines: lines.build(),
         }
     }
 
-    /// Sends one request and waits for the head of its answer.
-    pub(super) async fn send(
-        &self,
-        hop: Hop<'_>,
-        limits: Deadlines,
-        at: &Place,
-        tally: &Tally,
-    ) -> Result<Heard, Error> {
+    /// Sends one request and waits for the head of its answer, unless its host is known to give none.
+    pub(super) async fn send(&self, hop: Hop<'_>, at: &Place, tally: &Tally) -> Result<Heard, Error> {
+        let (health, host) = (hop.endpoint.health(), hop.url.origin());
+        if let Err((resting, errand)) = health.admit(&host, self.clock.now()) {
+            if let Some(errand) = errand {
+                self.probe(errand, &hop, at);
+            }
+            return Err(resting);
+        }
+        let (counts, needed, limits) = (hop.counts, hop.known, hop.endpoint.deadlines());
+        let heard = self.dial(hop, limits, at, tally).await;
+        match failure_in(&heard) {
+            None => health.is_well(&host),
+            Some(error) if counts || error.status().is_none() => {
+                health.failed(&host, needed, &error, self.clock.now());
+            }
+            Some(_) => {}
+        }
+        heard
+    }
+
+    /// Asks the host of this hop something that is nobody's question. Any answer will do that is no failure of its own.
+    fn probe(&self, errand: Errand, hop: &Hop<'_>, at: &Place) {
+        let (wire, endpoint, at) = (self.clone(), Arc::clone(hop.endpoint), at.clone());
+        let (targets, known, host) = (hop.targets, hop.known, hop.url.origin());
+        let mut url = hop.url.clone();
+        url.set_path("/v2/");
+        url.set_query(None);
+        let closing = self.tasks.closing();
+        self.tasks.spawn(async move {
+            let hop = Hop {
+                method: &Method::GET,
+                url: &url,
+                headers: &HeaderMap::new(),
+                body: None,
+                targets,
+                endpoint: &endpoint,
+                known,
+                counts: true,
+            };
+            let mut limits = endpoint.deadlines();
+            limits.first_byte = limits.first_byte.min(limits.connect);
+            let tally = Tally::default();
+            let Some(heard) = closing.run_until_cancelled(wire.dial(hop, limits, &at, &tally)).await else {
+                return;
+            };
+            match failure_in(&heard) {
+                None => endpoint.health().is_well(&host),
+                Some(error) => endpoint.health().still_ill(&host, &error, wire.clock.now()),
+            }
+            drop(errand);
+        });
+    }
+
+    async fn dial(&self, hop: Hop<'_>, limits: Deadlines, at: &Place, tally: &Tally) -> Result<Heard, Error> {
         let line = self.line(&hop, limits.connect).await;
         let proxy = line.proxy.clone();
         let at = at.through(proxy.as_ref().map(ProxyUrl::authority));
@@ -131,11 +186,12 @@ impl Wire {
     async fn line(&self, hop: &Hop<'_>, connect: Duration) -> Line {
         let Hop {
             url,
-            network,
+            endpoint,
             targets,
             known,
             ..
         } = *hop;
+        let network = endpoint.network();
         // Its own host is nothing that a public upstream may have a proxy ask for: asked directly, it is guarded.
         let itself = |proxy: &&ProxyUrl| targets == Targets::Public && url.host_str() == Some(proxy.host());
         let proxy = self
@@ -216,6 +272,20 @@ fn build(line: &Line, lookups: &Lookups) -> reqwest::Result<reqwest::Client> {
         }
         // An empty set of authorities instead of the platform's: plain http works without any.
         None => builder.tls_certs_only([]).build(),
+    }
+}
+
+/// What went wrong on the host's side, if anything did.
+fn failure_in(heard: &Result<Heard, Error>) -> Option<Error> {
+    match heard {
+        // 501: it cannot do this, and is well.
+        Ok(heard) if matches!(heard.response.status().as_u16(), 500 | 502..=599) => Some(Error::Failed {
+            at: heard.at.clone(),
+            status: heard.response.status().as_u16(),
+            retry_after: None,
+        }),
+        Ok(_) => None,
+        Err(error) => Some(error.clone()),
     }
 }
 

@@ -54,11 +54,12 @@ async fn send(wire: &Wire, mirror: &Mirror, url: &str, targets: Targets) -> Resu
         headers: &HeaderMap::new(),
         body: None,
         targets,
-        network: mirror.network(),
+        endpoint: mirror.endpoint(),
         known: true,
+        counts: true,
     };
     let at = mirror.endpoint().place();
-    wire.send(hop, mirror.deadlines(), &at, &Tally::default()).await
+    wire.send(hop, &at, &Tally::default()).await
 }
 
 /// How long it took to ask `r.example`.
@@ -79,7 +80,7 @@ impl Wire {
         let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
         Self {
             lookups: Lookups::by(move |_| Ok(addresses.clone()), tasks.clone()),
-            ..Self::new(&Config::default(), tasks)
+            ..Self::new(&Config::default(), tasks, Clock::system())
         }
     }
 }

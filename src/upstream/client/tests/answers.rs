@@ -46,7 +46,7 @@ async fn statuses_have_their_meanings() {
                 .starts_with(&format!("{} answered {status}", fake.authority())),
             "{error}"
         );
-        let wait = (status == 429).then_some(Duration::from_secs(30));
+        let wait = matches!(status, 429 | 500 | 503).then_some(Duration::from_secs(30));
         assert_eq!(error.retry_after(), wait);
     }
 }

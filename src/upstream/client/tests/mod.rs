@@ -1,7 +1,10 @@
 mod answers;
 mod bodies;
 mod credentials;
+mod endpoints;
+mod health;
 mod helpers;
+mod holds;
 mod identity;
 mod lists;
 mod redirects;
@@ -13,7 +16,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::engine::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +24,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::super::fake::{Fake, Reply, Seen};
-use super::super::fault::{Fault, Phase, Step};
+use super::super::fault::{Absence, Fault, Phase, Step};
 use super::super::{MirrorConfig, Secret, Verdict};
 use super::*;
 use crate::oci::Algorithm;
@@ -50,7 +53,7 @@ fn asker() -> Asker {
 impl Asker {
     async fn blob(&self, mirror: &Arc<Mirror>, span: Span) -> Result<BlobBody, Error> {
         self.client
-            .get_blob(mirror, &self.remote, &self.digest, span, &Tally::default())
+            .get_blob(mirror.endpoints(), &self.remote, &self.digest, span, &Tally::default())
             .await
     }
 
@@ -66,7 +69,7 @@ impl Asker {
     async fn manifest(&self, mirror: &Arc<Mirror>) -> Result<FetchedManifest, Error> {
         let latest = "latest".parse().unwrap();
         self.client
-            .get_manifest(mirror, &self.remote, &latest, &Tally::default())
+            .get_manifest(mirror.endpoints(), &self.remote, &latest, &Tally::default())
             .await
     }
 }

@@ -20,9 +20,11 @@ async fn a_redirect_to_another_host_carries_the_range_and_no_token() {
     assert_eq!((body.start(), body.total()), (4, Some(10)));
     assert_eq!(body.chunk().await.unwrap().unwrap(), &BLOB[4..]);
     assert_eq!(body.chunk().await.unwrap(), None);
-    assert_eq!(
-        body.endpoint(),
-        format!("{} (redirecting to {})", fake.authority(), cdn.authority())
+    let shown = format!("{body:?}");
+    let way = format!("{} (redirecting to {})", fake.authority(), cdn.authority());
+    assert!(
+        shown.contains(&way) && body.endpoint().to_string() == fake.authority(),
+        "{shown}"
     );
 
     let here = fake.seen().into_iter().find(|seen| seen.target() == "/here").unwrap();

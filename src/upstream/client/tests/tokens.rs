@@ -8,7 +8,13 @@ async fn an_anonymous_token_is_asked_for_once_and_then_sent_at_once() {
     let (mirror, asker, tally) = (fake.mirror(|_| {}), asker(), Tally::default());
     asker
         .client
-        .get_blob(&mirror, &asker.remote, &asker.digest, Span::default(), &tally)
+        .get_blob(
+            mirror.endpoints(),
+            &asker.remote,
+            &asker.digest,
+            Span::default(),
+            &tally,
+        )
         .await
         .unwrap();
     assert_eq!(tally.get(), 3, "bare, token, again");

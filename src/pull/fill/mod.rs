@@ -1,0 +1,222 @@
+//! One blob's way from the upstream into the store: the only way bytes enter.
+//!
+//! Promises that it goes on whoever leaves, that a broken body is resumed where it broke, that wrong bytes are fetched from
+//! the next endpoint, and that nothing is stored that is not proven. Never talks to a client: readers follow the
+//! `Arriving`. It is spawned and detached; when wharf winds down it parks what it has.
+
+mod sources;
+mod streams;
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::oci::Digest;
+use crate::pull::flight::{Lost, Permit};
+use crate::pull::{Error, Place, Pull};
+use crate::store::{Arriving, Blob, Staged, Unproven};
+use crate::upstream::{BlobBody, Endpoint, Span, Tally, Verdict};
+use sources::Sources;
+
+/// What flights are kept by: a mirror's key and a digest.
+pub(super) type Key = (String, Digest);
+
+/// How far a fill is, as its passengers see it.
+#[derive(Debug, Clone)]
+pub(super) enum Progress {
+    /// The upstream has been asked.
+    Asking,
+    /// Bytes come.
+    Arriving(Arc<Arriving>),
+    /// It is stored.
+    Stored(Blob),
+    /// It failed, for all who wait.
+    Failed(Error),
+}
+
+/// One fetch of one blob.
+pub(super) struct Fill {
+    pub(super) pull: Pull,
+    pub(super) place: Place,
+    pub(super) digest: Digest,
+    /// The length in bytes that a manifest of this repository claims.
+    pub(super) expected: Option<u64>,
+    pub(super) tally: Tally,
+}
+
+/// What the upstream's first answer came to.
+struct First {
+    /// Where it was asked from, and the body; none when nothing is missing.
+    body: Option<(u64, BlobBody)>,
+    /// The blob's length in bytes, where it is known.
+    length: Option<u64>,
+}
+
+/// A flight's permit and what its passengers know.
+type Pilot = Permit<Key, (Place, Progress)>;
+
+impl Fill {
+    /// Flies: reports to the passengers until the blob is stored or the fetch has failed.
+    pub(super) async fn run(self, mut permit: Pilot) {
+        match self.land(&mut permit).await {
+            Ok(blob) => permit.land((self.place, Progress::Stored(blob))),
+            Err(error) => {
+                let (mirror, cause): (_, &dyn StdError) = (self.place.mirror.key(), &error);
+                if let Error::Store(_) = error {
+                    // Clients may have got every byte of it: only the log can say that the store fails.
+                    tracing::error!(cause, digest = %self.digest, mirror, "cannot keep a blob");
+                } else {
+                    tracing::debug!(cause, digest = %self.digest, mirror, "a fill failed");
+                }
+                permit.land((self.place, Progress::Failed(error)));
+            }
+        }
+    }
+
+    async fn land(&self, permit: &mut Pilot) -> Result<Blob, Error> {
+        let Self {
+            pull, place, digest, ..
+        } = self;
+        let mirror = place.mirror.key();
+        // The last flight may just have landed.
+        let sight = pull.store.sight(&place.key, digest).await?;
+        if let Some(blob) = pull.stored(place, digest, &sight, &self.tally).await? {
+            return Ok(blob);
+        }
+        let mut in_doubt = false;
+        loop {
+            let innocent = pull.blame.innocent(&place.mirror, digest, Instant::now())?;
+            let sources = Sources::new(innocent);
+            let First { body, length } = self.first_body(&sources, sight.link.is_some()).await?;
+            let staged = pull.store.stage(mirror, &place.remote, digest, length).await?;
+            let resumed = staged.is_resumed();
+            let wrong = match self.fetch(&staged, &sources, body, permit).await {
+                Ok(()) => match staged.verify().await {
+                    Ok(verified) => {
+                        pull.blame.clear(&sources.givers(), digest);
+                        return Ok(pull.store.commit(verified, mirror, &place.key).await?);
+                    }
+                    Err(Unproven::Unreadable { staged, error }) => {
+                        pull.store.discard(staged).await?;
+                        return Err(error.into());
+                    }
+                    Err(Unproven::Mismatch { staged, .. }) => staged,
+                },
+                Err(error) => return Err(self.give_up(staged, error, permit).await),
+            };
+            // Bytes of an earlier attempt, or of several endpoints, accuse nobody: once from zero.
+            let givers = sources.givers();
+            in_doubt = !in_doubt && (resumed || givers.len() > 1);
+            if !in_doubt {
+                pull.blame.strike(&givers, digest, Instant::now());
+            }
+            let others = pull.blame.innocent(&place.mirror, digest, Instant::now());
+            let outcome = others.map_or_else(Progress::Failed, |_| Progress::Asking);
+            self.report(permit, outcome.clone());
+            pull.store.discard(wrong).await?;
+            if let Progress::Failed(error) = outcome {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Asks before anything is written: most failures are the upstream's first word.
+    async fn first_body(&self, sources: &Sources, linked: bool) -> Result<First, Error> {
+        let Self {
+            pull, place, digest, ..
+        } = self;
+        let mirror = place.mirror.key();
+        let Some(from) = pull.store.resume_at(mirror, digest, self.expected).await? else {
+            // With nothing to fetch, nobody has said yet that this repository may have it.
+            if !linked {
+                pull.ask_for_blob(place, digest, &self.tally).await?;
+            }
+            return Ok(First {
+                body: None,
+                length: self.expected,
+            });
+        };
+        let asked = match self.ask(sources, whole_from(from), self.expected).await {
+            Err(Error::Upstream(source)) if from > 0 && source.verdict() == Verdict::NoSuchRange => {
+                if source.total() == Some(from) {
+                    // Every byte is here: an earlier body only never told its end.
+                    return Ok(First {
+                        body: None,
+                        length: Some(from),
+                    });
+                }
+                if self.expected.is_some() {
+                    return Err(Error::Upstream(source));
+                }
+                let useless = pull.store.stage(mirror, &place.remote, digest, None).await?;
+                pull.store.discard(useless).await?;
+                self.ask(sources, whole_from(0), None).await?
+            }
+            asked => asked?,
+        };
+        Ok(First {
+            length: asked.total().or(self.expected),
+            body: Some((from, asked)),
+        })
+    }
+
+    /// The bytes that came are kept for the next attempt. The flight ends before the readers are cut, so that nobody
+    /// boards one that is over.
+    async fn give_up(&self, staged: Staged, error: Error, permit: &mut Pilot) -> Error {
+        permit.clear();
+        self.report(permit, Progress::Failed(error.clone()));
+        if staged.is_empty()
+            && let Err(error) = self.pull.store.discard(staged).await
+        {
+            tracing::warn!(%error, digest = %self.digest, "cannot discard an empty partial");
+        }
+        error
+    }
+
+    /// A body from whoever is left and has one, of the right length.
+    async fn ask(&self, sources: &Sources, span: Span, known: Option<u64>) -> Result<BlobBody, Error> {
+        let Self {
+            pull, place, digest, ..
+        } = self;
+        loop {
+            let asked = pull
+                .client
+                .get_blob(sources.left(), &place.remote, digest, span, &self.tally);
+            let asked = pull.tasks.closing().run_until_cancelled_owned(asked).await;
+            let body = asked.ok_or(Lost)?.map_err(|error| Error::of_blob(digest, error))?;
+            match (known, body.total()) {
+                (Some(known), Some(told)) if known != told => {
+                    if !sources.pass_over(body.endpoint()) {
+                        return Err(self.other_length(body.endpoint(), told, known));
+                    }
+                }
+                _ => return Ok(body),
+            }
+        }
+    }
+
+    fn other_length(&self, endpoint: &Endpoint, told: u64, known: u64) -> Error {
+        Error::Length {
+            upstream: endpoint.to_string(),
+            digest: self.digest,
+            told,
+            known,
+        }
+    }
+
+    fn announce(&self, staged: &Staged, permit: &Pilot) {
+        if !matches!(permit.latest().1, Progress::Arriving(_)) {
+            self.report(permit, Progress::Arriving(Arc::clone(staged.arriving())));
+        }
+    }
+
+    fn report(&self, permit: &Pilot, progress: Progress) {
+        permit.report((self.place.clone(), progress));
+    }
+}
+
+/// All from this byte on.
+fn whole_from(from: u64) -> Span {
+    Span { from, to: None }
+}

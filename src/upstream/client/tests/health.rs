@@ -1,0 +1,127 @@
+//! What is not asked because it would not answer, and how that ends.
+
+use std::sync::atomic::AtomicBool;
+
+use super::endpoints::{answering, mirror};
+use super::*;
+
+/// An upstream that can be made well.
+struct Patient {
+    fake: Fake,
+    well: Arc<AtomicBool>,
+}
+
+impl Patient {
+    async fn who(fails: impl Fn() -> Reply + Send + Sync + 'static) -> Self {
+        let well = Arc::new(AtomicBool::new(false));
+        let state = Arc::clone(&well);
+        let fake = Fake::start(move |_| {
+            if state.load(Ordering::SeqCst) {
+                ok(BLOB)
+            } else {
+                fails()
+            }
+        })
+        .await;
+        Self { fake, well }
+    }
+
+    fn recovers(&self) {
+        self.well.store(true, Ordering::SeqCst);
+    }
+
+    fn questions(&self) -> usize {
+        self.fake.asked("/v2/org")
+    }
+
+    fn probes(&self) -> usize {
+        self.fake.asked("/v2/") - self.questions()
+    }
+}
+
+#[tokio::test]
+async fn a_dead_first_endpoint_costs_its_deadline_once_and_is_asked_again_when_it_is_well() {
+    let first = Patient::who(Reply::silence).await;
+    let second = answering(200, &[]).await;
+    let (asker, mirror) = (asker(), mirror(&[&first.fake, &second], |_| {}));
+    for _ in 0..5 {
+        assert_eq!(soon(asker.whole(&mirror)).await.unwrap(), BLOB);
+    }
+    assert_eq!((first.questions(), second.asked("/v2/org")), (1, 5));
+    until("the probe to fail", async || {
+        asker.clock.advance(Duration::ZERO);
+        first.probes() == 1
+    })
+    .await;
+    first.recovers();
+    until("the first endpoint to be asked again", async || {
+        asker.clock.advance(Duration::from_secs(5));
+        asker.whole(&mirror).await.unwrap();
+        first.questions() > 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_fails_three_times_is_left_alone_and_who_has_no_other_way_waits_for_the_probe() {
+    let patient = Patient::who(|| Reply::new(503, &[], b"")).await;
+    let (asker, mirror) = (asker(), mirror(&[&patient.fake], |_| {}));
+    for questions in [3, 6, 7, 7] {
+        let error = asker.whole(&mirror).await.unwrap_err();
+        assert_eq!((error.status(), patient.questions()), (Some(503), questions), "{error}");
+    }
+    assert_eq!(asker.client.trouble(&mirror).unwrap().status(), Some(503));
+    asker.clock.advance(Duration::from_secs(5));
+    assert!(asker.whole(&mirror).await.is_err());
+    assert!(asker.whole(&mirror).await.is_err());
+    assert_eq!(
+        (patient.questions(), patient.probes()),
+        (9, 1),
+        "one probe in five seconds"
+    );
+    patient.recovers();
+    asker.clock.advance(Duration::from_secs(5));
+    assert_eq!(asker.whole(&mirror).await.unwrap(), BLOB);
+    assert!(asker.client.trouble(&mirror).is_none());
+}
+
+#[tokio::test]
+async fn a_herd_is_one_probe() {
+    let patient = Patient::who(Reply::silence).await;
+    let (asker, mirror) = (asker(), mirror(&[&patient.fake], |_| {}));
+    soon(asker.whole(&mirror)).await.unwrap_err();
+    let herd = (0..20).map(|_| asker.whole(&mirror));
+    let all = soon(futures_util::future::join_all(herd)).await;
+    assert!(all.into_iter().all(|one| one.is_err()));
+    assert_eq!((patient.questions(), patient.probes()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_token_endpoint_that_is_down_is_waited_for_once() {
+    let realm = Patient::who(Reply::silence).await;
+    let challenge = format!("Bearer realm=\"http://{}/v2/token\"", realm.fake.authority());
+    let registry = Fake::start(move |_| Reply::new(401, &[("WWW-Authenticate", &challenge)], b"{}")).await;
+    let (asker, mirror) = (asker(), mirror(&[&registry], |_| {}));
+    for _ in 0..5 {
+        soon(asker.whole(&mirror)).await.unwrap_err();
+    }
+    assert_eq!(realm.fake.asked("/v2/token"), 1);
+    assert!(asker.client.trouble(&mirror).is_some());
+}
+
+#[tokio::test]
+async fn a_referrers_api_that_fails_says_nothing_of_the_registry() {
+    let fake = Fake::start(|seen| match seen.target() {
+        target if target.contains("/referrers/") => Reply::new(500, &[], b""),
+        target if target.contains("/manifests/sha256-") => Reply::new(404, &[], b""),
+        _ => ok(BLOB),
+    })
+    .await;
+    let (asker, mirror, tally) = (asker(), mirror(&[&fake], |_| {}), Tally::default());
+    let listed = asker
+        .client
+        .referrers(&mirror, &asker.remote, &asker.digest, true, &tally);
+    listed.await.unwrap_err();
+    assert!(asker.client.trouble(&mirror).is_none());
+    assert_eq!(asker.whole(&mirror).await.unwrap(), BLOB);
+}

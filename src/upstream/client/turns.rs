@@ -1,0 +1,143 @@
+//! Owns: whose turn it is to answer a question: each endpoint in order, and all of them once more where that may help.
+//!
+//! Promises: few requests, and only of a kind that may be repeated; "not there" is the answer only if everybody who
+//! answered says so; a probe is waited for only by those who have no other way.
+//! Dropped: the question is given up.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::super::error::{Error, Verdict};
+use super::super::fault::{Phase, Step};
+use super::super::health::Probe;
+use super::super::mirror::Endpoint;
+
+/// So often a question is repeated that failed in passing.
+const REPEATS: u32 = 2;
+/// The pause before the first repetition, more or less; it doubles.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Endpoints, and what they said so far.
+#[derive(Debug)]
+pub(super) struct Turns<'a> {
+    endpoints: &'a [Arc<Endpoint>],
+    at: usize,
+    repeats: u32,
+    /// How the endpoints of this round failed: the word that counts.
+    said: Option<Error>,
+    probes: Vec<Probe>,
+    waited: bool,
+}
+
+/// One endpoint's turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn<'a> {
+    pub(super) endpoint: &'a Arc<Endpoint>,
+    /// Whether it has been asked just the same a moment ago.
+    pub(super) again: bool,
+}
+
+impl<'a> Turns<'a> {
+    /// Of endpoints in order, one at least.
+    pub(super) fn new(endpoints: &'a [Arc<Endpoint>]) -> Self {
+        Self {
+            endpoints,
+            at: 0,
+            repeats: 0,
+            said: None,
+            probes: Vec::new(),
+            waited: false,
+        }
+    }
+
+    pub(super) fn turn(&self) -> Turn<'a> {
+        Turn {
+            endpoint: &self.endpoints[self.at],
+            again: self.repeats > 0,
+        }
+    }
+
+    /// What came of a turn; `None`: the next one is due.
+    pub(super) async fn heard<T>(&mut self, said: Result<T, Error>) -> Option<Result<T, Error>> {
+        let error = match said {
+            Ok(answer) => return Some(Ok(answer)),
+            Err(error) => error,
+        };
+        if let Error::Resting { probe: Some(probe), .. } = &error {
+            self.probes.push(probe.clone());
+        }
+        let error = match self.said.take() {
+            Some(before) if weight(&before) >= weight(&error) => before,
+            Some(_) | None => error,
+        };
+        self.at += 1;
+        if self.at < self.endpoints.len() {
+            self.said = Some(error);
+            return None;
+        }
+        self.at = 0;
+        let again = self.may_repeat(&error).await;
+        (!again).then_some(Err(error))
+    }
+
+    /// Whether to ask all of them once more; then the time has come.
+    async fn may_repeat(&mut self, error: &Error) -> bool {
+        if let Error::Resting { .. } = error {
+            let probes = std::mem::take(&mut self.probes);
+            if self.waited || probes.is_empty() {
+                return false;
+            }
+            self.waited = true;
+            for probe in probes {
+                probe.ended().await;
+            }
+            return true;
+        }
+        if self.repeats == REPEATS || !is_passing(error) {
+            return false;
+        }
+        sleep(jittered(PAUSE * 2u32.pow(self.repeats))).await;
+        self.repeats += 1;
+        true
+    }
+}
+
+/// Which of two failures is the answer: of one who answered before one who did not, and any other before an absence.
+fn weight(error: &Error) -> u8 {
+    if let Error::Resting { because, .. } = error {
+        return weight(because);
+    }
+    let unheard = matches!(
+        error,
+        Error::Unreachable { .. }
+            | Error::Timeout {
+                phase: Phase::Connect | Phase::FirstByte,
+                ..
+            }
+    );
+    if unheard {
+        0
+    } else if error.verdict() == Verdict::RepositoryAbsent {
+        1
+    } else {
+        2
+    }
+}
+
+/// Whether the same question may do better in a moment. Who asked us to wait is not asked.
+fn is_passing(error: &Error) -> bool {
+    let failed = error
+        .status()
+        .is_some_and(|status| matches!(status, 408 | 500 | 502..=599));
+    let broke = matches!(error, Error::Cut { .. } | Error::Unreachable { step: Step::Answer, .. });
+    broke || failed && matches!(error, Error::Failed { retry_after: None, .. })
+}
+
+/// Half of it to one and a half, so that those who failed together do not come back together.
+fn jittered(pause: Duration) -> Duration {
+    let chance = RandomState::new().hash_one(()) % 1000;
+    pause / 2 + pause / 1000 * u32::try_from(chance).unwrap_or_default()
+}
