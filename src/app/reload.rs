@@ -76,7 +76,9 @@ impl Reload {
         } = plan;
         self.http.adopt(policy);
         (self.config, self.mirrors) = (config, mirrors);
-        left.iter().for_each(|key| warn!("{key} has changed: restart needed"));
+        for key in left {
+            warn!("{key} has changed: restart needed");
+        }
         announce_mirrors(&self.mirrors);
         info!("the configuration has been read again");
     }

@@ -93,6 +93,40 @@ async fn a_mirror_that_stays_keeps_its_token_and_its_connection() {
 }
 
 #[tokio::test]
+async fn a_realm_that_is_no_longer_trusted_is_not_used_for_what_it_gave_before() {
+    let (upstream, image) = (Upstream::with_door(Door::Bearer), Image::oci(1, &[10]));
+    for tag in ["v1", "v2"] {
+        upstream.put_image("a/b", tag, &image);
+    }
+    let wharf = one(&upstream).start().await;
+    assert_eq!(wharf.get(&manifest_path("hub.example/a/b", "v1")).await.status, 200);
+    let mirror = Mirror::of(KEY, &upstream).set("token_realm", "\"http://127.0.0.1:9/token\"");
+    wharf.reload(&Setup::new().mirror(mirror)).await;
+    let answer = wharf.get(&manifest_path("hub.example/a/b", "v2")).await;
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    assert!(answer.text().contains("token_realm"), "{}", answer.text());
+    assert_eq!(upstream.count(&On::tokens()), 1, "{}", upstream.story());
+    let kept = upstream.seen(&On::any().of("v2"));
+    assert!(kept.iter().all(|seen| seen.request.header("authorization").is_none()));
+}
+
+#[tokio::test]
+async fn whoever_asked_us_to_wait_is_not_asked_for_the_sake_of_another_rule() {
+    let (upstream, image) = (Upstream::start(), Image::oci(1, &[10]));
+    upstream.put_image("a/b", "v1", &image);
+    let wait = [Act::Status(429), Act::Header("retry-after", "3600".to_owned())];
+    upstream.script(On::any(), wait);
+    let wharf = one(&upstream).start().await;
+    let target = manifest_path("hub.example/a/b", "v1");
+    assert_eq!(wharf.get(&target).await.status, 429);
+    let asked = upstream.count(&On::any());
+    let mirror = Mirror::of(KEY, &upstream).set("deny", "[\"a/secret\"]");
+    wharf.reload(&Setup::new().mirror(mirror)).await;
+    assert_eq!(wharf.get(&target).await.status, 429);
+    assert_eq!(upstream.count(&On::any()), asked, "{}", upstream.story());
+}
+
+#[tokio::test]
 async fn names_and_access_are_read_again() {
     let (upstream, image) = (Upstream::start(), Image::oci(1, &[10]));
     upstream.put_image("a/b", "v1", &image);
