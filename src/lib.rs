@@ -44,6 +44,22 @@
 //! 7. The commit syncs the file, and on the index's writer thread renames it beside its row change: one directory sync
 //!    and one transaction for all that wait.
 //!
+//! # One push
+//!
+//! 1. [`http`] asks [`access`], and [`namespaces`] for a [`namespaces::HostedRepo`]: pushing to a mirror does not
+//!    type-check.
+//! 2. A session is a row and a file, and **the length of the file is the position**. One request at a time has its turn;
+//!    bytes are hashed as they are written. Whatever breaks, the client asks for the position and goes on from there, also
+//!    after a restart.
+//! 3. `Upload::verify` is the only way to a [`store::Received`]. The landing syncs the file, and on the index's writer thread
+//!    renames it beside its row and its link, as a fetched blob does: one directory sync and one transaction for all that
+//!    wait. Then comes the 201.
+//! 4. A manifest is one transaction: what it names is here, its bytes, its tags, its place among the referrers. What the
+//!    decision rests on is read inside that transaction, so nothing that was accepted can lose a blob to whatever runs
+//!    beside it.
+//! 5. A blob that no manifest of its repository names is loose, and goes after a grace. Collection looks at what is loose,
+//!    a few rows at a time, and never at the whole.
+//!
 //! # What holds everywhere
 //!
 //! * A broken body is resumed where it broke. A partial outlives its clients, its flight and the process; it is never

@@ -45,8 +45,8 @@ impl Tasks {
         })
     }
 
-    /// Runs `work`, which may block, on tokio's blocking pool. That pool is shared with name lookups and bounded by the
-    /// runtime's builder: work waits in line when it is full, so nothing here may wait for other blocking work.
+    /// Runs `work`, which may block, on tokio's blocking pool. That pool is shared with name lookups and has 512 threads,
+    /// tokio's own limit: work waits in line when all are taken, so nothing here may wait for other blocking work.
     #[track_caller]
     pub fn blocking<F, R>(&self, work: F) -> impl Future<Output = Result<R, Lost>> + use<F, R>
     where

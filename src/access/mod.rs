@@ -20,7 +20,7 @@ pub use rules::Ruled;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// What a caller without a name may do. Not said: everything on a loopback address, which only this machine
-    /// reaches; only `pull` on any other.
+    /// reaches; only `pull` on any other, and through a proxy, which lets others reach it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymous: Option<Vec<Action>>,
 }
@@ -46,6 +46,8 @@ pub struct Caller {
     pub principal: Principal,
     /// Where the connection comes from.
     pub address: IpAddr,
+    /// Whether a proxy made it for somebody else, and said so.
+    pub by_proxy: bool,
 }
 
 /// Who a caller has shown to be.
@@ -71,6 +73,7 @@ pub enum Action {
 #[derive(Clone, Debug)]
 pub struct Access {
     anonymous: Vec<Action>,
+    by_proxy: Vec<Action>,
 }
 
 /// The rules say no.
@@ -92,10 +95,12 @@ pub enum Denied {
 }
 
 impl Access {
-    /// Rules that let callers without a name do what `anonymous` lists, everywhere.
-    pub fn new(anonymous: impl Into<Vec<Action>>) -> Self {
+    /// The configured rules, and the defaults of a server that listens there.
+    pub fn new(config: &Config, listen: SocketAddr) -> Self {
+        let by_proxy = config.anonymous.clone();
         Self {
-            anonymous: anonymous.into(),
+            anonymous: config.anonymous(listen),
+            by_proxy: by_proxy.unwrap_or_else(|| vec![Action::Pull]),
         }
     }
 
@@ -103,6 +108,7 @@ impl Access {
     /// digest is judged by its repository alone.
     pub fn admit(&self, caller: &Caller, action: Action, repo: &Repo, tag: Option<&Tag>) -> Result<(), Denied> {
         let granted = match &caller.principal {
+            Principal::Anonymous if caller.by_proxy => &self.by_proxy,
             Principal::Anonymous => &self.anonymous,
         };
         if !granted.contains(&action) {
@@ -144,6 +150,38 @@ mod tests {
     use super::*;
     use crate::namespaces::Namespaces;
 
+    const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
+
+    fn caller(by_proxy: bool) -> Caller {
+        Caller {
+            principal: Principal::Anonymous,
+            address: Ipv4Addr::LOCALHOST.into(),
+            by_proxy,
+        }
+    }
+
+    fn hosted() -> Repo {
+        let namespaces = Namespaces::new(&[], &["*".to_owned()], &[]).unwrap();
+        let resolved = namespaces.resolve(&"team/app".parse().unwrap(), None, None);
+        resolved.unwrap().repo
+    }
+
+    #[test]
+    fn who_comes_by_a_proxy_pushes_only_where_that_is_said() {
+        let repo = hosted();
+        for (said, by_proxy, expected) in [
+            ("", false, true),
+            ("", true, false),
+            ("anonymous = ['push']", false, true),
+            ("anonymous = ['push']", true, true),
+            ("anonymous = ['pull']", true, false),
+        ] {
+            let access = Access::new(&toml::from_str(said).unwrap(), LISTEN);
+            let admitted = access.admit(&caller(by_proxy), Action::Push, &repo, None);
+            assert_eq!(admitted.is_ok(), expected, "{said} {by_proxy}");
+        }
+    }
+
     #[test]
     fn only_a_loopback_address_is_open_by_default() {
         let all = vec![Action::Pull, Action::Push, Action::Delete];
@@ -169,16 +207,8 @@ mod tests {
 
     #[test]
     fn anonymous_callers_do_what_is_listed_and_nothing_else() {
-        let access = Access::new([Action::Pull]);
-        let caller = Caller {
-            principal: Principal::Anonymous,
-            address: Ipv4Addr::LOCALHOST.into(),
-        };
-        let namespaces = Namespaces::new(&[], &["*".to_owned()], &[]).unwrap();
-        let repo = namespaces
-            .resolve(&"team/app".parse().unwrap(), None, None)
-            .unwrap()
-            .repo;
+        let access = Access::new(&toml::from_str("anonymous = ['pull']").unwrap(), LISTEN);
+        let (caller, repo) = (caller(false), hosted());
         assert_eq!(access.admit(&caller, Action::Pull, &repo, None), Ok(()));
         for action in [Action::Push, Action::Delete] {
             let denied = access.admit(&caller, action, &repo, None).unwrap_err();

@@ -91,6 +91,7 @@ pub async fn serve(plan: Plan) -> Result<(), Error> {
     };
     if !parked {
         warn!(within = ?PARKING, "some work did not end in time");
+        store.set_in_doubt();
     }
     store.close().await?;
     info!("stopped");

@@ -117,7 +117,7 @@ fn settle(
     store.check()?;
     let mirrors = upstream::mirrors(&config.mirror, running)?;
     let namespaces = Namespaces::new(&config.server.names, &config.hosted.namespaces, &mirrors)?;
-    let access = Access::new(config.access.anonymous(config.server.listen));
+    let access = Access::new(&config.access, config.server.listen);
     Ok((mirrors, Policy { access, namespaces }))
 }
 

@@ -248,7 +248,7 @@ fn what_is_printed_reads_back() {
 }
 
 /// Keys without a default of their own.
-const UNSAID: [(&str, &str); 16] = [
+const UNSAID: [(&str, &str); 17] = [
     ("store", "index"),
     ("access", "anonymous"),
     ("mirror.'docker.io'", "allow"),
@@ -263,6 +263,7 @@ const UNSAID: [(&str, &str); 16] = [
     ("mirror.'docker.io'", "client_key"),
     ("mirror.'docker.io'", "proxy"),
     ("mirror.'docker.io'", "send_ns"),
+    ("mirror.'docker.io'", "max_rate"),
     ("upstream", "proxy"),
     ("upstream", "no_proxy"),
 ];

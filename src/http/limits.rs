@@ -41,6 +41,13 @@ pub const SMALL_FRAME: usize = 64 * KIB;
 /// Up to so many bodies get large frames.
 pub const FEW_BODIES: usize = 16;
 
+/// Manifests that are pushed and are larger than [`SMALL_MANIFEST`], in bytes, all that are on their way together: more
+/// of them wait. Looking into one may take four times its size on top.
+pub const LARGE_MANIFESTS: usize = 32 * 1024 * KIB;
+
+/// Up to so many bytes a manifest waits for nobody: no more than any connection may hold.
+pub const SMALL_MANIFEST: usize = 64 * KIB;
+
 /// Tags that one push of a manifest may set with `?tag=`: more are 414.
 pub const TAGS: usize = 100;
 

@@ -21,12 +21,14 @@ mod mount;
 mod multipart;
 mod ping;
 mod policy;
+mod position;
 mod put_manifest;
 pub mod range;
 mod record;
 mod referrers;
 mod request;
 mod request_body;
+mod room;
 pub mod route;
 mod tags;
 mod uploads;
@@ -68,6 +70,7 @@ use record::Record;
 use referrers::Wanted;
 use request::Head;
 use request_body::RequestBody;
+use room::Room;
 use route::Route;
 use route::Target;
 
@@ -90,6 +93,7 @@ struct Shared {
     push: Push,
     /// Longest wait for the next bytes of a request's body.
     client_silence: Duration,
+    room: Room,
     streams: Streams,
 }
 
@@ -114,6 +118,7 @@ impl Http {
             pull,
             push,
             client_silence,
+            room: Room::new(client_silence),
             streams: Streams::default(),
         }))
     }
@@ -135,6 +140,7 @@ impl Http {
         let caller = Caller {
             principal: Principal::Anonymous,
             address,
+            by_proxy: head.is_forwarded(),
         };
         let mut exchange = Exchange {
             body: RequestBody::new(body, self.0.client_silence),

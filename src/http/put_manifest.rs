@@ -1,10 +1,8 @@
 //! `PUT` of a manifest (distribution-spec end-7).
 //!
-//! Promises that a body over the limit is refused as soon as that shows, that the answer has the digest in the client's
-//! algorithm, and that every push of a manifest with a subject hears `OCI-Subject`.
+//! Promises that a body over the limit is refused as soon as that shows, that one manifest has one type, that the answer
+//! has the digest in the client's algorithm, and that every push of a manifest with a subject hears `OCI-Subject`.
 
-use bytes::Bytes;
-use bytes::BytesMut;
 use http::HeaderMap;
 use http::HeaderName;
 use http::Response;
@@ -17,9 +15,7 @@ use crate::http::body::Body;
 use crate::http::conditions;
 use crate::http::content;
 use crate::http::error::Refusal;
-use crate::http::request_body::RequestBody;
 use crate::oci::InvalidMediaType;
-use crate::oci::Manifest;
 use crate::oci::MediaType;
 use crate::oci::Reference;
 use crate::oci::RepoName;
@@ -41,7 +37,7 @@ impl Shared {
         exchange.record.asks(name, &reference);
         let repo = exchange.writable(name, Action::Push)?;
         let content_type = content_type(&exchange.head.headers)?;
-        let bytes = whole(&mut exchange.body).await?;
+        let bytes = self.room.whole(&mut exchange.body).await?;
         let tagged: Vec<_> = tags.iter().map(|tag| (TAG, content::value(tag))).collect();
         let manifest = ManifestPush {
             reference,
@@ -61,22 +57,12 @@ impl Shared {
     }
 }
 
+/// Of several types nobody could tell which one was meant.
 fn content_type(headers: &HeaderMap) -> Result<Option<MediaType>, InvalidMediaType> {
-    let said = headers.get(CONTENT_TYPE);
-    said.map(|said| said.to_str().map_err(|_not_ascii| InvalidMediaType)?.parse())
-        .transpose()
-}
-
-async fn whole(body: &mut RequestBody) -> Result<Bytes, Refusal> {
-    if body.length().is_some_and(|length| length > Manifest::MAX_BYTES as u64) {
-        return Err(Refusal::manifest_too_large());
+    let mut said = headers.get_all(CONTENT_TYPE).iter();
+    match (said.next(), said.next()) {
+        (None, _) => Ok(None),
+        (Some(said), None) => said.to_str().map_err(|_not_ascii| InvalidMediaType)?.parse().map(Some),
+        (Some(_), Some(_)) => Err(InvalidMediaType),
     }
-    let mut bytes = BytesMut::new();
-    while let Some(chunk) = body.chunk().await? {
-        if bytes.len() + chunk.len() > Manifest::MAX_BYTES {
-            return Err(Refusal::manifest_too_large());
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes.freeze())
 }

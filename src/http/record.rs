@@ -102,7 +102,7 @@ impl Record {
     /// What the path means.
     pub(super) fn asks(&mut self, name: &RepoName, reference: &dyn fmt::Display) {
         self.name = Some(name.to_string());
-        self.reference = Some(reference.to_string());
+        self.reference = Some(cut(&reference.to_string()).to_owned());
     }
 
     /// Where that is.

@@ -3,14 +3,26 @@
 //! Promises that what hyper lets pass and HTTP or our limits do not is refused here, before anything else looks at it.
 
 use http::HeaderMap;
+use http::HeaderName;
 use http::Method;
 use http::Uri;
 use http::Version;
+use http::header::FORWARDED;
 use http::header::HOST;
+use http::header::VIA;
 use http::request::Parts;
 use http::uri::Authority;
 
 use crate::http::limits;
+
+/// What proxies tell of whom they ask for: RFC 7239, RFC 9110 section 7.6.3, and what is older than both.
+const BY_PROXIES: [HeaderName; 5] = [
+    FORWARDED,
+    VIA,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-real-ip"),
+];
 
 /// A request that is refused whatever it asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +71,11 @@ impl Head {
     /// Whether the client is too old to see where a body without a length ends, or that it was cut.
     pub(super) fn needs_length(&self) -> bool {
         self.version <= Version::HTTP_10
+    }
+
+    /// Whether a proxy sends it for somebody else. One that does not say so cannot be told from a client.
+    pub(super) fn is_forwarded(&self) -> bool {
+        BY_PROXIES.iter().any(|name| self.headers.contains_key(name))
     }
 
     /// The host that the client means to talk to. An absolute request target outranks the header (RFC 9112 3.2.2).

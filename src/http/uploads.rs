@@ -1,15 +1,12 @@
 //! Uploads: sessions, and blobs that come in one request (distribution-spec end-4, 5, 6, 13 and 14).
 //!
 //! Promises that no byte of a body is read before all that can be said against its head has been said: a client that
-//! waits for `100 Continue` (RFC 9110 section 10.1.1) hears a refusal instead. Wherever a session goes on, the answer
-//! says how far it is, a refusal too. Locations are relative: whoever stands in front of us has another name.
+//! waits for `100 Continue` (RFC 9110 section 10.1.1) hears a refusal instead. Where a session was looked up and goes on,
+//! the answer says how far it is, a refusal too. A closing `PUT` may be repeated by a client that did not hear the answer.
+//! Locations are relative: whoever stands in front of us has another name.
 
-use http::HeaderName;
-use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
-use http::header::LOCATION;
-use http::header::RANGE;
 
 use crate::access::Action;
 use crate::http::Exchange;
@@ -18,16 +15,16 @@ use crate::http::body::Body;
 use crate::http::chunk;
 use crate::http::content;
 use crate::http::error::Refusal;
+use crate::http::position;
 use crate::http::route::Start;
 use crate::http::route::Step;
 use crate::namespaces::HostedRepo;
+use crate::namespaces::Repo;
 use crate::oci::Digest;
 use crate::oci::RepoName;
 use crate::push::Error;
 use crate::push::Position;
 use crate::push::UploadId;
-
-const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 impl Shared {
     /// The answer to `POST`: a session, unless the blob is here already or comes whole.
@@ -96,7 +93,10 @@ impl Shared {
             }
             Step::Finish(digest) => {
                 let piece = exchange.body.piece(chunk::span(&exchange.head.headers)?);
-                push.finish(caller, &repo, &id, &digest, piece).await?;
+                match push.finish(caller, &repo, &id, &digest, piece).await {
+                    Err(Error::UploadUnknown) if self.has(exchange, &repo, &digest).await => {}
+                    finished => finished?,
+                }
                 Ok(created(&repo, &digest))
             }
             Step::Cancel => {
@@ -107,28 +107,20 @@ impl Shared {
             }
         }
     }
-}
 
-/// Where a session goes on, and how far it is: `0-0` also before the first byte.
-pub(super) fn headers(position: &Position) -> [(HeaderName, HeaderValue); 3] {
-    let Position {
-        repo,
-        session,
-        received,
-    } = position;
-    let location = format!("/v2/{repo}/blobs/uploads/{session}");
-    let range = format!("0-{}", received.saturating_sub(1));
-    [
-        (LOCATION, content::value(&location)),
-        (RANGE, content::value(&range)),
-        (UPLOAD_UUID, content::value(session)),
-    ]
+    /// Whether the repository has the blob, as far as the caller may know.
+    async fn has(&self, exchange: &Exchange, repo: &HostedRepo, digest: &Digest) -> bool {
+        let (caller, repo) = (&exchange.caller, Repo::Hosted(repo.clone()));
+        let may = exchange.policy.admits(caller, &repo, None);
+        let tally = exchange.record.tally();
+        may && self.pull.stat_blob(caller, &repo, digest, tally).await.is_ok()
+    }
 }
 
 fn at(position: &Position, status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
-    response.headers_mut().extend(headers(position));
+    response.headers_mut().extend(position::headers(position));
     response
 }
 

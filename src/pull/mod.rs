@@ -24,6 +24,8 @@ mod tail;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::clock::Clock;
 use crate::namespaces::Repo;
 use crate::oci::{Digest, RemoteName, RepoKey, Tag};
@@ -59,6 +61,8 @@ pub struct Pull {
     /// How long a pushed blob that no manifest names is kept.
     grace: Duration,
     blame: Arc<Blame>,
+    /// A fill has stored its blob.
+    landed: Arc<Notify>,
     fills: Flights<fill::Key, (Place, fill::Progress)>,
     /// Blobs whose place in a repository, or size, is being asked for.
     stats: Shared<(RepoKey, Digest), Option<u64>>,
@@ -82,6 +86,7 @@ impl Pull {
             tasks,
             grace,
             blame: Arc::default(),
+            landed: Arc::default(),
             fills: Flights::new(),
             stats: Flights::new(),
             manifests: Flights::new(),

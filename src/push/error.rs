@@ -130,6 +130,32 @@ pub enum Error {
     Lost(#[from] Lost),
 }
 
+impl Error {
+    /// Where the session goes on that this is about, if it goes on.
+    pub fn position(&self) -> Option<&Position> {
+        match self {
+            Self::UploadBusy(at)
+            | Self::OutOfOrder { at, .. }
+            | Self::WrongLength { at, .. }
+            | Self::Interrupted { at, .. }
+            | Self::Unwritten { at, .. } => Some(at),
+            Self::Manifest(_)
+            | Self::WrongType { .. }
+            | Self::WrongDigest { .. }
+            | Self::Missing { .. }
+            | Self::Precondition { .. }
+            | Self::NameUnknown(_)
+            | Self::ManifestUnknown { .. }
+            | Self::BlobUnknown { .. }
+            | Self::Named { .. }
+            | Self::UploadUnknown
+            | Self::WrongContent { .. }
+            | Self::Store(_)
+            | Self::Lost(_) => None,
+        }
+    }
+}
+
 /// Why the body of a request did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Interrupted {

@@ -21,7 +21,7 @@ pub struct Config {
     /// On SIGTERM: how long running responses may take to end.
     #[serde(with = "friendly")]
     pub drain: Duration,
-    /// A client that takes no byte of its response for this long is cut.
+    /// A client that takes no byte of its answer, or sends none of its body, for this long is cut.
     #[serde(serialize_with = "friendly::serialize", deserialize_with = "longer_than_nothing")]
     pub client_silence: Duration,
 }

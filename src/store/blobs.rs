@@ -36,9 +36,14 @@ enum Found {
 impl Store {
     /// Opens a stored blob whose row is `row`; `None` when its file turns out to be damaged.
     pub async fn open_blob(&self, digest: &Digest, row: &BlobRow) -> Result<Option<Blob>, Error> {
-        if let Some(bytes) = self.small.get(digest).await {
-            return Ok(Some(Blob::memory(bytes, self.tasks.clone())));
+        match self.small.get(digest).await {
+            Some(bytes) => Ok(Some(Blob::memory(bytes, self.tasks.clone()))),
+            None => self.open_file(digest, row).await,
         }
+    }
+
+    /// The same, whatever is in memory: for who must know that the file is there.
+    pub(super) async fn open_file(&self, digest: &Digest, row: &BlobRow) -> Result<Option<Blob>, Error> {
         let mut found = self.look(digest, *row).await?;
         if let Found::Moved(_) = found {
             // A task of its own: a client that leaves must not cost the next one the whole proof again.
@@ -55,7 +60,12 @@ impl Store {
                 Ok(Some(Blob::memory(bytes, self.tasks.clone())))
             }
             Found::Damaged(how) => {
-                self.drop_blob(digest, *row, how).await?;
+                // A task of its own, too: its second step must not be left out.
+                let (store, digest, row) = (self.clone(), *digest, *row);
+                let drop = self
+                    .tasks
+                    .spawn(async move { store.drop_blob(&digest, row, how).await });
+                drop.await.map_err(|_ended| Error::Lost(Lost))??;
                 Ok(None)
             }
         }
@@ -192,8 +202,12 @@ impl Store {
                 staged.landed();
                 Ok(blob)
             }
-            // The file may have been renamed already: its row stays, and the next fetch or start finds it.
-            Err(error @ (Error::Batch { .. } | Error::Write { .. } | Error::Closed { .. })) => Err(error),
+            // The file may have been renamed already: its row stays, and the next fetch or start finds it. But that
+            // fetch may end in a discard, so a start must look for the file even where no row tells of it.
+            Err(error @ (Error::Batch { .. } | Error::Write { .. } | Error::Closed { .. })) => {
+                self.running.set_in_doubt();
+                Err(error)
+            }
             Err(error) => {
                 // A sync that failed must not be tried again: the pages that were lost look clean the next time.
                 self.discard(staged).await?;

@@ -164,7 +164,8 @@ pub enum Error {
         /// Why the batch failed, shared by all that were in it.
         source: Arc<Error>,
     },
-    /// The index has been closed: wharf is winding down, or its writer has died.
+    /// The index has been closed: wharf is winding down, or its writer has died. Or it takes no changes any more, because
+    /// the disk did not take one: reading goes on then.
     #[error("the index is closed, so it does not take {fact}")]
     Closed {
         /// What was to be read or written.
@@ -201,6 +202,11 @@ impl Error {
             | Self::Closed { .. }
             | Self::Lost(_) => false,
         }
+    }
+
+    /// Whether wharf has to be restarted before it does this.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed { .. })
     }
 
     /// Whether it is one file that failed: a copy of it may do better. A process that is short of descriptors or memory

@@ -97,6 +97,8 @@ impl Store {
             running: Arc::clone(&running),
             tasks: tasks.clone(),
         };
+        // Uploads first: what a client has sent is dearer than what can be fetched again.
+        recovery.uploads().await?;
         let known = recovery.partials().await?;
         tasks.spawn(recovery.tidy(known));
         Ok(Self {
@@ -110,7 +112,13 @@ impl Store {
         })
     }
 
-    /// Writes what is noted and closes the index; what comes later is refused.
+    /// Says that work is cut before its end: the next start looks for what it has left.
+    pub fn set_in_doubt(&self) {
+        self.running.set_in_doubt();
+    }
+
+    /// Writes what is noted and closes the index; what comes later is refused. To be called when nothing works on the
+    /// store any more, or after [`Store::set_in_doubt`].
     pub async fn close(&self) -> Result<(), Error> {
         self.index.close().await?;
         let running = Arc::clone(&self.running);

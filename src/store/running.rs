@@ -1,10 +1,11 @@
 //! Whether the last process that used the store came to its end in good order.
 //!
 //! Owns the file `<store>/running`: there while a process uses the store, and for as long as what an unclean stop may
-//! have left has not been looked for. Promises that it is on disk before anything else is written. Never waits.
+//! have left has not been looked for. Promises that it is on disk before anything else is written, and that a doubt is
+//! settled only by a look that began after it. Never waits.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::store::Error;
 use crate::store::content::disk::{self, OpenFile};
@@ -13,7 +14,9 @@ use crate::store::content::disk::{self, OpenFile};
 #[derive(Debug)]
 pub(in crate::store) struct Running {
     path: PathBuf,
-    in_order: AtomicBool,
+    doubts: AtomicU64,
+    /// How many of the doubts have been looked into.
+    settled: AtomicU64,
 }
 
 impl Running {
@@ -27,28 +30,30 @@ impl Running {
         }
         Ok(Self {
             path,
-            in_order: AtomicBool::new(in_order),
+            doubts: AtomicU64::new(u64::from(!in_order)),
+            settled: AtomicU64::new(0),
         })
     }
 
-    /// Whether nothing can be left of a stop that was not clean.
-    pub(in crate::store) fn is_in_order(&self) -> bool {
-        self.in_order.load(Ordering::Acquire)
-    }
-
-    /// Says that something is left which the next start has to look for.
+    /// Says that something may be left which the next start has to look for.
     pub(in crate::store) fn set_in_doubt(&self) {
-        self.in_order.store(false, Ordering::Release);
+        self.doubts.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Says that what was left has been put right.
-    pub(in crate::store) fn set_in_order(&self) {
-        self.in_order.store(true, Ordering::Release);
+    /// What a look that begins now can settle; `None` when nothing can be left.
+    pub(in crate::store) fn doubts(&self) -> Option<u64> {
+        let doubts = self.doubts.load(Ordering::Acquire);
+        (doubts != self.settled.load(Ordering::Acquire)).then_some(doubts)
+    }
+
+    /// Says that what was left has been put right, as far as `doubts` goes.
+    pub(in crate::store) fn settle(&self, doubts: u64) {
+        self.settled.fetch_max(doubts, Ordering::AcqRel);
     }
 
     /// Takes the mark away: nothing more will be written. Blocks.
     pub(in crate::store) fn end(&self) -> Result<(), Error> {
-        if self.is_in_order() {
+        if self.doubts().is_none() {
             disk::remove(&self.path)?;
         }
         Ok(())
@@ -64,17 +69,28 @@ mod tests {
         let store = tempfile::tempdir().unwrap();
         let mark = || Running::mark(store.path()).unwrap();
         let killed = mark();
-        assert!(killed.is_in_order(), "a new store");
+        assert_eq!(killed.doubts(), None, "a new store");
         drop(killed);
 
         let not_put_right = mark();
-        assert!(!not_put_right.is_in_order());
+        assert!(not_put_right.doubts().is_some());
         not_put_right.end().unwrap();
 
         let put_right = mark();
-        assert!(!put_right.is_in_order(), "nobody has looked yet");
-        put_right.set_in_order();
+        put_right.settle(put_right.doubts().expect("nobody has looked yet"));
         put_right.end().unwrap();
-        assert!(mark().is_in_order());
+        assert_eq!(mark().doubts(), None);
+    }
+
+    #[test]
+    fn a_doubt_is_not_settled_by_a_look_that_began_before_it() {
+        let store = tempfile::tempdir().unwrap();
+        drop(Running::mark(store.path()).unwrap());
+        let running = Running::mark(store.path()).unwrap();
+        let look = running.doubts().unwrap();
+        running.set_in_doubt();
+        running.settle(look);
+        running.end().unwrap();
+        assert!(Running::mark(store.path()).unwrap().doubts().is_some());
     }
 }

@@ -1,7 +1,11 @@
 #![expect(clippy::disallowed_methods, reason = "the tests damage the store behind its back")]
 
 use std::fs;
+use std::future::poll_fn;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use super::*;
@@ -157,6 +161,34 @@ async fn a_partial_of_another_length_counts_for_nothing() {
     );
 }
 
+/// The kernel tells of it once: whoever went on with the file would be told that all is well.
+#[tokio::test]
+async fn a_partial_whose_write_back_failed_is_begun_anew() {
+    let dir = Dir::new();
+    let store = dir.open().await;
+    let (_, digest) = content(BIG);
+    drop(store.stage(MIRROR, &remote(), &digest, None).await.unwrap());
+    let file = &dir.files("staging")[0];
+    fs::remove_file(file).unwrap();
+    // It takes every byte, and is no file that could be synced.
+    symlink("/dev/null", file).unwrap();
+    let staged = store.stage(MIRROR, &remote(), &digest, None).await.unwrap();
+    let mib = Bytes::from(vec![0; 1 << 20]);
+    staged.write(0, vec![mib; 64]).await.unwrap();
+    while staged.arriving().is_syncing() {
+        tokio::task::yield_now().await;
+    }
+    assert!(dir.files("staging").is_empty(), "whoever fetches it again begins anew");
+    assert_eq!(
+        staged.arriving().present().0,
+        64 << 20,
+        "whoever follows still reads it"
+    );
+    drop(staged);
+    let staged = store.stage(MIRROR, &remote(), &digest, None).await.unwrap();
+    assert!(!staged.is_resumed());
+}
+
 type Damage = (&'static str, fn(&Path));
 
 /// What can happen to a blob's file behind our back.
@@ -253,6 +285,28 @@ async fn a_commit_cut_between_rename_and_row_becomes_a_partial_again() {
 }
 
 #[tokio::test]
+async fn a_partial_of_what_has_come_another_way_goes_at_the_next_start() {
+    let dir = Dir::new();
+    let (bytes, digest) = content(BIG);
+    let store = dir.open().await;
+    let staged = store
+        .stage("other", &remote(), &digest, Some(BIG as u64))
+        .await
+        .unwrap();
+    staged
+        .write(0, vec![Bytes::copy_from_slice(&bytes[..1000])])
+        .await
+        .unwrap();
+    put(&store, &bytes, &digest).await;
+    drop((staged, store));
+
+    let store = dir.open().await;
+    assert!(dir.files("staging").is_empty());
+    assert_eq!(store.resume_at("other", &digest, None).await.unwrap(), Some(0));
+    assert_eq!(get(&store, &digest).await, Some(bytes));
+}
+
+#[tokio::test]
 async fn what_no_row_explains_is_tidied_and_foreign_files_are_left_alone() {
     let dir = Dir::new();
     dir.open().await.close().await.unwrap();
@@ -279,7 +333,7 @@ pub(super) async fn tidied(dir: &Dir) {
         index: None,
     };
     let store = Store::open(&config, tasks.clone()).await.unwrap();
-    while !store.running.is_in_order() {
+    while store.running.doubts().is_some() {
         tokio::task::yield_now().await;
     }
     store.close().await.unwrap();
@@ -307,6 +361,62 @@ async fn a_blob_whose_row_a_crash_has_taken_goes_and_those_with_a_row_stay() {
     fs::write(&stray, b"put there behind our back").unwrap();
     tidied(&dir).await;
     assert!(stray.exists(), "after a clean end nobody looks");
+}
+
+#[tokio::test]
+async fn a_blob_whose_commit_failed_behind_its_rename_is_looked_for_also_after_a_clean_end() {
+    let dir = Dir::new();
+    let store = dir.open().await;
+    let (bytes, digest) = content(BIG);
+    let beside = rusqlite::Connection::open(dir.0.path().join("store/index/index.sqlite3")).unwrap();
+    let refuse = "CREATE TRIGGER t BEFORE DELETE ON staged BEGIN SELECT RAISE (ABORT, 'no'); END";
+    beside.execute_batch(refuse).unwrap();
+    let staged = store.stage(MIRROR, &remote(), &digest, None).await.unwrap();
+    staged.write(0, vec![bytes.into()]).await.unwrap();
+    let verified = staged.verify().await.unwrap();
+    store.commit(verified, MIRROR, &repo()).await.unwrap_err();
+    beside.execute_batch("DROP TRIGGER t").unwrap();
+    // A fetch that brings something else takes the row with it.
+    let staged = store.stage(MIRROR, &remote(), &digest, None).await.unwrap();
+    store.discard(staged).await.unwrap();
+    assert_eq!(dir.files("blobs/sha256"), [dir.blob(&digest)]);
+    store.close().await.unwrap();
+    drop((store, beside));
+    tidied(&dir).await;
+    assert!(dir.files("blobs/sha256").is_empty());
+}
+
+#[tokio::test]
+async fn a_damaged_blob_leaves_no_rubbish_whenever_who_asked_for_it_leaves() {
+    for polls in 1..8 {
+        let dir = Dir::new();
+        let rubbish = dir.0.path().join("store/trash/old");
+        fs::create_dir_all(rubbish.parent().unwrap()).unwrap();
+        fs::write(&rubbish, "old").unwrap();
+        let store = dir.open().await;
+        while rubbish.exists() {
+            tokio::task::yield_now().await;
+        }
+        let (bytes, digest) = content(BIG);
+        put(&store, &bytes, &digest).await;
+        fs::write(dir.blob(&digest), "short").unwrap();
+        let row = store.index.blob(&digest).await.unwrap().unwrap();
+        let mut left = polls;
+        let mut opening = pin!(store.open_blob(&digest, &row));
+        poll_fn(|cx| {
+            left -= 1;
+            let opened = opening.as_mut().poll(cx).is_ready();
+            if opened || left == 0 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        assert!(store.tasks.close(Duration::from_secs(30)).await);
+        store.close().await.unwrap();
+        assert!(dir.files("trash").is_empty(), "{polls}");
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use reqwest::Response;
 use reqwest::header::CONTENT_RANGE;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::error::Error;
 use super::fault::{Cause, Fault, Phase};
@@ -35,6 +35,8 @@ pub struct BlobBody {
     promised: Option<u64>,
     got: u64,
     from: Arc<Endpoint>,
+    /// Whether the mirror's rate holds for it.
+    paced: bool,
 }
 
 impl BlobBody {
@@ -55,6 +57,9 @@ impl BlobBody {
 
     /// The next bytes, never empty; `None` at the end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        if self.paced {
+            self.from.pace().ready().await;
+        }
         loop {
             let Ok(arrived) = timeout(self.from.deadlines().silence, self.response.chunk()).await else {
                 let (at, within) = (self.at.clone(), self.from.deadlines().silence);
@@ -99,11 +104,20 @@ impl BlobBody {
             promised,
             got: 0,
             from: endpoint,
+            paced: false,
         })
+    }
+
+    /// The same body, at the mirror's rate.
+    pub(super) fn paced(self) -> Self {
+        Self { paced: true, ..self }
     }
 
     fn count(&mut self, bytes: Bytes) -> Result<Bytes, Error> {
         self.got += bytes.len() as u64;
+        if self.paced {
+            self.from.pace().took(bytes.len(), Instant::now());
+        }
         if self.promised.is_some_and(|promised| self.got > promised) {
             let (at, status) = (self.at.clone(), Some(self.response.status().as_u16()));
             return Err(Error::Unusable {

@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -18,11 +20,13 @@ use crate::oci::Rule;
 use super::network::Proxy;
 use super::secret::Secret;
 
+const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
+
 /// One `[mirror."key"]` table as it is written. Durations are friendly: `"250ms"`, `"3s"`, `"1m 30s"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MirrorConfig {
-    /// Where the registry is: one `http://` or `https://` URL of host and port.
+    /// Where the registry is, in the order in which it is asked: `http://` or `https://` URLs of host and port.
     pub endpoints: Vec<String>,
     /// Further hosts (with ports where they have one) whose `?ns=` means this mirror.
     pub ns: Vec<String>,
@@ -73,6 +77,11 @@ pub struct MirrorConfig {
     /// The registry's name, only where the endpoint is a cache of many, like another wharf: it is asked with `?ns=` this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_ns: Option<String>,
+    /// Bodies at a time, from all endpoints together.
+    pub max_connections: NonZeroUsize,
+    /// Bytes a second that the bodies of blobs may bring together; none: as many as come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_rate: Option<ByteSize>,
     /// How long a tag answers without asking the upstream.
     pub fresh_for: FreshFor,
     /// `false`: as if the table were not there.
@@ -113,6 +122,8 @@ impl Default for MirrorConfig {
             skip_verify: false,
             proxy: None,
             send_ns: None,
+            max_connections: MAX_CONNECTIONS,
+            max_rate: None,
             fresh_for: FreshFor::Within(Duration::from_mins(5)),
             enabled: true,
             connect: Duration::from_secs(3),

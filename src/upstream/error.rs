@@ -205,6 +205,14 @@ impl Error {
         }
     }
 
+    /// Whether a host was asked, and gave no answer.
+    pub(super) fn is_of_a_host(&self) -> bool {
+        if let Self::Unreachable { step, .. } = self {
+            return !matches!(step, Step::Roots | Step::Stopped);
+        }
+        matches!(self, Self::Timeout { .. })
+    }
+
     /// The blob's whole length in bytes, where a refused range told it.
     pub fn total(&self) -> Option<u64> {
         if let Self::RangeNotSatisfiable { total, .. } = self {

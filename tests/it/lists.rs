@@ -65,6 +65,10 @@ async fn tags_are_listed_in_order_and_a_page_says_where_the_next_one_is() {
         ("n=7", &all[..], false),
         ("n=0", &[], false),
         ("n=999999999", &all, false),
+        ("n=99999999999999999999999", &all, false),
+        ("n=1&n=2", &all[..1], true),
+        ("last=%00", &all, false),
+        ("last=%ff", &[], false),
         ("last=A", &all[3..], false),
         ("last=AAA", &all[3..], false),
         ("last=a&n=2", &all[4..6], true),
@@ -78,7 +82,7 @@ async fn tags_are_listed_in_order_and_a_page_says_where_the_next_one_is() {
             "{query}"
         );
     }
-    for bad in ["n=-1", "n=x"] {
+    for bad in ["n=-1", "n=+1", "n=1.0", "n=x"] {
         assert_eq!(wharf.get(&format!("{list}?{bad}")).await.status, 400, "{bad}");
     }
 }
@@ -155,6 +159,33 @@ async fn referrers_are_listed_with_their_annotations_and_go_when_they_are_delete
     assert_eq!(listed("").await, (vec![second], false));
     let elsewhere = wharf.get(&format!("/v2/team/b/referrers/{}", image.digest())).await;
     assert_eq!(json_of(&elsewhere)["manifests"], json!([]), "of this repository only");
+}
+
+/// A tool that knows no referrers API keeps an index under a tag that the subject's digest names; its artifacts have the
+/// subject all the same (distribution-spec, "Enabling the Referrers API").
+#[tokio::test]
+async fn what_a_fallback_tag_lists_is_listed_once_and_its_index_is_not() {
+    let (wharf, image) = tagged(&[]).await;
+    wharf.push_blob("team/app", &Content::of("{}")).await;
+    let tag = image.digest().replace(':', "-");
+    for note in ["one", "two"] {
+        let manifest = about(&image, "a/sig", note);
+        let bytes = manifest.all();
+        wharf
+            .push_manifest("team/app", manifest.digest(), OCI_MANIFEST, &bytes)
+            .await;
+        let child = manifest.descriptor(OCI_MANIFEST);
+        let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child] });
+        let bytes = index.to_string().into_bytes();
+        wharf.push_manifest("team/app", &tag, OCI_INDEX, &bytes).await;
+        let pulled = wharf.get(&manifest_path("team/app", &tag)).await;
+        assert!(pulled.body == bytes, "the tag is a tag like any other");
+    }
+    let listed = json_of(&wharf.get(&format!("/v2/team/app/referrers/{}", image.digest())).await);
+    let notes = listed["manifests"].as_array().unwrap().iter();
+    let mut notes: Vec<_> = notes.map(|it| it["annotations"]["note"].as_str().unwrap()).collect();
+    notes.sort_unstable();
+    assert_eq!(notes, ["one", "two"]);
 }
 
 #[tokio::test]
@@ -316,4 +347,6 @@ async fn extensions_are_told_for_the_registry_and_for_any_repository() {
         let head = wharf.head(target).await;
         assert_eq!(head.header("content-length"), Some(&*answer.body.len().to_string()));
     }
+    let nobodys = wharf.get("/v2/Team/_oci/ext/discover").await;
+    assert_eq!((nobodys.status, nobodys.code().as_str()), (404, "NAME_INVALID"));
 }

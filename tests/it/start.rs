@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::fs::{FileType, Mode};
 use tokio::net::TcpStream;
 
 use crate::support::client::Ended;
@@ -239,4 +240,36 @@ async fn version_and_help_are_told() {
         status.success() && said.contains("serve") && said.contains("config"),
         "{said}"
     );
+}
+
+/// Waits until a thread of the process opens a pipe that nobody writes to.
+async fn blocked(pid: u32) {
+    let waits = |thread: std::io::Result<std::fs::DirEntry>| {
+        let place = std::fs::read_to_string(thread.unwrap().path().join("wchan"));
+        place.is_ok_and(|place| place == "wait_for_partner")
+    };
+    let mut steps = tokio::time::interval(Duration::from_millis(5));
+    let blocked = async {
+        while !std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().any(waits) {
+            steps.tick().await;
+        }
+    };
+    crate::support::soon("a thread to wait for a disk", blocked).await;
+}
+
+#[tokio::test]
+async fn an_end_that_cuts_work_is_not_taken_for_a_clean_one() {
+    let mut wharf = Setup::new().server("drain", "\"1ms\"").start().await;
+    let blob = Content::seeded(1, MIB);
+    wharf.push_blob("team/app", &blob).await;
+    let file = wharf.store().join("blobs").join(blob.digest().replace(':', "/"));
+    std::fs::remove_file(&file).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &file, FileType::Fifo, Mode::RUSR, 0).unwrap();
+    let mut client = wharf.connect().await;
+    client.ask("GET", &blob_path("team/app", &blob), &[]).await;
+    blocked(wharf.pid()).await;
+    wharf.signal_term();
+    assert!(wharf.ends().await.success());
+    assert!(wharf.log().contains("did not end in time"), "{}", wharf.log());
+    assert!(wharf.store().join("running").exists(), "{}", wharf.log());
 }

@@ -217,3 +217,28 @@ async fn a_client_that_leaves_after_its_last_byte_finds_its_blob() {
     soon("the session to be over", here).await;
     wharf.has_exactly("a/b", &blob).await;
 }
+
+/// Its file has the blob's name by then, and the blob has no row.
+#[tokio::test]
+async fn a_kill_in_the_middle_of_its_landing_costs_no_byte() {
+    let (mut wharf, blob) = (alone().await, Content::seeded(10, WHOLE));
+    let blobs = wharf.store().join("blobs/sha256");
+    wharf.kill();
+    let synced = ["-P", blobs.to_str().unwrap(), "-e", "trace=fsync"];
+    let kill = ["-e", "inject=fsync:signal=SIGKILL"];
+    assert!(wharf.restart_traced(&[&synced[..], &kill].concat()).await);
+    let location = wharf.begin("a/b").await;
+    wharf.patch(&location, &[], &blob.bytes(0..HALF)).await;
+    let rest = blob.bytes(HALF..WHOLE);
+    let length = rest.len().to_string();
+    let headers = [("Content-Length", length.as_str())];
+    let target = closing(&location, blob.digest());
+    let _unanswered = wharf.begins("PUT", &target, &headers, &rest).await;
+    wharf.ends().await;
+    assert!(wharf.upload_files().is_empty(), "its file has been renamed");
+    wharf.restart().await;
+    assert_eq!(offset(&wharf, &location).await, WHOLE);
+    let created = wharf.close(&location, blob.digest(), b"").await;
+    assert_eq!(created.status, 201, "{}", created.text());
+    wharf.has_exactly("a/b", &blob).await;
+}

@@ -26,11 +26,11 @@ use serde_json::json;
 use crate::access::Denied;
 use crate::http::body::Body;
 use crate::http::content;
+use crate::http::position;
 use crate::http::record;
 use crate::http::record::Record;
 use crate::http::request::Malformed;
 use crate::http::route;
-use crate::http::uploads;
 use crate::namespaces::NotServed;
 use crate::oci::ErrorCode;
 use crate::oci::InvalidMediaType;
@@ -38,6 +38,7 @@ use crate::oci::Manifest;
 use crate::pull;
 use crate::pull::Verdict;
 use crate::push::Position;
+use crate::store::Error as StoreError;
 
 /// How long a client is asked to wait when the upstream that throttles did not say.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
@@ -124,13 +125,24 @@ impl Refusal {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::ManifestInvalid, message)
     }
 
+    /// A large manifest that others wait behind.
+    pub(super) fn manifest_too_slow(within: Duration) -> Self {
+        let message = format!("a manifest of this size must come in within {within:?}");
+        Self::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::SizeInvalid, message)
+    }
+
     /// RFC 4918 section 11.5. The specification has no code for it.
     fn full() -> Self {
         let message = "there is no room left on the disk of this registry".to_owned();
         Self::new(StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unavailable, message)
     }
 
-    fn local_failure() -> Self {
+    /// The store takes no changes before a restart.
+    fn local_failure(error: &StoreError) -> Self {
+        if error.is_closed() {
+            let message = "the store takes no changes now; the log says more".to_owned();
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message);
+        }
         let message = "the local store failed; the log says more".to_owned();
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unavailable, message)
     }
@@ -187,7 +199,7 @@ impl With {
             Self::Allow(methods) => vec![(ALLOW, HeaderValue::from_static(methods))],
             Self::RetryAfter(seconds) => vec![(RETRY_AFTER, (*seconds).into())],
             Self::ContentRange(length) => vec![(CONTENT_RANGE, content::value(&format!("bytes */{length}")))],
-            Self::Upload(position) => uploads::headers(position).into(),
+            Self::Upload(position) => position::headers(position).into(),
         }
     }
 }
@@ -276,7 +288,7 @@ impl From<pull::Error> for Refusal {
             Error::Mismatch { .. } | Error::Length { .. } | Error::BadManifest { .. } => {
                 Self::new(StatusCode::BAD_GATEWAY, ErrorCode::Unavailable, message).caused_by(None)
             }
-            Error::Store(_) => Self::local_failure(),
+            Error::Store(source) => Self::local_failure(&source),
             Error::Lost(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message),
         };
         Self { cause, ..refusal }

@@ -95,7 +95,7 @@ impl Refusal {
         if error.is_full() {
             Self::full()
         } else {
-            Self::local_failure()
+            Self::local_failure(error)
         }
     }
 }

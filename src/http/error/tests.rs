@@ -147,8 +147,14 @@ fn every_failed_pull_has_its_answer() {
             Error::Store(Arc::new(store_error(io::ErrorKind::Other))),
             "500 UNAVAILABLE",
         ),
+        (Error::Store(Arc::new(closed())), "503 UNAVAILABLE"),
         (Error::Lost(Lost), "503 UNAVAILABLE"),
     ]);
+}
+
+fn closed() -> store::Error {
+    let fact = Box::new(store::Fact::Loose);
+    store::Error::Closed { fact }
 }
 
 fn store_error(kind: io::ErrorKind) -> store::Error {
@@ -246,6 +252,7 @@ fn every_failed_push_of_a_manifest_and_every_failed_deletion_has_its_answer() {
         ),
         (Error::Store(store_error(io::ErrorKind::Other)), "500 UNAVAILABLE"),
         (Error::Store(store_error(io::ErrorKind::StorageFull)), "507 UNAVAILABLE"),
+        (Error::Store(closed()), "503 UNAVAILABLE"),
         (Error::Lost(tasks::Lost), "503 UNAVAILABLE"),
     ]);
     check([(InvalidMediaType, "400 MANIFEST_INVALID")]);

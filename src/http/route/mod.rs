@@ -298,12 +298,13 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    fn route(self, name: &str, action: Action, method: &Method, query: &Query<'_>) -> Result<Route, Error> {
+    fn route(self, text: &str, action: Action, method: &Method, query: &Query<'_>) -> Result<Route, Error> {
         let writing = action != Action::Pull;
-        let name = || name.parse::<RepoName>().map_err(|why| Error::Name { writing, why });
+        let name = || text.parse::<RepoName>().map_err(|why| Error::Name { writing, why });
         Ok(match self {
             Self::Ping => Route::Ping,
-            Self::Extensions => Route::Extensions,
+            Self::Extensions if text.is_empty() => Route::Extensions,
+            Self::Extensions => name().map(|_of_any| Route::Extensions)?,
             Self::Catalog => Route::Catalog { page: query.page()? },
             Self::Manifest(text) => {
                 let (name, reference) = (name()?, reference(text, writing)?);

@@ -36,9 +36,8 @@ impl<'a> Query<'a> {
     }
 
     pub(super) fn page(&self) -> Result<Page, Error> {
-        let n = self.value("n").map(|n| n.parse()).transpose();
         Ok(Page {
-            n: n.map_err(|_not_a_number| Error::Page)?,
+            n: self.value("n").map(|n| number(&n)).transpose()?,
             last: self.value("last"),
         })
     }
@@ -88,5 +87,14 @@ impl<'a> Query<'a> {
         let pairs = self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let ours = pairs.filter(move |(found, _)| percent_decode_str(found).eq(key.bytes()));
         ours.map(|(_, value)| percent_decode_str(value).decode_utf8_lossy().into_owned())
+    }
+}
+
+/// Digits alone, as many as one likes: a page has a largest size anyway.
+fn number(text: &str) -> Result<usize, Error> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(text.parse().unwrap_or(usize::MAX))
+    } else {
+        Err(Error::Page)
     }
 }

@@ -229,7 +229,8 @@ fn lists_come_in_pages() {
     assert_eq!(page("n=&last="), expected(None, None));
     assert_eq!(page("n=0"), expected(Some(0), None));
     assert_eq!(page("n=7&last=v1%2B2&n=8"), expected(Some(7), Some("v1+2")));
-    for bad in ["n=-1", "n=x", "n=1.5", "n=99999999999999999999999"] {
+    assert_eq!(page("n=99999999999999999999999"), expected(Some(usize::MAX), None));
+    for bad in ["n=-1", "n=-0", "n=+1", "n=x", "n=1.5", "n=%20"] {
         assert_eq!(page(bad), Err(Error::Page), "{bad}");
     }
     let last = page("last=c");
@@ -242,6 +243,8 @@ fn lists_come_in_pages() {
         ask(&Method::GET, "/v2/a/b/_oci/ext/discover", ""),
         Ok(Route::Extensions)
     );
+    let nobodys = ask(&Method::GET, "/v2/A/_oci/ext/discover", "");
+    assert!(matches!(nobodys, Err(Error::Name { writing: false, .. })));
 }
 
 #[test]

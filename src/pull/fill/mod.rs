@@ -8,6 +8,7 @@ mod sources;
 mod streams;
 
 use std::error::Error as StdError;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -15,8 +16,8 @@ use tokio::time::Instant;
 use crate::oci::Digest;
 use crate::pull::flight::{Lost, Permit};
 use crate::pull::{Error, Place, Pull};
-use crate::store::{Arriving, Blob, Staged, Unproven};
-use crate::upstream::{BlobBody, Endpoint, Span, Tally, Verdict};
+use crate::store::{Arriving, Blob, Sight, Staged, Unproven};
+use crate::upstream::{BlobBody, Endpoint, Slot, Span, Tally, Verdict};
 use sources::Sources;
 
 /// What flights are kept by: a mirror's key and a digest.
@@ -53,6 +54,12 @@ struct First {
     length: Option<u64>,
 }
 
+/// What waiting in line came to.
+enum Turn {
+    Ours(Slot),
+    Stored(Blob),
+}
+
 /// A flight's permit and what its passengers know.
 type Pilot = Permit<Key, (Place, Progress)>;
 
@@ -60,7 +67,10 @@ impl Fill {
     /// Flies: reports to the passengers until the blob is stored or the fetch has failed.
     pub(super) async fn run(self, mut permit: Pilot) {
         match self.land(&mut permit).await {
-            Ok(blob) => permit.land((self.place, Progress::Stored(blob))),
+            Ok(blob) => {
+                permit.land((self.place, Progress::Stored(blob)));
+                self.pull.landed.notify_waiters();
+            }
             Err(error) => {
                 let (mirror, cause): (_, &dyn StdError) = (self.place.mirror.key(), &error);
                 if let Error::Store(_) = error {
@@ -80,10 +90,14 @@ impl Fill {
         } = self;
         let mirror = place.mirror.key();
         // The last flight may just have landed.
-        let sight = pull.store.sight(&place.key, digest).await?;
-        if let Some(blob) = pull.stored(place, digest, &sight, &self.tally).await? {
+        let (sight, stored) = self.look().await?;
+        if let Some(blob) = stored {
             return Ok(blob);
         }
+        let mut slot = match self.wait_in_line(permit).await? {
+            Turn::Ours(slot) => slot,
+            Turn::Stored(blob) => return Ok(blob),
+        };
         let mut in_doubt = false;
         loop {
             let innocent = pull.blame.innocent(&place.mirror, digest, Instant::now())?;
@@ -91,7 +105,7 @@ impl Fill {
             let First { body, length } = self.first_body(&sources, sight.link.is_some()).await?;
             let staged = pull.store.stage(mirror, &place.remote, digest, length).await?;
             let resumed = staged.is_resumed();
-            let wrong = match self.fetch(&staged, &sources, body, permit).await {
+            let wrong = match self.fetch(&staged, &sources, body, &mut slot, permit).await {
                 Ok(()) => match staged.verify().await {
                     Ok(verified) => {
                         pull.blame.clear(&sources.givers(), digest);
@@ -117,6 +131,37 @@ impl Fill {
             pull.store.discard(wrong).await?;
             if let Progress::Failed(error) = outcome {
                 return Err(error);
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<(Sight, Option<Blob>), Error> {
+        let Self {
+            pull, place, digest, ..
+        } = self;
+        let sight = pull.store.sight(&place.key, digest).await?;
+        let stored = pull.stored(place, digest, &sight, &self.tally).await?;
+        Ok((sight, stored))
+    }
+
+    /// Waits for a slot in the mirror's lane, or until somebody else has stored the blob.
+    async fn wait_in_line(&self, permit: &Pilot) -> Result<Turn, Error> {
+        let (lane, closing) = (self.place.mirror.lane(), self.pull.tasks.closing());
+        let mut slot = pin!(lane.enter(|| permit.has_passengers()));
+        let mut landed = pin!(self.pull.landed.notified());
+        landed.as_mut().enable();
+        loop {
+            tokio::select! {
+                biased;
+                slot = &mut slot => return Ok(Turn::Ours(slot)),
+                () = closing.cancelled() => return Err(Lost.into()),
+                () = &mut landed => {}
+            }
+            // Listening again before looking, so that none is missed.
+            landed.set(self.pull.landed.notified());
+            landed.as_mut().enable();
+            if let Some(blob) = self.look().await?.1 {
+                return Ok(Turn::Stored(blob));
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::pull::Error;
 use crate::pull::batch::Batches;
 use crate::pull::flight::Lost;
 use crate::store::{Arriving, Claim, Demand, Gap, Staged};
-use crate::upstream::{BlobBody, Span};
+use crate::upstream::{BlobBody, Slot, Span};
 
 /// Side streams at a time for one blob.
 const SIDE_STREAMS: usize = 4;
@@ -45,11 +45,13 @@ impl Fill {
         staged: &Staged,
         sources: &Sources,
         first: Option<(u64, BlobBody)>,
+        slot: &mut Slot,
         permit: &Pilot,
     ) -> Result<(), Error> {
         let arriving = staged.arriving();
-        let main = self.main_stream(staged, sources, first, permit);
+        let main = self.main_stream(staged, sources, first, slot, permit);
         tokio::pin!(main);
+        let lane = self.place.mirror.lane();
         let mut sides = FuturesUnordered::new();
         let mut no_sides_before = Instant::now();
         let mut knows_ranges = true;
@@ -75,7 +77,10 @@ impl Fill {
             while knows_ranges && sides.len() < SIDE_STREAMS && look_again.is_none() {
                 match arriving.wanted(now) {
                     Demand::Fetch(_) if now < no_sides_before => look_again = Some(no_sides_before),
-                    Demand::Fetch(span) => sides.push(self.side_stream(staged, sources, arriving.claim(span))),
+                    Demand::Fetch(span) => match lane.try_enter() {
+                        Some(slot) => sides.push(self.side_stream(staged, sources, arriving.claim(span), slot)),
+                        None => look_again = Some(now + SIDE_PAUSE),
+                    },
                     Demand::LookAgain(then) => look_again = Some(then),
                     Demand::Nothing => break,
                 }
@@ -89,11 +94,15 @@ impl Fill {
         staged: &Staged,
         sources: &Sources,
         mut first: Option<(u64, BlobBody)>,
+        slot: &mut Slot,
         permit: &Pilot,
     ) -> Result<(), Error> {
         let arriving = staged.arriving();
         let mut barren = 0;
         loop {
+            if first.is_none() && self.makes_way(arriving, permit) {
+                slot.give_way(|| is_awaited(arriving, permit)).await;
+            }
             let (before, _) = arriving.present();
             let asked = match (first.take(), arriving.gap()) {
                 (Some(asked), _) => Ok(asked),
@@ -152,6 +161,9 @@ impl Fill {
                     return Ok(());
                 }
             }
+            if self.makes_way(arriving, permit) {
+                return Ok(());
+            }
             let Some(chunks) = batches.next().await? else { break };
             let size: usize = chunks.iter().map(Bytes::len).sum();
             staged.write(at, chunks).await?;
@@ -168,8 +180,19 @@ impl Fill {
         }
     }
 
+    /// Whether others wait for a body, and nobody for this one.
+    fn makes_way(&self, arriving: &Arriving, permit: &Pilot) -> bool {
+        !is_awaited(arriving, permit) && self.place.mirror.lane().is_wanted()
+    }
+
     /// One bounded body for a reader far from the main stream.
-    async fn side_stream(&self, staged: &Staged, sources: &Sources, claim: Claim) -> Result<Brought, Error> {
+    async fn side_stream(
+        &self,
+        staged: &Staged,
+        sources: &Sources,
+        claim: Claim,
+        _slot: Slot,
+    ) -> Result<Brought, Error> {
         let span = claim.span();
         let arriving = staged.arriving();
         let asked = Span {
@@ -204,6 +227,11 @@ impl Fill {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether anybody waits for this blob.
+fn is_awaited(arriving: &Arriving, permit: &Pilot) -> bool {
+    permit.has_passengers() || arriving.is_read()
 }
 
 async fn until(then: Option<Instant>) {

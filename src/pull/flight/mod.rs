@@ -124,6 +124,11 @@ impl<K: Eq + Hash, P> Permit<K, P> {
         self.progress.send_replace(progress);
     }
 
+    /// Whether anybody rides along: the table does too, until the flight ends.
+    pub(super) fn has_passengers(&self) -> bool {
+        self.progress.receiver_count() > usize::from(self.key.is_some())
+    }
+
     /// What was reported last.
     pub(super) fn latest(&self) -> P
     where

@@ -25,6 +25,7 @@ use crate::namespaces::HostedRepo;
 use crate::oci::{Algorithm, Digest, RepoKey};
 use crate::push::{Error, Interrupted, Push};
 use crate::store::{UploadId, UploadRow};
+use crate::tasks::Lost;
 
 use turn::{Session, Turn};
 
@@ -105,8 +106,9 @@ impl Push {
         piece: Piece<'_>,
     ) -> Result<(), Error> {
         let turn = self.turn(caller, repo, id, Some(digest.algorithm())).await?;
+        let promised = turn.position().received > 0;
         match self.take(turn, piece).await {
-            Ok(turn) => self.prove(turn, digest).await,
+            Ok(turn) => self.prove(turn, digest, promised).await,
             Err(error) => {
                 self.note(*id);
                 Err(error)
@@ -184,8 +186,14 @@ impl Push {
         drop(self.tasks.blocking(|| idle.into_iter().for_each(drop)));
     }
 
-    /// Forgets a session and its bytes.
-    async fn forget(&self, mut turn: Turn) -> Result<(), Error> {
+    /// Forgets a session and its bytes. A task of its own: whoever leaves now must not leave half of it behind.
+    async fn forget(&self, turn: Turn) -> Result<(), Error> {
+        let push = self.clone();
+        let forgetting = self.tasks.spawn(async move { push.forget_now(turn).await });
+        forgetting.await.map_err(|_ended| Lost)?
+    }
+
+    async fn forget_now(&self, mut turn: Turn) -> Result<(), Error> {
         drop(turn.take());
         self.store.cancel_upload(&turn.id()).await?;
         self.end(turn);
@@ -226,3 +234,6 @@ impl fmt::Debug for Piece<'_> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

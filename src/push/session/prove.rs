@@ -11,19 +11,22 @@ use crate::tasks::Lost;
 
 impl Push {
     /// Proves that the session has the content that `digest` names, and makes it a blob of its repository.
-    pub(super) async fn prove(&self, turn: Turn, digest: &Digest) -> Result<(), Error> {
+    /// `promised`: whether its client was told of bytes by an earlier answer.
+    pub(super) async fn prove(&self, turn: Turn, digest: &Digest, promised: bool) -> Result<(), Error> {
         let (push, digest) = (self.clone(), *digest);
-        let proof = self.tasks.spawn(async move { push.prove_now(turn, &digest).await });
+        let proof = self
+            .tasks
+            .spawn(async move { push.prove_now(turn, &digest, promised).await });
         proof.await.map_err(|_ended| Lost)?
     }
 
-    async fn prove_now(&self, mut turn: Turn, digest: &Digest) -> Result<(), Error> {
+    async fn prove_now(&self, mut turn: Turn, digest: &Digest, promised: bool) -> Result<(), Error> {
         let Some(upload) = turn.take() else {
             return Err(Error::UploadUnknown);
         };
         match upload.verify(digest).await {
             Ok(received) => {
-                let row = turn.row();
+                let (row, received) = (turn.row(), received.promised(promised));
                 let committed = self.store.commit_upload(received, &row.repo, self.clock.now()).await;
                 self.committed(turn, committed)
             }
@@ -35,9 +38,9 @@ impl Push {
                     actual: Box::new(found),
                 })
             }
-            Err(Unreceived::Unreadable { error, .. }) => {
-                let (at, source) = (turn.position(), error.into());
-                Err(Error::Unwritten { at, source })
+            Err(Unreceived::Unreadable { upload, error }) => {
+                turn.put_back(upload);
+                Err(self.unwritten(turn, error).await)
             }
         }
     }

@@ -81,9 +81,10 @@ impl Sessions {
     }
 }
 
-/// Whether nobody has the session but the table, which is locked. What may be lost stays, because only its open file knows.
+/// Whether nobody has the session but the table, which is locked. Where a sync is under way it stays, because only its open
+/// file hears of a failure.
 fn is_idle(session: &Arc<Session>) -> bool {
-    Arc::strong_count(session) == 1 && !session.is_lost()
+    Arc::strong_count(session) == 1 && !session.is_syncing()
 }
 
 impl Transfer {

@@ -1,8 +1,8 @@
 //! Bytes of a request on their way into a session's file.
 //!
-//! Promises that what was received is written behind what is there, in order, and that the next batch is received while
-//! one is written and hashed: two are in memory, no more. Dropping the future here ends the request; a write that was
-//! begun completes, and keeps the turn until then.
+//! Promises that what was received is written behind what is there, in order, and that one batch is in memory, no more:
+//! while it is written and hashed, what comes waits in the socket's buffer, and is then read in fewer and larger steps.
+//! Dropping the future here ends the request; a write that was begun completes, and keeps the turn until then.
 
 use crate::push::session::Piece;
 use crate::push::session::batches::Batches;
@@ -18,24 +18,22 @@ impl Push {
         }
         let declared = piece.span.map(|span| span.end - span.start);
         let mut batches = Batches::new(piece.body, declared, turn.session(), self.sessions.transfer());
-        let mut next = batches.next().await;
-        while let Ok(Some(chunks)) = next {
-            let writing = self.tasks.blocking(move || turn.write(&chunks));
-            next = batches.next().await;
-            let (back, written) = writing.await?;
+        loop {
+            let chunks = match batches.next().await {
+                Ok(Some(chunks)) => chunks,
+                Ok(None) => return Ok(turn),
+                Err(stop) => return Err(stop.at(turn.position())),
+            };
+            let (back, written) = self.tasks.blocking(move || turn.write(&chunks)).await?;
             turn = match written {
                 Ok(()) => back,
                 Err(source) => return Err(self.unwritten(back, source).await),
             };
         }
-        match next {
-            Ok(_) => Ok(turn),
-            Err(stop) => Err(stop.at(turn.position())),
-        }
     }
 
     /// The session goes on where it is, unless what came before may be lost.
-    async fn unwritten(&self, turn: Turn, source: store::Error) -> Error {
+    pub(super) async fn unwritten(&self, turn: Turn, source: store::Error) -> Error {
         if !turn.is_lost() {
             let (at, source) = (turn.position(), source.into());
             return Error::Unwritten { at, source };

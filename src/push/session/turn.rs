@@ -88,10 +88,10 @@ impl Session {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
-    /// Whether bytes that came may never reach the disk: only this process knows. False while somebody has the turn.
-    pub(super) fn is_lost(&self) -> bool {
+    /// Whether a sync of its file is under way. False while somebody has the turn.
+    pub(super) fn is_syncing(&self) -> bool {
         let file = self.file.try_lock();
-        file.is_ok_and(|file| matches!(&*file, File::Open(upload) if upload.is_lost()))
+        file.is_ok_and(|file| matches!(&*file, File::Open(upload) if upload.is_syncing()))
     }
 
     /// The turn; `None` when another request goes on using it.
@@ -201,6 +201,11 @@ impl Turn {
             File::Open(upload) => Some(upload),
             File::Closed | File::Gone => None,
         }
+    }
+
+    /// Gives the file back that was taken out.
+    pub(super) fn put_back(&mut self, upload: Upload) {
+        *self.file = File::Open(upload);
     }
 
     /// Whether bytes that came may never reach the disk.

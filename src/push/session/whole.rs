@@ -1,7 +1,7 @@
 //! A blob that comes in one request, without a session that the client knows of (distribution-spec end-4b).
 //!
-//! Promises that nothing stays of a request whose client hears no answer. Where an answer tells the session's position,
-//! the client can go on from there. Dropping the future here is such a client: what came is forgotten.
+//! Promises that nothing stays of a request whose client is not told where it can go on. Dropping the future here is such
+//! a client: what came is forgotten.
 
 use std::sync::Arc;
 
@@ -25,16 +25,20 @@ impl Push {
         let unnamed = Unnamed(Some((self.clone(), Arc::clone(&session))));
         let turn = session.next_turn().await;
         let saved = match self.take(turn, piece).await {
-            Ok(turn) => self.prove(turn, digest).await,
+            Ok(turn) => self.prove(turn, digest, false).await,
             Err(error) => Err(error),
         };
-        if !matches!(
-            saved,
+        let named = match &saved {
+            // Over.
+            Ok(()) => true,
+            // Nobody hears it.
             Err(Error::Interrupted {
                 by: Interrupted::Cut(_),
                 ..
-            })
-        ) {
+            }) => false,
+            Err(error) => error.position().is_some(),
+        };
+        if named {
             unnamed.name();
         }
         saved

@@ -39,7 +39,8 @@ impl Store {
             return Ok(freed);
         };
         while !closing.is_cancelled() {
-            let step = self.index.collect(before, STEP).await?;
+            let step = self.index.collect(before, STEP).await;
+            let step = step.inspect_err(|_unsure| self.running.set_in_doubt())?;
             for (digest, size) in &step.freed {
                 freed.blobs += 1;
                 freed.bytes += size;

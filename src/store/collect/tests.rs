@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::json;
+use tokio::sync::Mutex;
 
 use super::*;
 use crate::oci::{Algorithm, Manifest, MediaType, Reference, RepoKey};
@@ -400,15 +401,20 @@ async fn a_manifest_that_is_accepted_beside_a_collection_has_its_blobs() {
         second: 1000,
     };
     let (store, now) = (harbour.store.clone(), harbour.now());
+    let turn = Arc::new(Mutex::new(()));
+    let turns = Arc::clone(&turn);
     let collecting = harbour.store.tasks.spawn(async move {
         let closing = store.tasks.closing();
         while !closing.is_cancelled() {
+            let _turn = turns.lock().await;
             store.collect(now, Duration::ZERO).await.unwrap();
         }
     });
     let image = Kind::Image(1);
     let mut accepted = 0;
-    for _ in 0..100 {
+    for round in 0..100 {
+        // A collection that is always under way may win every time.
+        let _alone = if round % 4 == 0 { Some(turn.lock().await) } else { None };
         harbour.push(0, 0).await;
         let put = harbour.put(0, image, true);
         if harbour.store.push_manifest(put).await.unwrap() != Pushed::Done {

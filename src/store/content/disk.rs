@@ -42,16 +42,18 @@ impl Stamp {
     }
 }
 
-/// Creates a directory and those above it, and makes the new entry durable.
+/// Creates a directory and those above it, and makes their entries durable.
 pub(crate) fn create_dir(path: &Path) -> Result<(), Error> {
-    let created = || -> io::Result<()> {
-        fs::create_dir_all(path)?;
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            File::open(parent)?.sync_all()?;
-        }
-        Ok(())
-    };
-    created().map_err(at("create the directory", path))
+    let changed = changed_by_creating(path);
+    fs::create_dir_all(path).map_err(at("create the directory", path))?;
+    changed.into_iter().try_for_each(sync_dir)
+}
+
+/// The directories that get a new entry. The last one counts always: who made it may have been killed before the sync.
+fn changed_by_creating(path: &Path) -> Vec<&Path> {
+    let missing = path.ancestors().take_while(|dir| !exists(dir)).count();
+    let parents = path.ancestors().skip(1);
+    parents.take(missing.max(1)).collect()
 }
 
 /// An open file that knows its path.
@@ -149,6 +151,11 @@ impl OpenFile {
         self.file.set_len(length).map_err(at("truncate", &self.path))
     }
 
+    /// Removes the file: whoever has it open still reads it.
+    pub(crate) fn unlink(&self) -> Result<(), Error> {
+        remove(&self.path)
+    }
+
     /// A sync in the background failed: what was written may be lost.
     pub(crate) fn not_durable(&self) -> Error {
         at("sync", &self.path)(io::Error::other("an earlier sync of this file failed"))
@@ -165,8 +172,13 @@ pub(crate) fn open_lock(path: &Path) -> Result<File, Error> {
     open_or_create(path)
 }
 
-/// Makes a directory's entries durable.
+/// Makes a directory's entries durable. The empty path is the working directory: where a name of one component is.
 pub(crate) fn sync_dir(path: &Path) -> Result<(), Error> {
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
     File::open(path)
         .and_then(|dir| dir.sync_all())
         .map_err(at("sync the directory", path))
@@ -272,5 +284,23 @@ fn at(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
         verb,
         path: path.to_path_buf(),
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_directory_that_gets_an_entry_is_made_durable() {
+        let root = tempfile::tempdir().unwrap();
+        let [a, b, c] = ["a", "a/b", "a/b/c"].map(|path| root.path().join(path));
+        assert_eq!(changed_by_creating(&c), [&b, &a, root.path()]);
+        create_dir(&b).unwrap();
+        assert_eq!(changed_by_creating(&c), [&b]);
+        create_dir(&c).unwrap();
+        assert_eq!(changed_by_creating(&c), [&b], "it may not have been");
+        assert_eq!(changed_by_creating(Path::new("never-made")), [Path::new("")]);
+        sync_dir(Path::new("")).unwrap();
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Owns the hasher and the position up to which it has seen every byte. Bytes that come at that position are hashed
 //! from memory, those that came earlier (a resumed partial, a side stream) are read back when it reaches them.
-//! Promises that the hasher sees each byte once and in order, whoever carries it. All calls block.
+//! Promises that the hasher sees each byte once and in order, whoever carries it, and that it is waited for only where
+//! that holds no thread. Hashing and reading back block.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::oci::{Algorithm, Digest, Hasher};
 use crate::store::Error;
@@ -29,134 +31,99 @@ pub(crate) fn hash_file(file: &OpenFile, algorithm: Algorithm) -> Result<Digest,
     }
 }
 
-pub(super) struct Frontier(Arc<Rest>);
+pub(super) struct Frontier(Arc<Mutex<Progress>>);
 
-struct Rest {
-    /// Empty while somebody is hashing: the hasher is carried outside the lock.
-    progress: Mutex<Option<Progress>>,
-    returned: Condvar,
-}
+/// The hasher while somebody carries it, from thread to thread; it comes back however that ends.
+pub(super) type Baton = OwnedMutexGuard<Progress>;
 
-struct Progress {
+pub(super) struct Progress {
+    algorithm: Algorithm,
     hasher: Hasher,
     at: u64,
 }
 
 impl Frontier {
     pub(super) fn new(algorithm: Algorithm) -> Self {
-        let start = Progress {
-            hasher: Hasher::new(algorithm),
-            at: 0,
-        };
-        Self(Arc::new(Rest {
-            progress: Mutex::new(Some(start)),
-            returned: Condvar::new(),
-        }))
+        Self(Arc::new(Mutex::new(Progress::new(algorithm))))
     }
 
     /// Hashes what is present beyond the frontier, `written` from memory: what the caller has just put into the file, by
-    /// position. Does nothing while another thread hashes: what it does not see now, it or `digest` sees later.
+    /// position. Does nothing while another thread hashes: what it does not see now, it or the end sees later.
     pub(super) fn advance(
         &self,
         written: &[(u64, Bytes)],
         run_end: impl Fn(u64) -> u64,
         file: &OpenFile,
     ) -> Result<(), Error> {
-        self.take().map_or(Ok(()), |baton| baton.run(written, run_end, file))
+        self.take()
+            .map_or(Ok(()), |mut baton| baton.run(written, run_end, file))
     }
 
-    /// The hasher, unless another thread has it.
+    /// The hasher, unless somebody has it.
     pub(super) fn take(&self) -> Option<Baton> {
-        let taken = self.0.progress.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken.map(|progress| Baton {
-            rest: Arc::clone(&self.0),
-            progress: Some(progress),
-        })
+        Arc::clone(&self.0).try_lock_owned().ok()
     }
 
-    /// The digest of the first `end` bytes, if all of them, and no more, have been hashed. Blocks for nothing. The
-    /// frontier is spent by it.
-    pub(super) fn finished(&self, end: u64) -> Option<(Digest, u64)> {
-        let mut resting = self.0.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let Progress { hasher, at } = resting.take_if(|progress| progress.at == end)?;
-        Some((hasher.finish(), at))
-    }
-
-    /// The digest of all that is present from 0 on. Waits for whoever is hashing. The frontier is spent by it.
-    pub(super) fn digest(&self, run_end: impl Fn(u64) -> u64, file: &OpenFile) -> Result<(Digest, u64), Error> {
-        let mut resting = self.0.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let progress = loop {
-            match resting.take() {
-                Some(progress) => break progress,
-                None => resting = self.0.returned.wait(resting).unwrap_or_else(PoisonError::into_inner),
-            }
-        };
-        drop(resting);
-        let mut baton = Baton {
-            rest: Arc::clone(&self.0),
-            progress: Some(progress),
-        };
-        baton.read_back(run_end, file)?;
-        let (digest, at) = match baton.progress.take() {
-            Some(Progress { hasher, at }) => (hasher.finish(), at),
-            None => (Hasher::new(Algorithm::Sha256).finish(), 0),
-        };
-        Ok((digest, at))
+    /// The hasher, once nobody has it.
+    pub(super) async fn next(&self) -> Baton {
+        Arc::clone(&self.0).lock_owned().await
     }
 }
 
-/// The hasher while somebody carries it; it comes back however that ends.
-pub(super) struct Baton {
-    rest: Arc<Rest>,
-    progress: Option<Progress>,
-}
+impl Progress {
+    fn new(algorithm: Algorithm) -> Self {
+        Self {
+            algorithm,
+            hasher: Hasher::new(algorithm),
+            at: 0,
+        }
+    }
 
-impl Baton {
+    /// How many bytes have been hashed.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// The digest of what has been hashed, and its length. The frontier begins anew.
+    pub(super) fn finish(&mut self) -> (Digest, u64) {
+        let Self { hasher, at, .. } = std::mem::replace(self, Self::new(self.algorithm));
+        (hasher.finish(), at)
+    }
+
     /// Hashes what is present beyond the frontier, `written` from memory.
     pub(super) fn run(
-        mut self,
+        &mut self,
         written: &[(u64, Bytes)],
         run_end: impl Fn(u64) -> u64,
         file: &OpenFile,
     ) -> Result<(), Error> {
         for (start, part) in written {
             self.read_back(|from| run_end(from).min(*start), file)?;
-            if let Some(Progress { hasher, at }) = self.progress.as_mut().filter(|progress| progress.at == *start) {
-                hasher.update(part);
-                *at += part.len() as u64;
+            if self.at == *start {
+                self.hasher.update(part);
+                self.at += part.len() as u64;
             }
         }
         self.read_back(run_end, file)
     }
 
-    fn read_back(&mut self, run_end: impl Fn(u64) -> u64, file: &OpenFile) -> Result<(), Error> {
-        let Some(Progress { hasher, at }) = self.progress.as_mut() else {
-            return Ok(());
-        };
+    /// Hashes what is present beyond the frontier, from the file.
+    pub(super) fn read_back(&mut self, run_end: impl Fn(u64) -> u64, file: &OpenFile) -> Result<(), Error> {
         let mut buffer = Vec::new();
         loop {
             // Asked again at every step: more may have come, and whoever asked may have given up.
-            let left = run_end(*at).saturating_sub(*at);
+            let left = run_end(self.at).saturating_sub(self.at);
             if left == 0 {
                 return Ok(());
             }
             buffer.resize(STEP, 0);
             let wanted = usize::try_from(left).unwrap_or(STEP).min(STEP);
-            let read = file.read_at(&mut buffer[..wanted], *at)?;
+            let read = file.read_at(&mut buffer[..wanted], self.at)?;
             if read == 0 {
                 return Err(file.ended_early());
             }
-            hasher.update(&buffer[..read]);
-            *at += read as u64;
+            self.hasher.update(&buffer[..read]);
+            self.at += read as u64;
         }
-    }
-}
-
-impl Drop for Baton {
-    fn drop(&mut self) {
-        if let Some(progress) = self.progress.take() {
-            *self.rest.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
-        }
-        self.rest.returned.notify_all();
     }
 }

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
@@ -24,6 +25,7 @@ pub struct Reader {
 impl Reader {
     /// A new reader of `arriving`.
     pub fn of(arriving: &Arc<Arriving>) -> Self {
+        arriving.readers.fetch_add(1, Ordering::Relaxed);
         Self {
             arriving: Arc::clone(arriving),
             id: arriving.next_reader(),
@@ -97,6 +99,7 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         self.arriving.state().waiting.leave(self.id);
+        self.arriving.readers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -82,6 +82,11 @@ impl Upload {
             .is_some_and(|arriving| arriving.check_written().is_err())
     }
 
+    /// Whether a sync is under way: only this `Upload` hears how that ends.
+    pub fn is_syncing(&self) -> bool {
+        self.arriving.as_ref().is_some_and(|arriving| arriving.is_syncing())
+    }
+
     /// Writes `chunks` behind what is here, and hashes them. On an error `received` says what is here now. Blocks.
     pub fn append(&mut self, chunks: &[Bytes]) -> Result<(), Error> {
         let arriving = self.file()?;
@@ -103,6 +108,7 @@ impl Upload {
                 upload: self,
                 arriving,
                 digest: found,
+                promised: false,
             }),
             Ok((found, _)) => Err(Unreceived::Mismatch { upload: self, found }),
             Err(error) => Err(Unreceived::Unreadable { upload: self, error }),
@@ -112,6 +118,7 @@ impl Upload {
     /// Reads the file once more where its bytes were not hashed by this algorithm as they came.
     async fn digest(&mut self, algorithm: Algorithm) -> Result<(Digest, Arc<Arriving>), Error> {
         let arriving = if let Some(arriving) = &self.arriving {
+            arriving.check_written()?;
             Arc::clone(arriving)
         } else {
             let path = self.path.clone();
@@ -166,9 +173,20 @@ pub struct Received {
     arriving: Arc<Arriving>,
     digest: Digest,
     size: u64,
+    promised: bool,
 }
 
 impl Received {
+    /// Says whether the client was told of bytes by an earlier answer: the end of this process must not cost it those.
+    #[must_use]
+    pub fn promised(self, promised: bool) -> Self {
+        Self { promised, ..self }
+    }
+
+    pub(in crate::store) fn is_promised(&self) -> bool {
+        self.promised
+    }
+
     pub(in crate::store) fn id(&self) -> UploadId {
         self.upload.id
     }
@@ -198,9 +216,9 @@ pub enum Unreceived {
         /// What the bytes hash to.
         found: Digest,
     },
-    /// The file cannot be made, or read back.
+    /// The file cannot be made, or read back, or a sync of it has failed.
     Unreadable {
-        /// To be kept: nothing is known against its bytes.
+        /// To be kept, unless it is lost: nothing else is known against its bytes.
         upload: Upload,
         /// The disk's word.
         error: Error,

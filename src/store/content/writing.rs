@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::store::Error;
 use crate::store::content::arriving::{Arriving, wake};
-use crate::store::content::disk::Stamp;
+use crate::store::content::disk::{OpenFile, Stamp};
 
 /// Write-back is started whenever so many bytes are new, so that the sync before the commit is short.
 const WRITE_BACK: u64 = 64 * 1024 * 1024;
@@ -83,34 +83,42 @@ impl Arriving {
         let this = Arc::clone(self);
         self.tasks.spawn(async move {
             let tasks = this.tasks.clone();
-            // The kernel reports a failure once: it is noted here, or lost.
-            let sync = move || {
-                if this.file.sync().is_err() {
-                    this.damaged.store(true, Ordering::Release);
-                }
-            };
-            let _ended = tasks.blocking(sync).await;
+            // A failure is noted: whoever writes next hears of it.
+            let _ended = tasks.blocking(move || this.sync(OpenFile::sync)).await;
             drop(turn);
         });
     }
 
-    /// Makes the first `size` bytes, which are all there are, durable. After a failure the file is worthless: the pages
-    /// that were lost look clean the next time.
+    /// Makes the first `size` bytes, which are all there are, durable. After a failure the file is worthless.
     pub(crate) async fn make_durable(self: &Arc<Self>, size: u64) -> Result<Stamp, Error> {
         // Behind a write-back that is under way.
         let _turn = self.syncing.acquire().await;
         self.check_written()?;
         let this = Arc::clone(self);
-        let sync = move || {
+        let sync = move |file: &OpenFile| {
             // A longer partial of another length may have been here before.
-            this.file.truncate(size)?;
-            this.file.sync()?;
-            this.file.stamp()
+            file.truncate(size)?;
+            file.sync()?;
+            file.stamp()
         };
-        self.tasks.blocking(sync).await.map_err(Error::Lost)?
+        self.tasks
+            .blocking(move || this.sync(sync))
+            .await
+            .map_err(Error::Lost)?
     }
 
-    /// Says so when a write-back has failed.
+    /// The kernel tells of a failure once, and what was lost looks clean the next time. So the file loses its name: those
+    /// who read it go on, and nobody takes it up again. Blocks.
+    fn sync<R>(&self, sync: impl FnOnce(&OpenFile) -> Result<R, Error>) -> Result<R, Error> {
+        sync(&self.file).inspect_err(|_| {
+            self.damaged.store(true, Ordering::Release);
+            if let Err(error) = self.file.unlink() {
+                tracing::error!(%error, "a file stays whose bytes may not be on the disk");
+            }
+        })
+    }
+
+    /// Says so when a sync has failed.
     pub(super) fn check_written(&self) -> Result<(), Error> {
         if self.damaged.load(Ordering::Acquire) {
             Err(self.file.not_durable())

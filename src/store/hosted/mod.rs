@@ -33,7 +33,7 @@ impl Store {
         let Some(row) = sight.blob.filter(|_| sight.visible()) else {
             return Ok(false);
         };
-        if self.open_blob(digest, &row).await?.is_none() {
+        if self.open_file(digest, &row).await?.is_none() {
             return Ok(false);
         }
         self.index.mount(digest, from, to, now).await
@@ -71,7 +71,8 @@ impl Store {
     }
 
     async fn delete_blob_now(&self, repo: &RepoKey, digest: &Digest) -> Result<Deleted, Error> {
-        let (deleted, freed) = self.index.delete_blob(repo, digest).await?;
+        let deleted = self.index.delete_blob(repo, digest).await;
+        let (deleted, freed) = deleted.inspect_err(|_unsure| self.running.set_in_doubt())?;
         if freed {
             self.clear(digest).await;
         }

@@ -132,3 +132,16 @@ async fn a_damaged_blob_is_not_mounted() {
     assert!(!store.mount(&digest, &app, &b, now()).await.unwrap());
     assert!(!opens(&store, "team/b", &digest).await);
 }
+
+#[tokio::test]
+async fn a_small_blob_whose_file_is_gone_is_not_mounted_from_memory() {
+    let dir = Dir::new();
+    let store = dir.open().await;
+    let (bytes, digest) = content(100);
+    push(&store, &bytes, &digest).await;
+    assert!(opens(&store, "team/app", &digest).await, "in memory from here on");
+    fs::remove_file(dir.blob(&digest)).unwrap();
+    let mounted = store.mount(&digest, &repo("team/app"), &repo("team/b"), now()).await;
+    assert!(!mounted.unwrap());
+    assert!(!opens(&store, "team/app", &digest).await, "it was found out");
+}

@@ -216,6 +216,7 @@ impl FileStep {
     }
 
     /// No change of files.
+    #[cfg(test)]
     pub(in crate::store) fn none() -> Self {
         Self::new([], || Ok(()))
     }

@@ -1,9 +1,9 @@
 //! What a crash can leave behind, put right.
 //!
 //! Promises that no file stays that no row knows: a partial or an upload without a row, rubbish, and a blob whose rename
-//! was done but whose row was not committed. Such a blob that was fetched becomes a partial again; one that was pushed
-//! goes: nobody was told that it is here. Only partials and trash are looked at before the first request, so
-//! a start takes as long with a million blobs. Never touches a file that is not named as wharf names its own.
+//! was done but whose row was not committed. Such a blob becomes the partial or the upload again that it was; one whose
+//! client was never told of a byte goes. Only rows of what is under way are looked at before the first request, so a
+//! start takes as long with a million blobs. Never touches a file that is not named as wharf names its own.
 
 mod sweep;
 
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::oci::Digest;
 use crate::store::content::disk;
 use crate::store::content::layout::Layout;
 use crate::store::index::{FileStep, Index};
@@ -33,30 +34,38 @@ pub(super) struct Recovery {
 impl Recovery {
     /// Before the first request: every partial's row gets its file back, or goes. Gives the ids of the partials.
     pub(super) async fn partials(&self) -> Result<HashSet<u64>, Error> {
-        let rows = self.index.partials().await?;
-        let ids = rows.iter().map(|(id, _)| *id).collect();
-        let at = self.layout.clone();
-        let without_file = move || {
-            rows.into_iter()
-                .filter(|(id, _)| !disk::exists(&at.staging(*id)))
-                .collect::<Vec<_>>()
-        };
-        for (id, digest) in self.tasks.blocking(without_file).await.map_err(Error::Lost)? {
-            // A blob with a row is stored; one without is this partial, renamed by a commit that did not come to its end.
-            let renamed = self.index.blob(&digest).await?.is_none();
-            let (from, to) = (self.layout.blob(&digest), self.layout.staging(id));
-            let back = move || {
-                if renamed {
-                    disk::rename_if_present(&from, &to)
-                } else {
-                    Ok(false)
-                }
-            };
-            if !self.tasks.blocking(back).await.map_err(Error::Lost)?? {
-                self.index.unstage(id, FileStep::none()).await?;
+        let mut ids = HashSet::new();
+        for (id, digest) in self.index.partials().await? {
+            let file = self.layout.staging(id);
+            if self.recover(&digest, file.clone()).await? {
+                ids.insert(id);
+            } else {
+                // Nothing is here, or nothing is needed: it is stored, perhaps because somebody has pushed it.
+                let remove = FileStep::new([], move || disk::remove(&file));
+                self.index.unstage(id, remove).await?;
             }
         }
         Ok(ids)
+    }
+
+    /// Before the first request: every upload whose client was told of its bytes gets its file back.
+    pub(super) async fn uploads(&self) -> Result<(), Error> {
+        for (id, digest) in self.index.landings().await? {
+            self.recover(&digest, self.layout.upload(&id)).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the file of what was to become a blob, and is not stored, is here: perhaps because it is taken back from a
+    /// commit that did not come to its end.
+    async fn recover(&self, digest: &Digest, file: PathBuf) -> Result<bool, Error> {
+        // A blob with a row is stored; one without is what was to be committed.
+        if self.index.blob(digest).await?.is_some() {
+            return Ok(false);
+        }
+        let blob = self.layout.blob(digest);
+        let is_here = move || Ok(disk::exists(&file) || disk::rename_if_present(&blob, &file)?);
+        self.tasks.blocking(is_here).await.map_err(Error::Lost)?
     }
 
     /// While wharf serves: what no row explains goes. It only tidies, so a failure is logged and the next start tries

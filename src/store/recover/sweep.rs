@@ -18,9 +18,9 @@ const STEP: usize = 256;
 impl Recovery {
     /// Removes the blobs without a row, if there can be any.
     pub(super) async fn sweep(&self) -> Result<(), Error> {
-        if self.running.is_in_order() {
+        let Some(doubts) = self.running.doubts() else {
             return Ok(());
-        }
+        };
         let mut removed = 0;
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             match self.sweep_one(algorithm).await? {
@@ -28,7 +28,7 @@ impl Recovery {
                 None => return Ok(()),
             }
         }
-        self.running.set_in_order();
+        self.running.settle(doubts);
         tracing::info!(removed, "looked for blobs that an unclean stop has left without a row");
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Upload sessions on disk: begun, gone on with, committed or forgotten.
 //!
-//! Promises that a commit costs a sync and a rename, however large the blob is, and that one which fails leaves the
-//! upload as it was, with one exception: a file that could not be synced is gone, row and all. A row comes before its
-//! file and goes before it, so a file without a row belongs to nobody. A dropped commit comes to its end.
+//! Promises that a commit costs a sync and a rename, however large the blob is, and that one which fails, or which a
+//! crash cuts, leaves the upload as it was, except where its file is lost: then it is gone, row and all. A row comes
+//! before its file and goes before it, so a file without a row belongs to nobody. A dropped commit comes to its end.
 
+use futures_util::future::join;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
@@ -18,7 +19,7 @@ use crate::store::{Error, Store, UploadId};
 pub enum Uncommitted {
     /// The upload is as it was: it can be tried again.
     Kept(Error),
-    /// Its bytes cannot be made durable, so it is gone.
+    /// Its bytes cannot be made durable, or went with somebody else's of the same content. So it is gone.
     Discarded(Error),
 }
 
@@ -50,9 +51,14 @@ impl Store {
 
     /// How many bytes of a session are here.
     pub async fn uploaded(&self, id: &UploadId) -> Result<u64, Error> {
+        Ok(self.length(id).await?.unwrap_or(0))
+    }
+
+    /// The length of a session's file in bytes, if it has one.
+    async fn length(&self, id: &UploadId) -> Result<Option<u64>, Error> {
         let path = self.layout.upload(id);
         let length = self.tasks.blocking(move || disk::length(&path));
-        Ok(length.await.map_err(Error::Lost)??.unwrap_or(0))
+        length.await.map_err(Error::Lost)?
     }
 
     /// Opens a session's file, to go on where it ends; what is there is hashed by `algorithm`, and what comes.
@@ -81,27 +87,28 @@ impl Store {
 
     /// Makes an upload a blob of the repository: durable and visible when this returns, and its session over.
     pub async fn commit_upload(&self, received: Received, repo: &RepoKey, now: Timestamp) -> Result<(), Uncommitted> {
-        let id = received.id();
-        let stamp = match received.make_durable().await {
+        let (noted, durable) = join(self.note_landing(&received), received.make_durable()).await;
+        let stamp = match durable {
             Ok(stamp) => stamp,
-            Err(error) => {
-                if let Err(error) = self.cancel_upload(&id).await {
-                    tracing::warn!(%error, %id, "cannot discard an upload");
-                }
-                return Err(Uncommitted::Discarded(error));
-            }
+            Err(error) => return Err(self.discard_upload(&received.id(), error).await),
         };
+        noted.map_err(Uncommitted::Kept)?;
         let blob = BlobRow {
             size: received.size(),
             modified_ns: stamp.modified_ns,
         };
-        let landed = self.land_upload(&received, blob, repo, now).await;
-        if landed.is_err()
-            && let Err(error) = self.take_back(&received).await
-        {
-            tracing::error!(%error, %id, "the bytes of an upload are lost");
+        match self.land_upload(&received, blob, repo, now).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.unlanded(&received, error).await),
         }
-        landed.map_err(Uncommitted::Kept)
+    }
+
+    /// What is in the row before the file has another name is found again by recovery. Only a promise is worth that.
+    async fn note_landing(&self, received: &Received) -> Result<(), Error> {
+        if received.is_promised() {
+            self.index.note_landing(&received.id(), &received.digest()).await?;
+        }
+        Ok(())
     }
 
     async fn land_upload(
@@ -136,6 +143,27 @@ impl Store {
             drop(self.tasks.blocking(move || drop(replaced)));
         }
         landed
+    }
+
+    /// What became of an upload whose landing failed, perhaps behind its rename.
+    async fn unlanded(&self, received: &Received, error: Error) -> Uncommitted {
+        let id = received.id();
+        if let Err(error) = self.take_back(received).await {
+            tracing::error!(%error, %id, "the file of an upload cannot be taken back");
+            self.running.set_in_doubt();
+        }
+        // Somebody else who pushed the same content may have replaced it, or have been the one to take it back.
+        match self.length(&id).await {
+            Ok(None) => self.discard_upload(&id, error).await,
+            Ok(Some(_)) | Err(_) => Uncommitted::Kept(error),
+        }
+    }
+
+    async fn discard_upload(&self, id: &UploadId, error: Error) -> Uncommitted {
+        if let Err(error) = self.cancel_upload(id).await {
+            tracing::warn!(%error, %id, "cannot discard an upload");
+        }
+        Uncommitted::Discarded(error)
     }
 
     /// After a landing that failed, perhaps behind its rename: the file becomes the upload's again, unless it is by now

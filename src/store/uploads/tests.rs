@@ -190,6 +190,14 @@ async fn a_full_disk_is_told_and_the_session_stays() {
     assert_eq!(store.upload(&row.id).await.unwrap(), Some(row));
 }
 
+/// From now on; gives the connection that can undo it.
+fn refuse(what: &str, dir: &Dir) -> rusqlite::Connection {
+    let beside = rusqlite::Connection::open(dir.0.path().join("store/index/index.sqlite3")).unwrap();
+    let refuse = format!("CREATE TRIGGER t BEFORE {what} BEGIN SELECT RAISE (ABORT, 'no'); END");
+    beside.execute_batch(&refuse).unwrap();
+    beside
+}
+
 #[tokio::test]
 async fn a_commit_that_the_index_refuses_leaves_the_upload_as_it_was() {
     let dir = Dir::new();
@@ -197,9 +205,7 @@ async fn a_commit_that_the_index_refuses_leaves_the_upload_as_it_was() {
     let (bytes, digest) = content(BIG);
     let received = received(&store, &bytes, &digest).await;
     let id = received.id();
-    let beside = rusqlite::Connection::open(dir.0.path().join("store/index/index.sqlite3")).unwrap();
-    let refuse = "CREATE TRIGGER t BEFORE DELETE ON upload BEGIN SELECT RAISE (ABORT, 'no'); END";
-    beside.execute_batch(refuse).unwrap();
+    let beside = refuse("DELETE ON upload", &dir);
     let refused = store.commit_upload(received, &repo(), at(2)).await;
     assert!(
         matches!(refused, Err(Uncommitted::Kept(Error::Write { .. }))),
@@ -216,14 +222,92 @@ async fn a_commit_that_the_index_refuses_leaves_the_upload_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_commit_cut_between_rename_and_row_leaves_what_its_client_was_promised() {
+    for promised in [true, false] {
+        let dir = Dir::new();
+        let store = dir.open().await;
+        let (bytes, digest) = content(BIG);
+        let received = received(&store, &bytes, &digest).await.promised(promised);
+        let id = received.id();
+        let beside = refuse("DELETE ON upload", &dir);
+        store.commit_upload(received, &repo(), at(2)).await.unwrap_err();
+        beside.execute_batch("DROP TRIGGER t").unwrap();
+        drop((store, beside));
+        fs::rename(file(&dir, &id), dir.blob(&digest)).unwrap();
+
+        let store = dir.open().await;
+        let here = store.uploaded(&id).await.unwrap();
+        assert_eq!(here, if promised { BIG as u64 } else { 0 });
+        let row = store.upload(&id).await.unwrap().unwrap();
+        if promised {
+            let received = open(&store, &row).await.verify(&digest).await.unwrap();
+            store.commit_upload(received, &repo(), at(3)).await.unwrap();
+            assert_eq!(get(&store, &digest).await, Some(bytes));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upload_does_not_take_the_file_of_a_blob_that_is_stored() {
+    let dir = Dir::new();
+    let store = dir.open().await;
+    let (bytes, digest) = content(BIG);
+    let (lost, landed) = (
+        received(&store, &bytes, &digest).await.promised(true),
+        received(&store, &bytes, &digest).await,
+    );
+    let id = lost.id();
+    let beside = refuse("DELETE ON upload", &dir);
+    store.commit_upload(lost, &repo(), at(2)).await.unwrap_err();
+    beside.execute_batch("DROP TRIGGER t").unwrap();
+    fs::remove_file(file(&dir, &id)).unwrap();
+    store.commit_upload(landed, &repo(), at(2)).await.unwrap();
+    drop((store, beside));
+
+    let store = dir.open().await;
+    assert_eq!(store.uploaded(&id).await.unwrap(), 0);
+    assert_eq!(get(&store, &digest).await, Some(bytes));
+}
+
+#[tokio::test]
+async fn of_two_uploads_of_one_content_that_fail_to_land_the_one_without_a_file_is_gone() {
+    let dir = Dir::new();
+    let store = dir.open().await;
+    let (bytes, digest) = content(BIG);
+    let (one, other) = (
+        received(&store, &bytes, &digest).await,
+        received(&store, &bytes, &digest).await,
+    );
+    let _beside = refuse("INSERT ON blob", &dir);
+    let lands = async |received: &Received| {
+        let modified_ns = received.make_durable().await.unwrap().modified_ns;
+        let (size, repo) = (received.size(), repo());
+        let landed = store.land_upload(received, BlobRow { size, modified_ns }, &repo, at(2));
+        landed.await.unwrap_err()
+    };
+    let refused = (lands(&one).await, lands(&other).await);
+    let kept = store.unlanded(&one, refused.0).await;
+    assert!(matches!(kept, Uncommitted::Kept(_)), "{kept:?}");
+    assert_eq!(fs::read(file(&dir, &one.id())).unwrap(), bytes);
+    let gone = store.unlanded(&other, refused.1).await;
+    assert!(matches!(gone, Uncommitted::Discarded(_)), "{gone:?}");
+    assert_eq!(store.upload(&other.id()).await.unwrap(), None);
+}
+
+/// A session whose file takes every byte, and cannot be synced.
+async fn without_sync(dir: &Dir, store: &Store) -> (UploadRow, Upload) {
+    let row = begin(store).await;
+    symlink("/dev/null", file(dir, &row.id)).unwrap();
+    let upload = open(store, &row).await;
+    (row, upload)
+}
+
+#[tokio::test]
 async fn bytes_that_cannot_be_synced_are_gone() {
     let dir = Dir::new();
     let store = dir.open().await;
     let (bytes, digest) = content(BIG);
-    let row = begin(&store).await;
-    // It takes every byte, and is no file that could be synced.
-    symlink("/dev/null", file(&dir, &row.id)).unwrap();
-    let mut upload = open(&store, &row).await;
+    let (row, mut upload) = without_sync(&dir, &store).await;
     append(&mut upload, &bytes).unwrap();
     let received = upload.verify(&digest).await.unwrap();
     let lost = store.commit_upload(received, &repo(), at(2)).await;
@@ -231,6 +315,53 @@ async fn bytes_that_cannot_be_synced_are_gone() {
     assert_eq!(store.upload(&row.id).await.unwrap(), None);
     assert!(dir.files("uploads").is_empty());
     assert_eq!(get(&store, &digest).await, None);
+}
+
+/// The kernel tells of it once: whoever went on with the file would be told that all is well.
+#[tokio::test]
+async fn bytes_that_cannot_be_synced_are_gone_also_where_their_session_cannot_be_forgotten() {
+    let dir = Dir::new();
+    let store = dir.open().await;
+    let (bytes, digest) = content(BIG);
+    let (row, mut upload) = without_sync(&dir, &store).await;
+    append(&mut upload, &bytes).unwrap();
+    let received = upload.verify(&digest).await.unwrap();
+    refuse("DELETE ON upload", &dir);
+    let lost = store.commit_upload(received, &repo(), at(2)).await;
+    assert!(matches!(lost, Err(Uncommitted::Discarded(_))), "{lost:?}");
+    assert_eq!(store.upload(&row.id).await.unwrap(), Some(row));
+    assert!(dir.files("uploads").is_empty(), "whoever goes on begins anew");
+}
+
+#[tokio::test]
+async fn bytes_whose_write_back_failed_are_gone_for_whoever_goes_on() {
+    let dir = Dir::new();
+    let store = dir.open().await;
+    let (_, mut upload) = without_sync(&dir, &store).await;
+    let mib = Bytes::from(vec![0; 1 << 20]);
+    upload.append(&vec![mib; 64]).unwrap();
+    while upload.is_syncing() {
+        tokio::task::yield_now().await;
+    }
+    assert!(upload.is_lost());
+    upload.append(&[Bytes::from_static(b"more")]).unwrap_err();
+    let verified = upload.verify(&Digest::of(Algorithm::Sha512, b"")).await;
+    assert!(matches!(verified, Err(Unreceived::Unreadable { .. })), "{verified:?}");
+    assert!(dir.files("uploads").is_empty(), "whoever goes on begins anew");
+}
+
+#[tokio::test]
+async fn bytes_that_cannot_be_found_again_are_looked_for_at_the_next_start() {
+    let dir = Dir::new();
+    let store = dir.open().await;
+    let (bytes, digest) = content(BIG);
+    let received = received(&store, &bytes, &digest).await;
+    fs::remove_file(file(&dir, &received.id())).unwrap();
+    let blobs = dir.0.path().join("store/blobs/sha256");
+    fs::rename(&blobs, dir.0.path().join("elsewhere")).unwrap();
+    fs::write(&blobs, "no directory").unwrap();
+    store.commit_upload(received, &repo(), at(2)).await.unwrap_err();
+    assert!(store.running.doubts().is_some());
 }
 
 #[tokio::test]

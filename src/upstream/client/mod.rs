@@ -242,7 +242,7 @@ impl Client {
     ) -> Result<BlobBody, Error> {
         let ask = Ask::blob(Method::GET, turn, remote, digest, tally).within(span);
         let answer = self.ask(&ask).await?.expect(&[200, 206], &self.clock)?;
-        BlobBody::open(answer, span)
+        BlobBody::open(answer, span).map(BlobBody::paced)
     }
 }
 

@@ -141,3 +141,15 @@ fn jittered(pause: Duration) -> Duration {
     let chance = RandomState::new().hash_one(()) % 1000;
     pause / 2 + pause / 1000 * u32::try_from(chance).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_differ_around_their_middle() {
+        let pauses: Vec<_> = (0..100).map(|_| jittered(PAUSE)).collect();
+        assert!(pauses.iter().all(|pause| (PAUSE / 2..PAUSE * 3 / 2).contains(pause)));
+        assert!(pauses.iter().any(|pause| *pause < PAUSE) && pauses.iter().any(|pause| *pause > PAUSE));
+    }
+}

@@ -71,13 +71,17 @@ impl Credentials {
         let Some(source) = endpoint.credentials() else {
             return Ok(None);
         };
-        let given = self.given(source, endpoint, None).await;
-        given.map(Some).map_err(|cause| Error::NoCredentials {
-            at: endpoint.place(),
-            mirror: endpoint.mirror().to_owned(),
-            key: source.key(),
-            source: cause,
-        })
+        match self.given(source, endpoint, None).await {
+            Ok(credential) => Ok(Some(credential)),
+            // Docker's file speaks of each registry by itself, and of those that want no login not at all.
+            Err(cause) if endpoint.is_one_of_several() && matches!(*cause, Unavailable::NoEntry { .. }) => Ok(None),
+            Err(cause) => Err(Error::NoCredentials {
+                at: endpoint.place(),
+                mirror: endpoint.mirror().to_owned(),
+                key: source.key(),
+                source: cause,
+            }),
+        }
     }
 
     /// What has taken the place of a credential that the upstream refuses, if anything has.

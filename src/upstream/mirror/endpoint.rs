@@ -15,6 +15,7 @@ use super::super::config::MirrorConfig;
 use super::super::credentials::Source;
 use super::super::health::Health;
 use super::super::network::Network;
+use super::super::pace::Pace;
 use super::super::place::{Place, authority, without_user};
 use super::{Deadlines, InvalidMirror, deadlines, web_url};
 
@@ -28,9 +29,17 @@ pub struct Endpoint {
     token_realm: Option<Url>,
     send_ns: Option<String>,
     deadlines: Deadlines,
-    network: Arc<Network>,
+    shared: Arc<Shared>,
     health: Health,
     budget: Mutex<Option<Budget>>,
+}
+
+/// What the endpoints of a mirror have in common.
+#[derive(Debug)]
+struct Shared {
+    count: usize,
+    network: Network,
+    pace: Pace,
 }
 
 /// What keeps the words of one endpoint apart from those of another, and of one that another table made of the same place:
@@ -62,10 +71,15 @@ impl Endpoint {
         if config.endpoints.is_empty() {
             return Err(InvalidMirror::NoEndpoint { key: key.to_owned() });
         }
-        let network = Arc::new(Network::new(key, config)?);
+        let shared = Shared {
+            count: config.endpoints.len(),
+            network: Network::new(key, config)?,
+            pace: Pace::new(rate(key, config)?),
+        };
+        let shared = Arc::new(shared);
         let mut all: Vec<Arc<Self>> = Vec::new();
         for value in &config.endpoints {
-            let endpoint = Self::new(key, value, config, send_ns, &network)?;
+            let endpoint = Self::new(key, value, config, send_ns, &shared)?;
             if all.iter().any(|other| other.url == endpoint.url) {
                 let (key, value) = (key.to_owned(), endpoint.to_string());
                 return Err(InvalidMirror::SameEndpoint { key, value });
@@ -80,7 +94,7 @@ impl Endpoint {
         value: &str,
         config: &MirrorConfig,
         send_ns: Option<&String>,
-        network: &Arc<Network>,
+        shared: &Arc<Shared>,
     ) -> Result<Self, InvalidMirror> {
         let url = web_url(value).filter(|url| url.path() == "/" && url.query().is_none());
         let url = url.ok_or_else(|| InvalidMirror::Endpoint {
@@ -93,7 +107,7 @@ impl Endpoint {
             token_realm: token_realm(key, config.token_realm.as_deref(), &url)?,
             send_ns: send_ns.cloned(),
             deadlines: deadlines(key, config)?,
-            network: Arc::clone(network),
+            shared: Arc::clone(shared),
             health: Health::default(),
             budget: Mutex::default(),
             authority: authority(&url).into(),
@@ -118,6 +132,10 @@ impl Endpoint {
 
     pub(in crate::upstream) fn id(&self) -> &EndpointId {
         &self.id
+    }
+
+    pub(in crate::upstream) fn is_one_of_several(&self) -> bool {
+        self.shared.count > 1
     }
 
     pub(in crate::upstream) fn is_https(&self) -> bool {
@@ -160,7 +178,7 @@ impl Endpoint {
     }
 
     pub(in crate::upstream) fn network(&self) -> &Network {
-        &self.network
+        &self.shared.network
     }
 
     pub(in crate::upstream) fn credentials(&self) -> Option<&Source> {
@@ -169,6 +187,10 @@ impl Endpoint {
 
     pub(in crate::upstream) fn token_realm(&self) -> Option<&Url> {
         self.token_realm.as_ref()
+    }
+
+    pub(in crate::upstream) fn pace(&self) -> &Pace {
+        &self.shared.pace
     }
 
     pub(in crate::upstream) fn health(&self) -> &Health {
@@ -184,6 +206,14 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.authority)
     }
+}
+
+fn rate(key: &str, config: &MirrorConfig) -> Result<Option<u64>, InvalidMirror> {
+    let rate = config.max_rate.map(|rate| rate.as_u64());
+    if rate == Some(0) {
+        return Err(InvalidMirror::NoRate { key: key.to_owned() });
+    }
+    Ok(rate)
 }
 
 fn token_realm(key: &str, value: Option<&str>, endpoint: &Url) -> Result<Option<Url>, InvalidMirror> {

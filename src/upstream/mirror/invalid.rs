@@ -93,6 +93,12 @@ pub enum InvalidMirror {
         /// Which.
         field: &'static str,
     },
+    /// A rate at which nothing comes.
+    #[error("mirror.{key:?}.max_rate = 0: accepted is any more bytes a second, such as \"10MiB\"")]
+    NoRate {
+        /// The mirror's key.
+        key: String,
+    },
     /// Two sources of credentials, or a user's name beside a source that brings its own.
     #[error("mirror.{key:?} has both {one} and {other}: accepted is one source of credentials")]
     TwoSources {

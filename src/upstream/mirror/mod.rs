@@ -16,6 +16,7 @@ use url::Url;
 use crate::oci::{self, Rule};
 
 use super::config::{FreshFor, MirrorConfig};
+use super::lane::Lane;
 use super::place::without_user;
 
 pub use caution::Caution;
@@ -35,6 +36,7 @@ pub struct Mirror {
     bare: Vec<String>,
     hosts: Vec<String>,
     fresh_for: FreshFor,
+    lane: Arc<Lane>,
 }
 
 /// How long an upstream may keep us waiting, each from the moment before.
@@ -57,7 +59,7 @@ impl Mirror {
     }
 
     /// As [`Mirror::new`]. Where the table asks the same endpoints in the same way as the one `before`, they are the same:
-    /// what they granted and refused still counts.
+    /// what they granted and refused still counts, and so do the bodies under way.
     fn after(before: Option<&Self>, key: &str, config: &MirrorConfig) -> Result<Self, InvalidMirror> {
         if !oci::is_component(key) {
             return Err(InvalidMirror::Key { key: key.to_owned() });
@@ -74,9 +76,12 @@ impl Mirror {
         let send_ns = hosts(key, "send_ns", config.send_ns.as_slice(), true)?.pop();
         check_rules(key, "allow", config.allow.as_deref().unwrap_or_default())?;
         check_rules(key, "deny", &config.deny)?;
-        let endpoints = match before {
-            Some(before) if before.table.is_asked_like(config) => before.endpoints.clone(),
-            Some(_) | None => Endpoint::all(key, config, send_ns.as_ref())?,
+        let (endpoints, lane) = match before {
+            Some(before) if before.table.is_asked_like(config) => (before.endpoints.clone(), Arc::clone(&before.lane)),
+            Some(_) | None => (
+                Endpoint::all(key, config, send_ns.as_ref())?,
+                Lane::new(config.max_connections.get()),
+            ),
         };
         Ok(Self {
             key: key.to_owned(),
@@ -86,6 +91,7 @@ impl Mirror {
             bare: config.bare.clone(),
             hosts: hosts(key, "hosts", &config.hosts, false)?,
             fresh_for: config.fresh_for,
+            lane,
         })
     }
 
@@ -133,6 +139,11 @@ impl Mirror {
     pub fn has_library(&self) -> bool {
         let is_hub = |host: &str| host == HUB || host.ends_with(".docker.io");
         self.key == HUB || self.endpoints.iter().any(|endpoint| is_hub(endpoint.host()))
+    }
+
+    /// Where bodies wait for their turn.
+    pub fn lane(&self) -> &Arc<Lane> {
+        &self.lane
     }
 
     /// How long a tag answers without asking.

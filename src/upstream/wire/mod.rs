@@ -112,12 +112,12 @@ impl Wire {
         }
         let (counts, needed, limits) = (hop.counts, hop.known, hop.endpoint.deadlines());
         let heard = self.dial(hop, limits, at, tally).await;
-        match failure_in(&heard) {
-            None => health.is_well(&host),
-            Some(error) if counts || error.status().is_none() => {
+        match word(&heard) {
+            Some(Ok(())) => health.is_well(&host),
+            Some(Err(error)) if counts || error.status().is_none() => {
                 health.failed(&host, needed, &error, self.clock.now());
             }
-            Some(_) => {}
+            Some(Err(_)) | None => {}
         }
         heard
     }
@@ -147,9 +147,10 @@ impl Wire {
             let Some(heard) = closing.run_until_cancelled(wire.dial(hop, limits, &at, &tally)).await else {
                 return;
             };
-            match failure_in(&heard) {
-                None => endpoint.health().is_well(&host),
-                Some(error) => endpoint.health().still_ill(&host, &error, wire.clock.now()),
+            match word(&heard) {
+                Some(Ok(())) => endpoint.health().is_well(&host),
+                Some(Err(error)) => endpoint.health().still_ill(&host, &error, wire.clock.now()),
+                None => {}
             }
             drop(errand);
         });
@@ -275,17 +276,17 @@ fn build(line: &Line, lookups: &Lookups) -> reqwest::Result<reqwest::Client> {
     }
 }
 
-/// What went wrong on the host's side, if anything did.
-fn failure_in(heard: &Result<Heard, Error>) -> Option<Error> {
+/// What this says of the host: it is well, or what is wrong there; `None` where it was not asked.
+fn word(heard: &Result<Heard, Error>) -> Option<Result<(), Error>> {
     match heard {
         // 501: it cannot do this, and is well.
-        Ok(heard) if matches!(heard.response.status().as_u16(), 500 | 502..=599) => Some(Error::Failed {
+        Ok(heard) if matches!(heard.response.status().as_u16(), 500 | 502..=599) => Some(Err(Error::Failed {
             at: heard.at.clone(),
             status: heard.response.status().as_u16(),
             retry_after: None,
-        }),
-        Ok(_) => None,
-        Err(error) => Some(error.clone()),
+        })),
+        Ok(_) => Some(Ok(())),
+        Err(error) => error.is_of_a_host().then(|| Err(error.clone())),
     }
 }
 

@@ -32,8 +32,23 @@ case_synced_before_acknowledged() {
   facts 202 -X DELETE "$url/blobs/$digest"
 }
 
+# A store that is made anew, with the directories above it: each is in its parent for good before wharf is ready.
+case_new_store_is_durable() {
+  UNDER=(strace -D -f -yy -qq -o "$WORK/trace" -e trace=mkdir,fsync)
+  wharf_config 127.0.0.1:1 127.0.0.1:1
+  sed -i "s@^path = .*@path = \"$WORK/some/where/store\"@" "$WORK/wharf.toml"
+  wharf_up
+  local made parent
+  while read -r made; do
+    parent=$(dirname "$made")
+    synced() { sed "1,/mkdir(\"${made//\//\\/}\"/d" "$WORK/trace" | grep -q "fsync([0-9]*<$parent>"; }
+    until_true synced
+  done < <(grep -oP 'mkdir\("\K[^"]+(?=".* = 0$)' "$WORK/trace")
+  until_true grep -q "fsync([0-9]*<$WORK>" "$WORK/trace"
+}
+
 # Every sync fails: of the file, then of its directory and of the index where the file's has worked. No 201, nothing visible
-# in spite of what was written, and the same push works as soon as the disk does.
+# in spite of what was written, and the same push works as soon as the disk does, after a restart where it was the index's.
 case_failed_sync() {
   hosted_wharf
   local url=http://$WHARF/v2/team/app call
@@ -56,8 +71,30 @@ case_failed_sync() {
   server_error "$(status -T "$WORK/manifest" -H "Content-Type: $OCI_MANIFEST" "$url/manifests/1")"
   equal "status of a manifest whose push failed" "$(status "$url/manifests/1")" 404
   mended
+  equal "status before a restart" "$(status -T "$WORK/manifest" -H "Content-Type: $OCI_MANIFEST" "$url/manifests/1")" 503
+  curl -sSf "$url/blobs/$(digest_of "$WORK/blob")" | cmp - "$WORK/blob"
+  stop wharf
+  wharf_up
   curl -sSf -T "$WORK/manifest" -H "Content-Type: $OCI_MANIFEST" "$url/manifests/1"
   curl -sSf "$url/manifests/1" | cmp - "$WORK/manifest"
+}
+
+# The log is copied into the database when it is long, and its sync fails then: nobody in particular waits for that, but nothing
+# more is acknowledged before a restart.
+case_failed_sync_of_a_long_log() {
+  hosted_wharf
+  local url=http://$WHARF/v2/team/app
+  echo '{}' >"$WORK/config"
+  upload "$url" "$WORK/config"
+  broken fdatasync,fsync:error=EIO -P "$WORK/store/index/index.sqlite3-wal"
+  curl -sS -X POST -o /dev/null -w '%{http_code}\n' "$url/blobs/uploads/?n=[1-1000]" | uniq >"$WORK/codes"
+  equal "the answers" "$(paste -sd ' ' "$WORK/codes")" '202 503'
+  mended
+  equal "status before a restart" "$(try_upload "$url" "$WORK/config")" 503
+  curl -sSf "$url/blobs/$(digest_of "$WORK/config")" | cmp - "$WORK/config"
+  stop wharf
+  wharf_up
+  upload "$url" "$WORK/config"
 }
 
 # No space: 507 in the registry's words; the session stays, and goes on where it was once there is space.

@@ -4,11 +4,12 @@
 # A sync of the blob's own file fails once, of a big blob in the middle, of another at the end: no later one is believed.
 case_failed_write_back_in_mid_pull() { fails_in_mid_pull app staging once fetched 2; }
 case_failed_sync_in_mid_pull() { fails_in_mid_pull tools staging once killed 2; }
-# The file is durable and has its place, and its row cannot be: only a start finds that out, and then proves it once more.
-case_failed_commit_in_mid_pull() { fails_in_mid_pull tools index.sqlite3-wal always fetched 2; }
+# The file is durable and has its place, and its row may or may not be, which is for a start to find out: nothing more is
+# written before. What was noted of the progress may be a little behind then.
+case_failed_commit_in_mid_pull() { fails_in_mid_pull tools index.sqlite3-wal always stopped 1; }
 case_failed_commit_before_a_crash() { fails_in_mid_pull tools index.sqlite3-wal always killed 1; }
 
-fails_in_mid_pull() { # IMAGE WHOSE-FILE once|always THEN TIMES-FETCHED
+fails_in_mid_pull() { # IMAGE WHOSE-FILE once|always fetched|killed|stopped TIMES-FETCHED
   slow_upstream "$1"
   curl -sSf -o "$WORK/blob" "$URL" &
   local client=$!
@@ -27,19 +28,24 @@ fails_in_mid_pull() { # IMAGE WHOSE-FILE once|always THEN TIMES-FETCHED
   [[ $3 == once ]] || mended
   link_down
   nothing_visible
-  if [[ $4 == killed ]]; then
-    stop wharf KILL || true
+  case $4 in
+    killed) stop wharf KILL || true ;;
+    stopped) stop wharf ;;
+  esac
+  if [[ $4 != fetched ]]; then
     wharf_up
-    nothing_visible
+    whole_or_nothing
   fi
   link_up
   curl -sSf -o "$WORK/blob" "$URL"
   is_whole "$WORK/blob"
-  equal "what the upstream sent" "$(blob_sent "$DIGEST" new old)" "$5 $(($5 * SIZE))"
+  local sent
+  sent=$(blob_sent "$DIGEST" new old)
+  ((${sent#* } >= $5 * SIZE && ${sent#* } < $5 * SIZE + SIZE / 4)) || fail "the upstream sent $sent"
   is_cached
 }
 
-# A proven manifest is served although it cannot be kept.
+# A proven manifest is served although it cannot be kept; the next one is kept after a restart.
 case_failed_commit_of_a_manifest() {
   slow_upstream app
   local url=${URL%/blobs/*}/manifests
@@ -51,6 +57,9 @@ case_failed_commit_of_a_manifest() {
   mended
   link_down
   equal "status with the upstream gone" "$(status "$url/$digest")" 502
+  equal "status of what was cached before" "$(status "$url/1")" 200
+  stop wharf
+  wharf_up
   link_up
   curl -sSf "$url/$digest" | cmp - "$manifest"
   link_down
@@ -111,11 +120,17 @@ link_down() { [[ -z ${PID[link]:-} ]] || stop link || true; }
 
 is_whole() { equal "digest of $1" "sha256:$(sha256sum <"$1" | cut -d' ' -f1)" "$DIGEST"; }
 
-# With no upstream nobody gets a byte of it.
+# With no upstream it is there or not, and nothing in between.
+whole_or_nothing() {
+  if [[ $(curl -sS -o "$WORK/blob" -w '%{http_code}' "$URL") == 200 ]]; then is_whole "$WORK/blob"; else nothing_visible; fi
+}
+
+# With no upstream nobody gets a byte of it, whichever of the two is blamed.
 nothing_visible() {
-  equal "status of a GET" "$(status "$URL")" 502
-  equal "status of a range" "$(status -r 0-9 "$URL")" 502
-  equal "status of a HEAD" "$(status --head "$URL")" 502
+  local how
+  for how in --get -r0-9 --head; do
+    [[ $(status "$how" "$URL") == 50[23] ]] || fail "status with $how: $(status "$how" "$URL")"
+  done
 }
 
 is_cached() {

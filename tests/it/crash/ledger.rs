@@ -119,7 +119,7 @@ impl Ledger {
         }
         self.check_referrers(&reader).await;
         for session in std::mem::take(&mut self.sessions) {
-            if reader.completes(&session).await {
+            if reader.completes(&session, keeps).await {
                 self.has(session.blob);
             }
         }
@@ -263,15 +263,19 @@ impl Reader {
     }
 
     /// Finishes an upload where the server says it stands; false when it knows nothing of it.
-    async fn completes(&self, session: &Session) -> bool {
+    async fn completes(&self, session: &Session, keeps: bool) -> bool {
         let status = self.get(&session.location).await;
         if status.status == 404 {
             let there = self.pusher.has(&self.repository, &session.blob).await.unwrap();
+            // It may have become a blob that nothing names.
             assert!(
-                there || session.acknowledged == 0,
+                there || !keeps || session.acknowledged == 0,
                 "an upload with acknowledged bytes is gone"
             );
-            assert!(there || !session.closing || session.acknowledged == 0);
+            assert!(
+                session.closing || session.acknowledged == 0,
+                "an upload that nobody was about to complete is gone"
+            );
             return there;
         }
         assert_eq!(status.status, 204, "{}", status.text());
@@ -280,8 +284,7 @@ impl Reader {
             Some("0-0") if session.acknowledged != 1 => 0,
             range => 1 + range.unwrap().strip_prefix("0-").unwrap().parse::<u64>().unwrap(),
         };
-        // What was to become the blob may have been on its way there: then it begins anew.
-        let least = if session.closing { 0 } else { session.acknowledged };
+        let least = session.acknowledged;
         assert!(
             (least..=session.blob.len()).contains(&at),
             "{least} bytes were acknowledged, {at} are there"

@@ -67,6 +67,7 @@ impl Inside {
         Caller {
             principal: Principal::Anonymous,
             address: Ipv4Addr::LOCALHOST.into(),
+            by_proxy: false,
         }
     }
 

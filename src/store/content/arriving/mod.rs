@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -37,6 +37,8 @@ pub struct Arriving {
     pub(super) syncing: Arc<Semaphore>,
     pub(super) damaged: AtomicBool,
     next_reader: AtomicU64,
+    /// Who reads it now.
+    pub(super) readers: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +93,7 @@ impl Arriving {
             syncing: Arc::new(Semaphore::new(1)),
             damaged: AtomicBool::new(false),
             next_reader: AtomicU64::new(0),
+            readers: AtomicUsize::new(0),
         }
     }
 
@@ -120,15 +123,25 @@ impl Arriving {
         self.state().ending
     }
 
+    /// Whether anybody reads it now.
+    pub(crate) fn is_read(&self) -> bool {
+        self.readers.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn file(&self) -> &Arc<OpenFile> {
         &self.file
+    }
+
+    /// Whether a sync is under way.
+    pub(crate) fn is_syncing(&self) -> bool {
+        self.syncing.available_permits() == 0
     }
 
     /// Hashes what a resumed partial already has, on the blocking pool, beside the fetch, until the arrival is cut.
     pub(crate) fn catch_up(self: &Arc<Self>) {
         let this = Arc::clone(self);
         // Taken here, not in the task: a write that came first would have to read everything back itself.
-        let Some(baton) = self.frontier.take() else { return };
+        let Some(mut baton) = self.frontier.take() else { return };
         self.tasks.spawn(async move {
             let tasks = this.tasks.clone();
             let read_back = move || {
@@ -149,12 +162,17 @@ impl Arriving {
 
     /// The digest of all that is present from 0 on, and how many bytes that is. To be called once, at the end.
     pub(crate) async fn digest(self: &Arc<Self>) -> Result<(Digest, u64), Error> {
-        if let Some(done) = self.frontier.finished(self.run_end(0)) {
-            return Ok(done);
+        // Not waited for on the blocking pool: whoever hashes may still need a thread of it.
+        let mut baton = self.frontier.next().await;
+        if baton.at() == self.run_end(0) {
+            return Ok(baton.finish());
         }
         let this = Arc::clone(self);
-        let digest = move || this.frontier.digest(|from| this.run_end(from), &this.file);
-        self.tasks.blocking(digest).await.map_err(Error::Lost)?
+        let read_back = move || {
+            baton.read_back(|from| this.run_end(from), &this.file)?;
+            Ok(baton.finish())
+        };
+        self.tasks.blocking(read_back).await.map_err(Error::Lost)?
     }
 
     /// Ends the arrival for everybody. The first ending counts.

@@ -1,6 +1,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -156,4 +157,26 @@ async fn wrong_bytes_that_were_there_first_are_not_hidden_by_right_ones() {
             "the file does not hold this"
         );
     }
+}
+
+/// Whoever waits for the hasher holds no thread that the one who has it may need.
+#[test]
+fn one_thread_for_blocking_work_is_enough_to_end_what_was_resumed() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    let content = noise(10_000);
+    let ended = runtime.block_on(async {
+        let (arriving, _dir) = arriving(None);
+        arriving.file.write_at([&content[..]].into_iter(), 0).unwrap();
+        arriving.state().pieces.insert(0..10_000);
+        arriving.catch_up();
+        tokio::time::timeout(Duration::from_secs(30), arriving.digest()).await
+    });
+    // A thread that waits for ever would otherwise be waited for.
+    runtime.shutdown_background();
+    let digest = Digest::of(Algorithm::Sha256, &content);
+    assert_eq!(ended.unwrap().unwrap(), (digest, 10_000));
 }

@@ -3,7 +3,8 @@
 //! Owns the order of a batch: file steps and row changes one operation after the other, then the touched directories,
 //! then COMMIT, then the generations, and only then the answers. Promises that an operation that fails is undone alone
 //! and harms no other; when the batch itself fails, everybody in it hears why. A file step that was done stays done
-//! then, so a file may be without a row or a row without its file: recovery and the next open find out.
+//! then, so a file may be without a row or a row without its file: recovery and the next open find out. After a sync
+//! that may have failed nothing is written any more: a later one could succeed over a log with a hole in it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -42,6 +43,11 @@ impl Answer {
     /// A caller that no longer listens is no error: what it asked for is done.
     fn give(self, outcome: Result<(), Error>) {
         let _ = self.to.send(outcome);
+    }
+
+    fn refuse(self) {
+        let fact = self.fact.clone();
+        self.give(Err(Error::Closed { fact }));
     }
 }
 
@@ -141,6 +147,11 @@ impl Tx<'_> {
     pub(super) fn touch(&mut self, shard: Shard) {
         self.effects.touched.push(shard);
     }
+
+    /// Whether this transaction, which is not committed yet, has changed what `shard` covers.
+    pub(super) fn has_touched(&self, shard: Shard) -> bool {
+        self.effects.touched.contains(&shard)
+    }
 }
 
 /// The connection that writes, and who is told of its commits.
@@ -149,6 +160,8 @@ pub(super) struct Batches {
     connection: Connection,
     durability: Durability,
     generations: Arc<Generations>,
+    /// What was committed last is perhaps not on disk, and no later sync would tell.
+    is_unsure: bool,
 }
 
 impl Batches {
@@ -158,11 +171,18 @@ impl Batches {
             connection,
             durability: Durability::Synced,
             generations,
+            is_unsure: false,
         }
     }
 
     /// Writes all that is given in one transaction, and answers. It is synced if anybody in it needs that: notes do not.
     pub(super) fn write(&mut self, ops: Vec<Op>, noted: HashMap<u64, Progress>) {
+        if self.is_unsure {
+            for op in ops {
+                op.answer.refuse();
+            }
+            return;
+        }
         let durability = if ops.iter().any(|op| op.durability == Durability::Synced) {
             Durability::Synced
         } else {
@@ -189,6 +209,11 @@ impl Batches {
             .and_then(|()| self.write_notes(noted, &mut effects))
             .and_then(|()| self.commit(&effects));
         self.conclude(outcome, &effects, answers);
+        if !self.is_unsure {
+            // Nobody who has an answer waits for this.
+            let shortened = schema::shorten_log(&self.connection);
+            self.look_at(&shortened);
+        }
     }
 
     fn begin(&mut self, durability: Durability) -> Result<(), Error> {
@@ -234,11 +259,23 @@ impl Batches {
     }
 
     /// The names on disk first: a row must not outlive the power cut that its file's name did not survive.
-    fn commit(&self, effects: &Effects) -> Result<(), Error> {
+    fn commit(&mut self, effects: &Effects) -> Result<(), Error> {
         for directory in &effects.directories {
             disk::sync_dir(directory)?;
         }
-        self.execute("COMMIT").map_err(failed_to("commit"))
+        let committed = self.execute("COMMIT");
+        self.look_at(&committed);
+        committed.map_err(failed_to("commit"))
+    }
+
+    /// Writes nothing more after a failure that leaves the log in doubt.
+    fn look_at(&mut self, synced: &rusqlite::Result<()>) {
+        if let Err(error) = synced
+            && schema::may_be_of_a_sync(error)
+        {
+            self.is_unsure = true;
+            tracing::error!(%error, "the disk fails under the index, which takes no changes now: mend it, then restart wharf");
+        }
     }
 
     fn conclude(&self, outcome: Result<(), Error>, effects: &Effects, answers: Vec<Answer>) {

@@ -3,11 +3,12 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::oci::Digest;
 use crate::store::index::tests::{beside, digest, fresh, landing, repo, row, tag};
-use crate::store::index::{BlobRow, FileStep, Index, Landing};
+use crate::store::index::{BlobRow, Dropped, FileStep, Index, Landing};
 
 /// Keeps the writer busy until the sender is dropped, so that what is queued meanwhile is one batch.
 async fn hold(index: &Index) -> mpsc::Sender<()> {
@@ -34,6 +35,32 @@ fn land(index: &Index, of: &str, rename: FileStep) -> impl Future<Output = Resul
         },
     );
     async move { index.land(landing).await }
+}
+
+/// Asks to take the file of a blob away, which is told when it is done.
+fn take_away(index: &Index, of: &str) -> (oneshot::Receiver<()>, JoinHandle<Result<bool, Error>>) {
+    let (done, told) = oneshot::channel();
+    let step = FileStep::new([], move || {
+        let _ = done.send(());
+        Ok(())
+    });
+    let (index, digest) = (index.clone(), digest(of));
+    let tasks = index.0.tasks.clone();
+    (
+        told,
+        tasks.spawn(async move { index.unless_stored(&digest, step).await }),
+    )
+}
+
+/// Forgets a blob whose file is gone already.
+fn forget(index: &Index, of: &str) -> JoinHandle<Result<Dropped, Error>> {
+    let seen = BlobRow {
+        size: 5,
+        modified_ns: 7,
+    };
+    let (index, digest) = (index.clone(), digest(of));
+    let tasks = index.0.tasks.clone();
+    tasks.spawn(async move { index.drop_blob(&digest, seen, |_hosted| FileStep::none()).await })
 }
 
 fn failing_step() -> FileStep {
@@ -256,4 +283,32 @@ fn a_lazy_batch_that_could_not_begin_does_not_make_the_next_one_lazy() {
     batches.write(vec![synced], HashMap::new());
     answer.try_recv().unwrap().unwrap();
     assert_eq!(synchronous(&batches), 2, "FULL");
+}
+
+#[tokio::test]
+async fn a_file_is_not_taken_away_on_the_word_of_a_transaction_that_can_still_fail() {
+    let (dir, index) = fresh();
+    land(&index, "a", FileStep::none()).await.unwrap();
+    for fails in [true, false] {
+        let held = hold(&index).await;
+        let forgetting = forget(&index, "a");
+        let (mut taken, taking) = take_away(&index, "a");
+        let directory = dir.path().join(if fails { "missing" } else { "" });
+        let step = FileStep::new([directory], || Ok(()));
+        let beside = index.0.tasks.spawn(land(&index, "b", step));
+        tokio::task::yield_now().await;
+        drop(held);
+
+        assert_eq!(beside.await.unwrap().is_err(), fails);
+        assert_eq!(forgetting.await.unwrap().is_err(), fails);
+        let outcome = taking.await.unwrap();
+        if fails {
+            assert!(matches!(outcome, Err(Error::Batch { .. })), "{outcome:?}");
+            assert!(taken.try_recv().is_err(), "it is stored after all");
+            assert!(stored(&index, digest("a")).await);
+        } else {
+            assert!(outcome.unwrap(), "by the next transaction");
+            taken.try_recv().unwrap();
+        }
+    }
 }

@@ -27,6 +27,14 @@ pub(in crate::store) enum Dropped {
     Hosted,
 }
 
+/// What became of a file that was to be taken away.
+enum Taken {
+    Away,
+    Not,
+    /// That cannot be told before the next transaction.
+    Later(FileStep),
+}
+
 impl Index {
     /// The stored blob; a warm answer costs neither a read nor a thread.
     pub(in crate::store) async fn blob(&self, digest: &Digest) -> Result<Option<BlobRow>, Error> {
@@ -66,14 +74,27 @@ impl Index {
 
     /// Does the step that takes a file away from a blob's place, unless it is stored: then the file is its. Tells whether
     /// the step was done.
-    pub(in crate::store) async fn unless_stored(&self, digest: &Digest, step: FileStep) -> Result<bool, Error> {
-        let digest = *digest;
-        let change = move |tx: &mut Tx<'_>| {
-            let stored: bool = tx.one(STORED, [sql::text(&digest)], |row| row.get(0))?;
-            if !stored {
-                tx.run(step)?;
+    pub(in crate::store) async fn unless_stored(&self, digest: &Digest, mut step: FileStep) -> Result<bool, Error> {
+        loop {
+            match self.try_unless_stored(*digest, step).await? {
+                Taken::Away => return Ok(true),
+                Taken::Not => return Ok(false),
+                Taken::Later(again) => step = again,
             }
-            Ok(!stored)
+        }
+    }
+
+    async fn try_unless_stored(&self, digest: Digest, step: FileStep) -> Result<Taken, Error> {
+        let change = move |tx: &mut Tx<'_>| {
+            // It may have been forgotten a moment ago, by a transaction that can still fail: then it is stored after all.
+            if tx.has_touched(Shard::of_digest(&digest)) {
+                return Ok(Taken::Later(step));
+            }
+            if tx.one(STORED, [sql::text(&digest)], |row| row.get(0))? {
+                return Ok(Taken::Not);
+            }
+            tx.run(step)?;
+            Ok(Taken::Away)
         };
         self.0.writer.write_lazily(Fact::Blob(digest), change).await
     }

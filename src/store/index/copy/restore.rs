@@ -1,7 +1,8 @@
 //! A copy of the index takes the index's place.
 //!
 //! Promises that nothing changes before the copy is found sound, and that the index which was there is set aside whole.
-//! What the copy does not know of the files beside it, it is told: since it was made, files have come and gone.
+//! Broken off at any moment, it leaves the index as it was, or none, which is refused until it is run again. What the copy
+//! does not know of the files beside it, it is told: since it was made, files have come and gone.
 
 use std::path::{Path, PathBuf};
 
@@ -143,11 +144,13 @@ impl Restoration {
         connection.close().map_err(|(_, source)| cannot_copy(&new)(source))?;
         make_durable(&new)?;
         let aside = beside(&index, &now.strftime(".aside-%Y%m%dT%H%M%S%.6fZ").to_string());
-        // The log first: beside another database it would be taken for its own.
+        // The index first: without its log it would be opened as if nothing were missing, and without an index nothing is.
+        let was = disk::rename_if_present(&index, &aside)?;
         for log in ["-wal", "-shm"] {
             disk::rename_if_present(&beside(&index, log), &beside(&aside, log))?;
         }
-        let was = disk::rename_if_present(&index, &aside)?;
+        // A log that comes back beside another database would be taken for its own.
+        aside.parent().map_or(Ok(()), disk::sync_dir)?;
         place(&new, &index)?;
         Ok(was.then_some(aside))
     }

@@ -165,3 +165,34 @@ fn any_path_is_a_name_that_sqlite_understands() {
     write(&source, &odd.join("b.db")).unwrap();
     assert_eq!(names(&odd), ["a.db", "b.db"]);
 }
+
+#[tokio::test]
+async fn a_restore_that_is_broken_off_never_leaves_an_index_without_its_log() {
+    let (dir, index) = fresh();
+    copy(&dir, &index, 7).await.unwrap();
+    index.close().await.unwrap();
+    let path = dir.path().join("index").join(FILE);
+    let (was, log) = (fs::read(&path).unwrap(), beside(&path, "-wal"));
+    fs::write(&log, "a log").unwrap();
+    let finish = |second| {
+        let prepared = Restoration::prepare(&copies(&dir).join(FILE), path.parent().unwrap()).unwrap();
+        prepared.finish(at(second))
+    };
+
+    let aside = beside(&path, ".aside-19700101T000001.000000Z");
+    fs::create_dir(&aside).unwrap();
+    finish(1).unwrap_err();
+    assert_eq!(
+        (fs::read(&path).unwrap(), fs::read(&log).unwrap()),
+        (was, b"a log".to_vec())
+    );
+
+    fs::remove_dir(&aside).unwrap();
+    let blocked = beside(&aside, "-wal");
+    fs::create_dir(&blocked).unwrap();
+    finish(1).unwrap_err();
+    assert!(log.exists() && matches!(reopen(&dir), Err(Error::Missing { .. })));
+    assert_eq!(finish(2).unwrap(), None, "it is aside already");
+    assert!(aside.exists() && !log.exists());
+    reopen(&dir).unwrap();
+}

@@ -4,9 +4,11 @@
 //! only lead forward, each in its own transaction; that a file of a newer wharf or of another program is refused
 //! before it is touched. Never changes a step that has been released: a new one is added at the end.
 
+use std::ffi::c_int;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::store::Error;
@@ -15,6 +17,9 @@ use crate::store::Error;
 const APPLICATION_ID: i64 = 0x7768_7266;
 
 const MIB: i64 = 1024 * 1024;
+
+/// Pages in the log from which on it is copied into the database.
+const LONG_LOG: c_int = 1000;
 
 /// How long to wait for an operator who writes with `sqlite3` beside us.
 const BUSY: Duration = Duration::from_secs(5);
@@ -91,6 +96,7 @@ CREATE TABLE upload (
     repository TEXT NOT NULL,          -- the key of a hosted repository, which need not exist yet
     owner      TEXT NOT NULL,          -- who began it
     algorithm  TEXT NOT NULL,          -- what its bytes are hashed by as they come
+    digest     TEXT,                   -- what it was about to become last; NULL: nothing yet
     moved_at   INTEGER NOT NULL        -- microseconds since 1970: its last progress
 ) STRICT, WITHOUT ROWID;
 
@@ -255,7 +261,32 @@ fn set_up_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_size_limit", MIB * 64, |_| Ok(()))?;
     connection.set_prepared_statement_cache_capacity(64);
     set_durability(connection, Durability::Synced)?;
-    set_up_memory(connection, 8)
+    set_up_memory(connection, 8)?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    // What is in the log need not be on disk, if a process before this one could not sync it: here it is written anew.
+    empty_log(connection, CheckpointMode::TRUNCATE)
+}
+
+/// Copies the log into the database once it is long. SQLite can do that by itself, but would keep a disk that fails to
+/// itself.
+pub(super) fn shorten_log(connection: &Connection) -> rusqlite::Result<()> {
+    match connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::NOOP) {
+        Ok((pages, _)) if pages >= LONG_LOG => empty_log(connection, CheckpointMode::PASSIVE),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Where somebody reads the log, or the disk is full, it stays for now.
+fn empty_log(connection: &Connection, mode: CheckpointMode) -> rusqlite::Result<()> {
+    match connection.wal_checkpoint_v2(None::<&str>, mode) {
+        Err(error) if may_be_of_a_sync(&error) => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Whether a failure leaves open how much of the log is on disk: what the kernel has lost it tells only once.
+pub(super) fn may_be_of_a_sync(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
 }
 
 /// The store's identity; made up at the first call.

@@ -106,6 +106,61 @@ fn the_identity_is_made_up_once() {
     assert_ne!(store_id(&open_writer(&other).unwrap()).unwrap(), first);
 }
 
+#[test]
+fn a_long_log_is_copied_into_the_database_and_a_short_one_is_not() {
+    let (_dir, path) = fresh();
+    let connection = open_writer(&path).unwrap();
+    let note = "INSERT INTO meta (key, value) VALUES (hex(randomblob(8)), hex(randomblob(1500)))";
+    let log = || {
+        connection
+            .wal_checkpoint_v2(None::<&str>, CheckpointMode::NOOP)
+            .unwrap()
+    };
+    let mut longest = 0;
+    for _ in 0..1000 {
+        connection.execute(note, []).unwrap();
+        shorten_log(&connection).unwrap();
+        let (pages, copied) = log();
+        assert_eq!(copied, if pages < LONG_LOG { 0 } else { pages });
+        longest = longest.max(pages);
+    }
+    assert!((LONG_LOG..LONG_LOG + 10).contains(&longest), "{longest}");
+}
+
+#[test]
+fn a_log_that_another_process_has_left_is_emptied_first() {
+    let (dir, path) = fresh();
+    let connection = open_writer(&path).unwrap();
+    store_id(&connection).unwrap();
+    let left = dir.path().join("index.sqlite3-wal");
+    let (database, log) = (file(&path), file(&left));
+    drop(connection);
+    write(&path, &database);
+    write(&left, &log);
+    let connection = open_writer(&path).unwrap();
+    assert!(!log.is_empty() && file(&left).is_empty());
+    let stored: i64 = connection
+        .query_row("SELECT count(*) FROM meta WHERE key = 'store'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(stored, 1);
+}
+
+#[test]
+fn a_disk_that_fails_is_told_from_one_that_is_full_or_busy() {
+    use rusqlite::ffi;
+    let may_be = |code| may_be_of_a_sync(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+    assert!(
+        [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR]
+            .into_iter()
+            .all(may_be)
+    );
+    assert!(
+        ![ffi::SQLITE_FULL, ffi::SQLITE_BUSY, ffi::SQLITE_CORRUPT]
+            .into_iter()
+            .any(may_be)
+    );
+}
+
 fn newest() -> i64 {
     STEPS.len().try_into().unwrap()
 }
@@ -113,4 +168,9 @@ fn newest() -> i64 {
 #[expect(clippy::disallowed_methods, reason = "a test looks at the file from outside")]
 fn file(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test puts back what a crash would have left")]
+fn write(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
 }

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use crate::oci::Digest;
 use crate::store::index::Index;
 use crate::store::index::batch::Tx;
 use crate::store::index::facts::{Fact, UploadRow};
@@ -47,6 +48,28 @@ impl Index {
             Ok(())
         };
         self.0.writer.write_lazily(Fact::Upload(id), change).await
+    }
+
+    /// Says what a session is about to become.
+    pub(in crate::store) async fn note_landing(&self, id: &UploadId, digest: &Digest) -> Result<(), Error> {
+        const NOTE: &str = "UPDATE upload SET digest = ?2 WHERE id = ?1";
+        let (id, digest) = (*id, *digest);
+        let change = move |tx: &mut Tx<'_>| {
+            tx.execute(NOTE, (sql::text(&id), sql::text(&digest)))?;
+            Ok(())
+        };
+        self.0.writer.write_lazily(Fact::Upload(id), change).await
+    }
+
+    /// The sessions that were about to become something, for recovery to compare with the files that are there.
+    pub(in crate::store) async fn landings(&self) -> Result<Vec<(UploadId, Digest)>, Error> {
+        let read = |connection: &Connection| {
+            const READ: &str = "SELECT id, digest FROM upload WHERE digest IS NOT NULL";
+            let mut landings = connection.prepare_cached(READ)?;
+            let landing = |row: &Row<'_>| Ok((id(row)?, sql::parsed(row, 1)?));
+            landings.query_map([], landing)?.collect()
+        };
+        self.0.readers.read(Fact::Uploads, read).await
     }
 
     /// Forgets a session. False when there was none.

@@ -145,3 +145,32 @@ async fn a_token_of_one_endpoint_is_not_shown_to_another() {
     assert_eq!(asker().whole(&mirror(&[&first, &second], |_| {})).await.unwrap(), BLOB);
     assert_eq!(realm.asked("/token"), 2);
 }
+
+#[tokio::test]
+async fn dockers_config_gives_each_endpoint_its_own_and_some_none() {
+    let basic_registry = || {
+        Fake::start(|seen| match seen.header("authorization") {
+            Some(shown) if shown == basic("site:hunter2") => ok(BLOB),
+            _ => Reply::new(401, &[("WWW-Authenticate", "Basic realm=\"r\"")], b"{}"),
+        })
+    };
+    let (strange, anonymous) = (basic_registry().await, token_registry(|_| false).await);
+    let last = basic_registry().await;
+    let safe = Safe::new();
+    let text = format!(
+        "{{\"auths\":{{\"{}\":{{\"auth\":\"{}\"}}}}}}",
+        last.authority(),
+        STANDARD.encode("site:hunter2")
+    );
+    let path = safe.put("config.json", &text);
+    let mirror = mirror(&[&strange, &anonymous, &last], |config| {
+        config.docker_config = Some(path);
+    });
+    assert_eq!(asker().whole(&mirror).await.unwrap(), BLOB);
+    assert_eq!(strange.seen().len(), 1, "nobody has a login there");
+    assert!(anonymous.asked("/token") > 0, "a token for anybody is asked for");
+    let shown = [&strange, &anonymous].map(Fake::seen);
+    let secret = STANDARD.encode("site:hunter2");
+    let told = |seen: &Seen| seen.header("authorization").is_some_and(|it| it.contains(&secret));
+    assert!(!shown.iter().flatten().any(told));
+}
