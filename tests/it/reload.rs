@@ -73,6 +73,32 @@ async fn a_mirror_that_is_new_serves_and_one_that_is_gone_is_a_404() {
     assert_eq!(old.count(&On::any()), asked);
 }
 
+/// Its names are hosted ones from then on: they have no dot.
+#[tokio::test]
+async fn what_a_mirror_left_behind_is_nobodys() {
+    let (upstream, image) = (Upstream::start(), Image::oci(1, &[1000]));
+    upstream.put_image("a/b", "v1", &image);
+    let wharf = Wharf::of(&upstream).await;
+    let targets = [
+        manifest_path("hub/a/b", "v1"),
+        manifest_path("hub/a/b", image.digest()),
+        blob_path("hub/a/b", image.layer(0)),
+        "/v2/hub/a/b/tags/list".to_owned(),
+        format!("/v2/hub/a/b/referrers/{}", image.digest()),
+    ];
+    for target in &targets {
+        assert_eq!(wharf.status(target).await, 200, "{target}");
+    }
+    wharf.landed(&targets[2]).await;
+    wharf.reload(&Setup::new()).await;
+    for target in &targets[..4] {
+        assert_eq!(wharf.status(target).await, 404, "{target}");
+    }
+    wharf.push_image("hub/a/b", "v2", &image).await;
+    assert_eq!(wharf.status(&targets[1]).await, 200, "it has been pushed");
+    assert_eq!(wharf.get(&targets[2]).await.body, image.layer(0).all());
+}
+
 #[tokio::test]
 async fn a_mirror_that_stays_keeps_its_token_and_its_connection() {
     let (upstream, image) = (Upstream::with_door(Door::Bearer), Image::oci(1, &[10]));
