@@ -23,7 +23,7 @@ fn upstream(tags: &[&str]) -> Upstream {
 impl Inside {
     async fn tags(&self) -> Result<(String, Via), Error> {
         let (caller, repo, tally) = (Self::caller(), self.repo("a/b"), Tally::default());
-        let ListAnswer { part, via } = self.pull.tags(&caller, &repo, None, 100, &tally).await?;
+        let ListAnswer { part, via } = self.pull.tags(&caller, &repo, |_| true, None, 100, &tally).await?;
         let tags: Vec<_> = part.entries.iter().map(Tag::as_str).collect();
         Ok((tags.join(" "), via))
     }
