@@ -163,6 +163,14 @@ fn a_wrong_value_is_named_with_what_is_expected() {
             "[[mirror.hub.tag]]\npattern = 'v*'",
             "mirror.hub.tag = [{ pattern = \"v*\" }]: expected a list of tables, like [{ pattern = \"v*\", fresh_for = \"forever\" }]",
         ),
+        (
+            "[mirror.'quay.io']\nallow = ['a/b', 'A/B']",
+            "mirror.\"quay.io\".allow = [\"a/b\", \"A/B\"]: expected a list of rules, like [\"library/*\", \"org/app\", \"org/tool:v1*\"]",
+        ),
+        (
+            "[mirror.'quay.io']\ndeny = ['a/b:v*1']",
+            "mirror.\"quay.io\".deny = [\"a/b:v*1\"]: expected a list of rules, like [\"library/*\", \"org/app\", \"org/tool:v1*\"]",
+        ),
         ("[mirror]\nquay = 'x'", "mirror.quay = \"x\": expected a table"),
         ("server = 1", "server = 1: expected a table"),
     ] {
@@ -256,9 +264,10 @@ fn what_is_printed_reads_back() {
 }
 
 /// Keys without a default of their own.
-const UNSAID: [(&str, &str); 17] = [
+const UNSAID: [(&str, &str); 18] = [
     ("store", "index"),
     ("access", "anonymous"),
+    ("mirror.'docker.io'", "allow"),
     ("mirror.'docker.io'", "username"),
     ("mirror.'docker.io'", "password"),
     ("mirror.'docker.io'", "password_file"),

@@ -39,6 +39,7 @@ pub use error::Error;
 pub use flight::Lost;
 pub use manifest::{ManifestAnswer, ManifestStat};
 pub use referrers::Which;
+pub use tags::Slice;
 pub use tail::Tail;
 
 pub use crate::store::{Cut, Kept, Part, Referrer};

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use wharf::oci::{Digest, Tag};
-use wharf::pull::{Check, Error, ListAnswer, Referrer, Tally, Via, Which};
+use wharf::pull::{Check, Error, ListAnswer, Referrer, Slice, Tally, Via, Which};
 
 use crate::support::image::{Content, Image};
 use crate::support::inside::Inside;
@@ -23,10 +23,12 @@ fn upstream(tags: &[&str]) -> Upstream {
 impl Inside {
     async fn tags(&self) -> Result<(String, Via), Error> {
         let (caller, repo, tally) = (Self::caller(), self.repo("a/b"), Tally::default());
-        let ListAnswer { part, via } = self
-            .pull
-            .tags(&caller, &repo, None, 100, Check::WhenDue, &tally)
-            .await?;
+        let slice = Slice {
+            after: None,
+            limit: 100,
+        };
+        let tags = self.pull.tags(&caller, &repo, |_| true, slice, Check::WhenDue, &tally);
+        let ListAnswer { part, via } = tags.await?;
         let tags: Vec<_> = part.entries.iter().map(Tag::as_str).collect();
         Ok((tags.join(" "), via))
     }
@@ -127,7 +129,8 @@ async fn a_repository_that_is_gone_is_gone_and_one_that_appears_is_soon_seen() {
 #[tokio::test]
 async fn that_nothing_is_about_a_manifest_is_known_for_ten_seconds_and_never_kept() {
     let (upstream, subject) = (upstream(&["v1"]), Content::of("the subject"));
-    let mut inside = Inside::of(&upstream, |_| {}).await;
+    // What fails in passing is asked again first.
+    let mut inside = Inside::of(&upstream, |it| it.revalidate = Duration::from_secs(2)).await;
     let found = async |inside: &Inside| inside.referrers(subject.digest()).await.map(|it| it.part.entries.len());
     for _ in 0..2 {
         assert_eq!(found(&inside).await.unwrap(), 0);
