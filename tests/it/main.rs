@@ -46,6 +46,7 @@ mod reload;
 mod restore;
 mod resume;
 mod rules;
+mod segments;
 mod start;
 mod support;
 mod upload_breaks;
