@@ -19,7 +19,7 @@ case_token_server() {
 	[mirror."nobody.example"]
 	endpoints = ["http://$NEW"]
 	EOF
-  wharf_up
+  RUST_LOG=wharf=debug wharf_up
   equal "status of the registry itself" "$(status "http://$NEW/v2/library/small/manifests/1")" 401
   skopeo_by_path small "$WORK/small"
   crane_by_path small "$WORK/small.again"
@@ -40,7 +40,7 @@ case_token_expires_in_mid_transfer() {
   link_up
   wharf_config 127.0.0.1:1 "$LINK"
   sed -i '/^\[mirror."quay.io"\]/a username = "site"\npassword = "hunter2"' "$WORK/wharf.toml"
-  wharf_up
+  RUST_LOG=wharf=debug wharf_up
   URL=http://$WHARF/v2/quay.io/org/tools/blobs/$DIGEST
   launch client curl -sS -o "$WORK/blob" -w '%{http_code} %{size_download}' "$URL"
   local token came=$((SIZE / 16))
