@@ -26,8 +26,8 @@ case_token_server() {
   : >"$WORK/old.log" # there is none
   fetched_once "$FIXTURES/small.amd64" "$FIXTURES/small.arm64-only"
   equal "tokens, one for all of it" "$(grep -c '^200 "site" \[repository:library/small:pull\]$' "$WORK/warden.log")" 1
-  told 502 wrong.example "$WARDEN (token realm of $NEW) answered 401" 'does not accept the credentials of mirror "wrong.example" (user "site")'
-  told 403 nobody.example 'none configured for mirror' 'username with password or password_file'
+  told 502 wrong.example 1 "$WARDEN (token realm of $NEW) answered 401" 'does not accept the credentials of mirror "wrong.example" (user "site")'
+  told 403 nobody.example 1 'none configured for mirror' 'username with password or password_file'
   nothing_secret
 }
 
@@ -59,6 +59,39 @@ case_token_expires_in_mid_transfer() {
   nothing_secret
 }
 
+# The registry gets a new password while wharf runs. Until its file has it too, wharf says whose login is refused; the next
+# pull after that works, without a restart.
+case_password_file_is_rotated() {
+  NEW=127.0.0.1:$(free_port)
+  registry_knows hunter2
+  registry_up new registry "${NEW#*:}" "$FIXTURES/new" "auth: {htpasswd: {realm: e2e, path: $WORK/htpasswd}}"
+  wharf_knows hunter2
+  cat >"$WORK/wharf.toml" <<-EOF
+	[server]
+	listen = "127.0.0.1:0"
+	[store]
+	path = "$WORK/store"
+	[mirror."docker.io"]
+	endpoints = ["http://$NEW"]
+	username = "site"
+	password_file = "$WORK/password"
+	fresh_for = "1ms"
+	EOF
+  RUST_LOG=wharf=debug wharf_up
+  equal "status of the registry itself" "$(status "http://$NEW/v2/")" 401
+  crane manifest "$WHARF/docker.io/library/small:1" | cmp - "$FIXTURES/small.index"
+  registry_knows swordfish
+  local manifests=http://$WHARF/v2/docker.io/library/small/manifests platform
+  platform=sha256:$(sha256sum <"$FIXTURES/small.amd64.manifest" | cut -d' ' -f1)
+  told 403 docker.io "$platform" "$NEW answered 401" 'mirror "docker.io" (user "site")'
+  curl -sSf -D "$WORK/head" "$manifests/1" | cmp - "$FIXTURES/small.index"
+  grep -qi '^cache-status: wharf; hit' "$WORK/head" || fail "$(cat "$WORK/head")"
+  wharf_knows swordfish
+  skopeo_by_path small "$WORK/small"
+  equal "status of what is not there" "$(status "$manifests/nope")" 404
+  nothing_secret
+}
+
 # --- the registry ----------------------------------------------------------------------------------------------------
 
 # Distribution 3 over STORAGE as NEW, and its token server WARDEN, whose tokens are good for so many seconds.
@@ -73,12 +106,23 @@ token_upstream() { # STORAGE SECONDS
 
 is_refused() { [[ $(status -H "Authorization: Bearer $1" "http://$NEW/v2/") == 401 ]]; }
 
-# The mirror's error has STATUS and says all of WORDS.
-told() { # STATUS MIRROR WORDS…
+# By bcrypt, the only way that distribution knows; perl-base is in every Debian, htpasswd is not.
+registry_knows() { # PASSWORD
+  perl -e 'print "site:", crypt($ARGV[0], "\$2b\$05\$saltsaltsaltsaltsaltsu"), "\n"' "$1" >"$WORK/htpasswd.new"
+  mv "$WORK/htpasswd.new" "$WORK/htpasswd"
+}
+
+wharf_knows() { # PASSWORD
+  echo "$1" >"$WORK/password.new"
+  mv "$WORK/password.new" "$WORK/password"
+}
+
+# The mirror's answer is an error with STATUS, and says all of WORDS.
+told() { # STATUS MIRROR REFERENCE WORDS…
   local words said
-  equal "status of $2" "$(curl -sS -o "$WORK/answer" -w '%{http_code}' "http://$WHARF/v2/$2/library/small/manifests/1")" "$1"
-  said=$(jq -r '.errors[0].message' "$WORK/answer")
-  for words in "${@:3}"; do
+  equal "status of $2" "$(curl -sS -o "$WORK/answer" -w '%{http_code}' "http://$WHARF/v2/$2/library/small/manifests/$3")" "$1"
+  said=$(jq -r '.errors[0] | "\(.code) \(.message)"' "$WORK/answer")
+  for words in "${@:4}"; do
     [[ $said == *"$words"* ]] || fail "'$words' is not in: $said"
   done
 }
