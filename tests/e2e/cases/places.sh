@@ -75,6 +75,41 @@ case_redirecting_cdn() {
   if grep -q signature "$WORK/wharf.log"; then fail "a signed URL is in the log"; fi
 }
 
+# A site's wharf behind a region's: twenty clients on a cold blob are one download on either hop, and every image is by the
+# same name at both.
+case_chained_wharfs() {
+  slow_upstream tools
+  local region=$WHARF site n clients=()
+  cat >"$WORK/site.toml" <<-EOF
+	[server]
+	listen = "127.0.0.1:0"
+	[store]
+	path = "$WORK/site"
+	[mirror."quay.io"]
+	endpoints = ["http://$region"]
+	send_ns = "quay.io"
+	EOF
+  launch site "$WHARF_BINARY" serve --config "$WORK/site.toml"
+  await site 'listening on 127.0.0.1:'
+  site=$(grep -oP 'listening on \K127\.0\.0\.1:\d+' "$WORK/site.log")
+  URL=${URL/$region/$site}
+  for n in {1..20}; do
+    curl -sSf -o "$WORK/blob.$n" "$URL" &
+    clients+=($!)
+  done
+  for n in "${clients[@]}"; do wait "$n"; done
+  for n in {1..20}; do is_whole "$WORK/blob.$n"; done
+  equal "what the origin sent" "$(blob_sent "$DIGEST" old)" "1 $SIZE"
+  equal "what the site asked for" "$(grep -c "method=GET .*reference=\"$DIGEST\" mirror=\"quay.io\"" "$WORK/wharf.log")" 1
+  equal "clients in line" "$(grep "reference=\"$DIGEST\"" "$WORK/site.log" | grep -c 'fwd=uri-miss; stored; collapsed')" 19
+  WHARF=$site skopeo_by_path tools "$WORK/tools"
+  curl -sSf "http://$site/v2/org/tools/manifests/1?ns=quay.io" | cmp - "$FIXTURES/tools.index"
+  fetched_once "$FIXTURES/tools.amd64" "$FIXTURES/tools.arm64-only"
+  # The region is gone: what the site has, it has.
+  stop wharf || true
+  WHARF=$site skopeo_by_path tools "$WORK/tools.again"
+}
+
 # --- the places ------------------------------------------------------------------------------------------------------
 
 # Distribution twice, over what `new` holds: NEW and SECOND.
