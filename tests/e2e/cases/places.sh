@@ -17,9 +17,28 @@ case_endpoint_killed_in_mid_transfer() {
   equal "what the client got" "$(cat "$WORK/client.log")" "200 $SIZE"
   is_whole "$WORK/blob"
   local times bytes
+  has_sent() { [[ $(blob_sent "$DIGEST" second) != "0 0" ]]; }
+  until_true has_sent # logged when the answer has ended
   read -r times bytes < <(blob_sent "$DIGEST" second)
   ((times == 1 && bytes > 0 && bytes <= SIZE - SIZE / 8)) || fail "the second sent $bytes bytes in $times answers"
   stop second || true
+  is_cached
+}
+
+# The only registry is restarted in the middle of a blob, and wharf is refused in between: the client sees one response.
+case_registry_restarts_in_mid_transfer() {
+  RUST_LOG=wharf=debug slow_upstream tools
+  launch client curl -sS -o "$WORK/blob" -w '%{http_code} %{size_download}' "$URL"
+  until_true larger_than_file "$WORK/blob" $((SIZE / 16))
+  link_down
+  stop old KILL || true
+  until_true grep -q 'resuming a broken body.*it is left alone' "$WORK/wharf.log"
+  : >"$WORK/old.log"
+  registry_up old docker-registry "${OLD#*:}" "$FIXTURES/old"
+  link_up
+  wait "${PID[client]}" || fail "the client was cut: $(cat "$WORK/client.log")"
+  equal "what the client got" "$(cat "$WORK/client.log")" "200 $SIZE"
+  is_whole "$WORK/blob"
   is_cached
 }
 
@@ -100,8 +119,11 @@ case_chained_wharfs() {
   for n in "${clients[@]}"; do wait "$n"; done
   for n in {1..20}; do is_whole "$WORK/blob.$n"; done
   equal "what the origin sent" "$(blob_sent "$DIGEST" old)" "1 $SIZE"
-  equal "what the site asked for" "$(grep -c "method=GET .*reference=\"$DIGEST\" mirror=\"quay.io\"" "$WORK/wharf.log")" 1
-  equal "clients in line" "$(grep "reference=\"$DIGEST\"" "$WORK/site.log" | grep -c 'fwd=uri-miss; stored; collapsed')" 19
+  asked() { grep -c "method=GET .*reference=\"$DIGEST\" mirror=\"quay.io\".*$1" "$WORK/$2.log"; }
+  all_told() { (($(asked '' site) == 20 && $(asked '' wharf) > 0)); } # a request is logged when its response has ended
+  until_true all_told
+  equal "what the site asked for" "$(asked '' wharf)" 1
+  equal "clients in line" "$(asked 'fwd=uri-miss; stored; collapsed' site)" 19
   WHARF=$site skopeo_by_path tools "$WORK/tools"
   curl -sSf "http://$site/v2/org/tools/manifests/1?ns=quay.io" | cmp - "$FIXTURES/tools.index"
   fetched_once "$FIXTURES/tools.amd64" "$FIXTURES/tools.arm64-only"
