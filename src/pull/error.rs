@@ -151,6 +151,11 @@ impl Error {
         }
     }
 
+    /// Whether nobody was asked: those who could be are left alone until they are probed.
+    pub(super) fn is_of_rest(&self) -> bool {
+        matches!(self, Self::Upstream(source) if matches!(**source, upstream::Error::Resting { .. }))
+    }
+
     /// Whether a body that broke, or could not be resumed, may be asked for again.
     pub(super) fn is_worth_another_try(&self) -> bool {
         match self {

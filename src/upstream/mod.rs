@@ -41,7 +41,7 @@ pub use config::{FreshFor, MirrorConfig, TagConfig, WhenDeleted, builtin};
 pub use credentials::{Unavailable, Whose};
 pub use error::{Error, Verdict};
 pub use fault::{Absence, Cause, Fault, Phase, Step};
-pub use health::Probe;
+pub use health::{Probe, REST};
 pub use lane::{Lane, Slot};
 pub use mirror::{Caution, Endpoint, InvalidMirror, Mirror, mirrors};
 pub use network::{BadFile, Config, Environment, NoProxyUrl, Proxy, ProxyUrl};

@@ -98,14 +98,16 @@ run_cases() {
 
 # --- upstreams -------------------------------------------------------------------------------------------------------
 
-# registry_up NAME COMMAND PORT STORAGE: distribution 3 (`registry`) or Debian's 2.8 (`docker-registry`)
+# registry_up NAME COMMAND PORT STORAGE [MORE]: distribution 3 (`registry`) or Debian's 2.8 (`docker-registry`), configured
+# with MORE lines
 registry_up() {
-  local name=$1 command=$2 port=$3 storage=$4
+  local name=$1 command=$2 port=$3 storage=$4 more=${5:-}
   cat >"$WORK/$name.yaml" <<-EOF
 	version: 0.1
 	log: {level: info}
 	storage: {filesystem: {rootdirectory: $storage}, delete: {enabled: true}}
 	http: {addr: "127.0.0.1:$port", secret: e2e}
+	$more
 	EOF
   OTEL_TRACES_EXPORTER=none launch "$name" "$command" serve "$WORK/$name.yaml"
   await "$name" "listening on 127.0.0.1:$port"

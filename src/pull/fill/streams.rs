@@ -18,7 +18,7 @@ use crate::pull::Error;
 use crate::pull::batch::Batches;
 use crate::pull::flight::Lost;
 use crate::store::{Arriving, Claim, Demand, Gap, Staged};
-use crate::upstream::{BlobBody, Slot, Span};
+use crate::upstream::{BlobBody, REST, Slot, Span};
 
 /// Side streams at a time for one blob.
 const SIDE_STREAMS: usize = 4;
@@ -149,7 +149,7 @@ impl Fill {
             }
             tracing::debug!(%error, digest = %self.digest, barren, "resuming a broken body");
             if barren > 0 {
-                sleep(BARREN_PAUSE * 2u32.pow(barren - 1)).await;
+                sleep(pause(barren, &error)).await;
             }
         }
         self.announce(staged, permit);
@@ -256,6 +256,16 @@ fn wanted(arriving: &Arriving, running: usize, segments: usize, now: Instant) ->
 /// Whether anybody waits for this blob.
 fn is_awaited(arriving: &Arriving, permit: &Pilot) -> bool {
     permit.has_passengers() || arriving.is_read()
+}
+
+/// How long to wait after so many barren attempts. An upstream that was restarted is found well after its rest; before that an
+/// attempt asks nobody.
+fn pause(barren: u32, error: &Error) -> Duration {
+    if error.is_of_rest() {
+        REST
+    } else {
+        BARREN_PAUSE * 2u32.pow(barren - 1)
+    }
 }
 
 async fn until(then: Option<Instant>) {

@@ -20,7 +20,7 @@ use super::fault::{Phase, Step};
 /// So many failures in a row of one who answers are no accident.
 const FAILURES: u32 = 3;
 /// How long a host is left alone before it is probed.
-const REST: Duration = Duration::from_secs(5);
+pub const REST: Duration = Duration::from_secs(5);
 /// Hosts in trouble that are remembered: an upstream may redirect anywhere.
 const HOSTS: usize = 64;
 

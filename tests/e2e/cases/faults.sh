@@ -112,7 +112,7 @@ slow_upstream() { # IMAGE
 
 link_up() {
   : >"$WORK/link.log"
-  launch link "$ROOT/link" "$LINK" "$BEHIND" $((SIZE / 4))
+  launch link "$ROOT/link" "$LINK" "$BEHIND" $((SIZE / ${TAKES:-4})) # in so many seconds
   await link 'listening on'
 }
 

@@ -159,8 +159,24 @@ site_certificates() {
 
 # At OPEN before the new upstream; at CLOSED before the old one, for those with a certificate of the site's.
 nginx_up() {
-  mkdir -p "$WORK/nginx"
   OPEN=${OPEN:-$(free_port)} CLOSED=${CLOSED:-$(free_port)}
+  nginx_with <<-EOF
+	server {
+	  listen 127.0.0.1:$OPEN ssl;
+	  location / { proxy_pass http://$NEW; }
+	}
+	server {
+	  listen 127.0.0.1:$CLOSED ssl;
+	  ssl_client_certificate $WORK/ca.crt;
+	  ssl_verify_client on;
+	  location / { proxy_pass http://$OLD; }
+	}
+	EOF
+}
+
+# nginx with the site's certificate and the servers of its standard input.
+nginx_with() {
+  mkdir -p "$WORK/nginx"
   cat >"$WORK/nginx.conf" <<-EOF
 	pid $WORK/nginx/pid;
 	error_log stderr notice;
@@ -176,16 +192,7 @@ nginx_up() {
 	  ssl_certificate_key $WORK/nginx.key;
 	  proxy_http_version 1.1;
 	  proxy_buffering off;
-	  server {
-	    listen 127.0.0.1:$OPEN ssl;
-	    location / { proxy_pass http://$NEW; }
-	  }
-	  server {
-	    listen 127.0.0.1:$CLOSED ssl;
-	    ssl_client_certificate $WORK/ca.crt;
-	    ssl_verify_client on;
-	    location / { proxy_pass http://$OLD; }
-	  }
+	$(cat)
 	}
 	EOF
   launch nginx nginx -p "$WORK/nginx" -c "$WORK/nginx.conf" -g 'daemon off;'

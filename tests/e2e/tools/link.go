@@ -1,5 +1,5 @@
 // A shared link: forwards TCP connections to one target and lets so many bytes a second through to the clients, over
-// all connections together.
+// all connections together. At a SIGHUP it resets those that there are, and says `cut`.
 //
 //	link LISTEN TARGET BYTES_PER_SECOND
 package main
@@ -10,8 +10,10 @@ import (
 	"log"
 	"net"
 	"os"
+	"os/signal"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -43,13 +45,49 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println("listening on", listener.Addr())
-	link := &bucket{rate: rate}
+	link, open := &bucket{rate: rate}, &connections{open: map[*net.TCPConn]bool{}}
+	go open.cutAtHangup()
 	for {
 		client, err := listener.Accept()
 		if err != nil {
 			log.Fatal(err)
 		}
-		go forward(client, os.Args[2], link)
+		go func() {
+			client := client.(*net.TCPConn)
+			open.note(client, true)
+			forward(client, os.Args[2], link)
+			open.note(client, false)
+		}()
+	}
+}
+
+// connections are those of the clients.
+type connections struct {
+	sync.Mutex
+	open map[*net.TCPConn]bool
+}
+
+func (c *connections) note(client *net.TCPConn, open bool) {
+	c.Lock()
+	defer c.Unlock()
+	if open {
+		c.open[client] = true
+	} else {
+		delete(c.open, client)
+	}
+}
+
+func (c *connections) cutAtHangup() {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	for range hangups {
+		c.Lock()
+		for client := range c.open {
+			_ = client.SetLinger(0) // a reset, and no orderly end
+			_ = client.Close()
+		}
+		c.Unlock()
+		fmt.Println("cut")
 	}
 }
 
