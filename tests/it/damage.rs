@@ -143,7 +143,7 @@ async fn a_blob_that_cannot_be_read_is_fetched_again_and_left_where_it_is_until_
             log.contains("cannot be read") && log.contains(harbour.blob.digest()),
             "{log}"
         );
-        harbour.upstream.resume();
+        harbour.upstream.resume().await;
         assert_eq!(harbour.wharf.head(&harbour.target).await.status, 200, "{len}");
         harbour.assert_mended("unreadable").await;
     }

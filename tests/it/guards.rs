@@ -260,6 +260,6 @@ async fn no_token_and_no_signature_is_ever_logged_or_told() {
     let answer = wharf.get(&blob_path("hub/a/b", &blob)).await;
     assert!(answer.status >= 400);
     for text in [wharf.log(), answer.text()] {
-        assert!(!text.contains("SIGNATURE") && !text.contains("token-1"), "{text}");
+        assert!(!text.contains("SIGNATURE") && !text.contains("token-"), "{text}");
     }
 }

@@ -310,7 +310,7 @@ async fn an_upstream_that_comes_back_is_used_again() {
     harbour.upstream.stop().await;
     let target = manifest_path("hub/a/b", "fresh");
     assert!(harbour.wharf.get(&target).await.status >= 500);
-    harbour.upstream.resume();
+    harbour.upstream.resume().await;
     let mut steps = tokio::time::interval(Duration::from_millis(100));
     let back = async {
         while harbour.wharf.get(&target).await.status != 200 {
