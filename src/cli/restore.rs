@@ -59,7 +59,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     if restored.taken_in > 0 {
         writeln!(
             out,
-            "{} blobs that it does not know stay on the disk; they belong to no repository until they are pushed again.",
+            "{} blobs that it does not know go after hosted.grace, unless they are pushed or pulled again before.",
             restored.taken_in
         )?;
     }

@@ -144,7 +144,14 @@ async fn a_blob_that_cannot_be_read_is_fetched_again_and_left_where_it_is_until_
             "{log}"
         );
         harbour.upstream.resume().await;
-        assert_eq!(harbour.wharf.head(&harbour.target).await.status, 200, "{len}");
+        // It is left alone for a moment.
+        let mut steps = tokio::time::interval(std::time::Duration::from_millis(100));
+        let back = async {
+            while harbour.wharf.head(&harbour.target).await.status != 200 {
+                steps.tick().await;
+            }
+        };
+        crate::support::soon("the upstream to be asked again", back).await;
         harbour.assert_mended("unreadable").await;
     }
 }

@@ -1,8 +1,9 @@
 //! Content that nobody can reach leaves the disk, while pushes and pulls go on.
 //!
-//! Promises that a blob stays for the whole grace after its last push, mount or look at it, and for ever where a
-//! manifest names it; that what goes is first forgotten, durably, and then removed; and that no step keeps other writes
-//! waiting for longer than some of their own. Killed at any moment, it leaves at most files that the next start removes.
+//! Promises that a blob stays for the whole grace after its last push or mount, for three quarters of it after a look at
+//! it, and for ever where a manifest names it; that what goes is first forgotten, durably, and then removed; and that no
+//! step keeps other writes waiting for longer than some of their own. Killed at any moment, it leaves at most files that
+//! the next start removes.
 
 use std::time::Duration;
 
@@ -31,7 +32,8 @@ pub struct Freed {
 }
 
 impl Store {
-    /// Frees what has been loose for `grace`. Ends between two steps when wharf winds down.
+    /// Frees what has been loose, or in no repository since a restore, for `grace`. Ends between two steps when wharf winds
+    /// down.
     pub async fn collect(&self, now: Timestamp, grace: Duration) -> Result<Freed, Error> {
         let closing = self.tasks.closing();
         let mut freed = Freed::default();

@@ -1,6 +1,6 @@
 //! What clients push to hosted repositories, mount there and delete there.
 //!
-//! Promises that a change which was answered is durable, and that content which nobody has any more leaves the disk.
+//! Promises that a change which was answered is durable, and that content which no repository sees any more leaves the disk.
 //! Dropped futures leave no half step: what has a place in the queue is done, and its file goes whoever listens.
 
 use jiff::Timestamp;

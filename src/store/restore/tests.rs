@@ -1,6 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tests harm the store behind its back")]
 
 use std::fs;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -203,7 +204,8 @@ async fn a_copy_of_an_older_wharf_is_brought_up_to_date() {
     filled(&dir).await;
     let copied = dir.0.path().join("store/backup").join(copy::FILE);
     let back = "
-        DROP TABLE upload; DROP TABLE pushed; DROP TABLE names; DROP TABLE loose; DROP TABLE listing;
+        DROP TABLE upload; DROP TABLE pushed; DROP TABLE names; DROP TABLE loose;
+        DROP TABLE unlinked; DROP VIEW visible; DROP TABLE listing;
         DROP INDEX tag_by_digest; DROP INDEX link_by_digest; PRAGMA user_version = 1;";
     rusqlite::Connection::open(&copied)
         .unwrap()
@@ -224,4 +226,20 @@ async fn loose_blobs_begin_their_grace_anew() {
         .query_row("SELECT since FROM loose", [], |row| row.get(0))
         .unwrap();
     assert_eq!(since, at(300).as_microsecond());
+}
+
+#[tokio::test]
+async fn what_no_repository_has_goes_after_the_grace_unless_it_is_pushed_again() {
+    let dir = Dir::new();
+    let [cached, _, later_cached, later_pushed] = filled(&dir).await;
+    restore(&config(&dir), None, at(300)).unwrap();
+    let store = dir.open().await;
+    let grace = Duration::from_secs(10);
+    assert_eq!(store.collect(at(309), grace).await.unwrap().blobs, 0);
+    let (bytes, _) = content(8);
+    push(&store, &bytes, &later_pushed, 305).await;
+    store.collect(at(310), grace).await.unwrap();
+    assert!(!dir.blob(&later_cached).exists());
+    assert!(has(&store, &later_pushed).await && dir.blob(&later_pushed).exists());
+    assert_eq!(get(&store, &cached).await.map(|bytes| bytes.len()), Some(BIG));
 }

@@ -90,7 +90,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         registry: "answers 429, with `Retry-After` or without",
-        faults: &[Fault::Throttles(Some(3)), Fault::Throttles(None)],
+        faults: &[Fault::Throttles(Some(9)), Fault::Throttles(None)],
         cached_tag: Cached::Stale,
         uncached_tag: Heard::Told(429, "TOOMANYREQUESTS"),
         uncached_blob: Heard::Told(429, "TOOMANYREQUESTS"),

@@ -156,12 +156,12 @@ impl Index {
     }
 }
 
-/// Forgets the content that no repository links any more; gives its length in bytes. `None` when one links it, or it is
+/// Forgets the content that no repository sees any more; gives its length in bytes. `None` when one sees it, or it is
 /// not there. Its file is without a row then, and for the caller to remove once this is committed.
 pub(super) fn free(tx: &mut Tx<'_>, digest: &Digest) -> rusqlite::Result<Option<u64>> {
     const FREE: &str = "
         DELETE FROM blob
-        WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM link WHERE link.digest = ?1)
+        WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM visible WHERE visible.digest = ?1)
         RETURNING size";
     const ORIGINS: &str = "DELETE FROM origin WHERE digest = ?1";
     let freed = tx.all(FREE, [sql::text(digest)], |row| sql::unsigned(row, 0))?;

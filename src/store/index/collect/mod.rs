@@ -1,8 +1,8 @@
 //! What is loose for too long goes, a few blobs at a time.
 //!
 //! Promises that a blob is looked at and unlinked in one transaction, so that no manifest is accepted in between; that
-//! its content goes with the last link that any repository has; and that nothing but the rows `loose` is searched, so a
-//! step costs the same in a small store and in a large one. Dropped futures leave no half step.
+//! its content goes with the last repository that sees it; and that nothing but the rows `loose` and `unlinked` is
+//! searched, so a step costs the same in a small store and in a large one. Dropped futures leave no half step.
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -18,26 +18,27 @@ use crate::store::index::{blobs, loose, sql};
 /// What one step came to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::store) struct Step {
-    /// Loose blobs that were due.
+    /// Loose and unlinked blobs that were due.
     pub(in crate::store) due: usize,
     /// The content that nobody has any more: its digest, and its length in bytes.
     pub(in crate::store) freed: Vec<(Digest, u64)>,
 }
 
 impl Index {
-    /// Since when the oldest loose blob has been so.
+    /// Since when the oldest loose or unlinked blob has been so.
     pub(in crate::store) async fn oldest_loose(&self) -> Result<Option<Timestamp>, Error> {
-        const READ: &str = "SELECT since FROM loose ORDER BY since LIMIT 1";
+        const READ: &str = "
+            SELECT min(since)
+            FROM (SELECT min(since) AS since FROM loose UNION ALL SELECT min(since) FROM unlinked)";
         let read = |connection: &Connection| {
             let mut read = connection.prepare_cached(READ)?;
-            let mut rows = read.query_map([], |row| sql::time(row, 0))?;
-            rows.next().transpose()
+            read.query_row([], |row| sql::time_or_null(row, 0))
         };
         self.0.readers.read(Fact::Loose, read).await
     }
 
-    /// Takes up to `limit` blobs that were loose already at `before` from their repositories. The files of what is freed
-    /// have no row afterwards: they are for the caller to remove.
+    /// Takes up to `limit` blobs that were loose or unlinked already at `before` from their repositories. The files of what
+    /// is freed have no row afterwards: they are for the caller to remove.
     pub(in crate::store) async fn collect(&self, before: Timestamp, limit: usize) -> Result<Step, Error> {
         let change = move |tx: &mut Tx<'_>| Ok(collect(tx, before, limit)?);
         self.0.writer.write(Fact::Loose, change).await
@@ -67,7 +68,24 @@ fn collect(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> rusqlite::Result
         tx.execute(UNLINK, (it.0, &it.1))?;
         step.freed.extend(blobs::free(tx, &digest)?.map(|size| (digest, size)));
     }
+    let room = limit.saturating_sub(i64::try_from(step.due).unwrap_or(i64::MAX));
+    collect_unlinked(tx, before, room, &mut step)?;
     Ok(step)
+}
+
+fn collect_unlinked(tx: &mut Tx<'_>, before: Timestamp, limit: i64, step: &mut Step) -> rusqlite::Result<()> {
+    const DUE: &str = "SELECT since, digest FROM unlinked WHERE since <= ?1 ORDER BY since LIMIT ?2";
+    // By all of the key: after a restore all are unlinked since the same moment.
+    const DONE: &str = "DELETE FROM unlinked WHERE since = ?1 AND digest = ?2";
+    let due = tx.all(DUE, (before.as_microsecond(), limit), |row| {
+        Ok((row.get::<_, i64>(0)?, sql::parsed(row, 1)?))
+    })?;
+    step.due += due.len();
+    for (since, digest) in due {
+        tx.execute(DONE, (since, sql::text(&digest)))?;
+        step.freed.extend(blobs::free(tx, &digest)?.map(|size| (digest, size)));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

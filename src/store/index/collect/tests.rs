@@ -53,7 +53,7 @@ async fn the_oldest_go_first_and_none_before_its_time() {
 }
 
 #[tokio::test]
-async fn content_stays_while_any_repository_has_it_and_its_origins_go_with_it() {
+async fn content_stays_while_any_repository_sees_it_and_its_origins_go_with_it() {
     let (dir, index) = fresh();
     upload(&index, "a", 10).await;
     let mirrored = repo("hub/a");
@@ -62,7 +62,7 @@ async fn content_stays_while_any_repository_has_it_and_its_origins_go_with_it() 
         .await
         .unwrap();
     beside(&dir)
-        .execute("INSERT INTO origin VALUES (?1, 'hub')", [digest("a").to_string()])
+        .execute("INSERT INTO origin VALUES (?1, ?2)", [&digest("a").to_string(), MIRROR])
         .unwrap();
     let step = index.collect(at(10), 64).await.unwrap();
     assert_eq!(step, Step { due: 1, freed: vec![] });
@@ -70,13 +70,36 @@ async fn content_stays_while_any_repository_has_it_and_its_origins_go_with_it() 
     assert!(index.sight(&mirrored, &digest("a")).await.unwrap().blob.is_some());
 
     upload(&index, "a", 20).await;
-    beside(&dir).execute("DELETE FROM link WHERE NOT proven", []).unwrap();
+    beside(&dir)
+        .execute("UPDATE origin SET mirror = 'another'", [])
+        .unwrap();
     let freed = vec![(digest("a"), 5)];
     assert_eq!(index.collect(at(20), 64).await.unwrap(), Step { due: 1, freed });
     let origins: i64 = beside(&dir)
         .query_row("SELECT count(*) FROM origin", [], |row| row.get(0))
         .unwrap();
     assert_eq!(origins, 0);
+}
+
+#[tokio::test]
+async fn what_no_repository_has_goes_like_what_is_loose() {
+    let (dir, index) = fresh();
+    for (of, second) in [("a", 10), ("b", 20), ("c", 30)] {
+        upload(&index, of, second).await;
+    }
+    let unlinked = "
+        INSERT INTO unlinked SELECT since, digest FROM loose WHERE since < 30000000;
+        DELETE FROM link WHERE digest IN (SELECT digest FROM unlinked);
+        DELETE FROM loose WHERE since < 30000000;
+        INSERT INTO unlinked SELECT 20000000, digest FROM loose";
+    beside(&dir).execute_batch(unlinked).unwrap();
+    assert_eq!(index.oldest_loose().await.unwrap(), Some(at(10)));
+    let freed = vec![(digest("a"), 5)];
+    assert_eq!(index.collect(at(29), 1).await.unwrap(), Step { due: 1, freed });
+    let freed = vec![(digest("b"), 5)];
+    assert_eq!(index.collect(at(29), 64).await.unwrap(), Step { due: 2, freed });
+    assert!(is_there(&index, "c").await, "it was pushed again");
+    assert_eq!(index.oldest_loose().await.unwrap(), Some(at(30)));
 }
 
 #[tokio::test]

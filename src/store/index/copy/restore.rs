@@ -73,7 +73,8 @@ impl Restoration {
 
     /// Brings the copy in line with the files that are there: `blobs` with their stamps, and the partials up to
     /// `last_partial`. A blob whose file is gone, or another one, is forgotten. A file that it does not know becomes a
-    /// blob that no repository has yet, to be proven when it is first asked for. What is loose begins its grace anew.
+    /// blob that no repository has yet, to be proven when it is first asked for. What no manifest names, or no repository
+    /// has, begins its grace now.
     pub(in crate::store) fn tell(
         &self,
         blobs: impl Iterator<Item = Result<(Digest, Stamp), Error>>,
@@ -114,6 +115,10 @@ impl Restoration {
                   AND EXISTS (SELECT 1 FROM link JOIN repository ON repository.id = link.repository
                               WHERE link.digest = blob.digest AND repository.mirror IS NULL)";
         const LOOSE: &str = "UPDATE loose SET since = ?1";
+        const KNOWN: &str = "DELETE FROM unlinked";
+        const UNLINKED: &str = "
+            INSERT INTO unlinked (since, digest)
+            SELECT ?1, digest FROM blob WHERE NOT EXISTS (SELECT 1 FROM visible WHERE visible.digest = blob.digest)";
         const NEVER_AGAIN: &str = "UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'staged'";
         const FIRST: &str = "INSERT INTO sqlite_sequence (name, seq) SELECT 'staged', ?1
                              WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'staged')";
@@ -122,6 +127,8 @@ impl Restoration {
         it.execute(FORGET, [])?;
         let taken_in = it.execute(TAKE_IN, [])? as u64;
         it.execute(LOOSE, [now.as_microsecond()])?;
+        it.execute(KNOWN, [])?;
+        it.execute(UNLINKED, [now.as_microsecond()])?;
         it.execute(NEVER_AGAIN, [sql::size(last_partial)])?;
         it.execute(FIRST, [sql::size(last_partial)])?;
         let count = |what: &str| it.query_row(&format!("SELECT count(*) FROM {what}"), [], |row| sql::unsigned(row, 0));

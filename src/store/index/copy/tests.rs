@@ -130,7 +130,8 @@ async fn an_index_is_copied_before_its_schema_goes_on() {
     index.close().await.unwrap();
     assert!(!copies(&dir).exists());
     let back = "
-        DROP TABLE upload; DROP TABLE pushed; DROP TABLE names; DROP TABLE loose; DROP TABLE listing;
+        DROP TABLE upload; DROP TABLE pushed; DROP TABLE names; DROP TABLE loose;
+        DROP TABLE unlinked; DROP VIEW visible; DROP TABLE listing;
         DROP INDEX tag_by_digest; DROP INDEX link_by_digest; PRAGMA user_version = 1;";
     connection(&dir).execute_batch(back).unwrap();
 

@@ -119,8 +119,8 @@ fn forget_bytes(tx: &Tx<'_>, digest: &Digest) -> rusqlite::Result<()> {
         DELETE FROM manifest
         WHERE digest = ?1
               AND NOT EXISTS (SELECT 1 FROM pushed WHERE pushed.digest = ?1)
-              AND NOT EXISTS (SELECT 1 FROM link JOIN repository ON repository.id = link.repository
-                              WHERE link.digest = ?1 AND repository.mirror IS NOT NULL)";
+              AND NOT EXISTS (SELECT 1 FROM visible JOIN repository ON repository.id = visible.repository
+                              WHERE visible.digest = ?1 AND repository.mirror IS NOT NULL)";
     tx.execute(FORGET, [sql::text(digest)])?;
     Ok(())
 }

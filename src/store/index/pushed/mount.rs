@@ -37,10 +37,8 @@ impl Index {
     pub(in crate::store) async fn homes(&self, digest: &Digest) -> Result<Vec<Kept>, Error> {
         const READ: &str = "
             SELECT repository.key, repository.mirror IS NULL
-            FROM blob JOIN link ON link.digest = blob.digest JOIN repository ON repository.id = link.repository
+            FROM blob JOIN visible ON visible.digest = blob.digest JOIN repository ON repository.id = visible.repository
             WHERE blob.digest = ?1
-                  AND (link.proven OR EXISTS (SELECT 1 FROM origin
-                                              WHERE origin.digest = ?1 AND origin.mirror = repository.mirror))
             LIMIT 100";
         let asked = *digest;
         let read = move |connection: &Connection| {

@@ -129,6 +129,18 @@ CREATE TABLE loose (                   -- blobs of hosted repositories that no m
     PRIMARY KEY (repository, digest)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE unlinked (                -- stored blobs that no repository could see when the index was restored
+    since      INTEGER NOT NULL,       -- microseconds since 1970
+    digest     TEXT NOT NULL,
+    PRIMARY KEY (since, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW visible AS                 -- what is served through which repository, if it is stored
+SELECT link.repository, link.digest
+FROM link JOIN repository ON repository.id = link.repository
+WHERE link.proven
+      OR EXISTS (SELECT 1 FROM origin WHERE origin.digest = link.digest AND origin.mirror = repository.mirror);
+
 CREATE INDEX loose_by_age ON loose (since);
 CREATE INDEX tag_by_digest ON tag (repository, digest);
 CREATE INDEX link_by_digest ON link (digest);

@@ -156,13 +156,15 @@ async fn a_blob_that_a_manifest_of_its_repository_names_stays() {
 #[tokio::test]
 async fn content_that_a_mirror_has_is_not_thrown_away() {
     let (_dir, index) = fresh();
-    upload(&index, APP, "a", 1).await;
-    index
-        .link(&repo("docker.io/a"), Some("docker.io"), &digest("a"), false, None)
-        .await
-        .unwrap();
-    assert_eq!(delete_blob(&index, APP, "a").await, (Deleted::Done, false));
-    assert!(index.blob(&digest("a")).await.unwrap().is_some());
+    for (of, sees_it) in [("a", true), ("b", false)] {
+        upload(&index, APP, of, 1).await;
+        index
+            .link(&repo("docker.io/a"), Some("docker.io"), &digest(of), sees_it, None)
+            .await
+            .unwrap();
+        assert_eq!(delete_blob(&index, APP, of).await, (Deleted::Done, !sees_it));
+        assert_eq!(index.blob(&digest(of)).await.unwrap().is_some(), sees_it);
+    }
 }
 
 #[tokio::test]
