@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::client::Ended;
 use crate::support::image::{Content, Image, KIB};
 use crate::support::registry::Door;
 use crate::support::script::{Act, Gate, On};

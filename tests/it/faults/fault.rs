@@ -68,16 +68,13 @@ impl Fault {
     pub(super) fn costs(self) -> [usize; 2] {
         match self {
             Self::Refused | Self::NoName | Self::NoTls | Self::BlackHole => [0, 0],
-            // What fails in passing is asked for twice more.
-            Self::Resets | Self::Status(500..) => [3, 3],
-            Self::Silent | Self::Status(_) | Self::Throttles(_) | Self::Deleted | Self::Html => [1, 1],
-            // A token, or a redirect, is a request more.
-            Self::Unwelcome => [3, 3],
+            Self::Silent | Self::Status(..500) | Self::Throttles(_) | Self::Deleted | Self::Html => [1, 1],
+            // What fails in passing is asked for twice more; a token, or a redirect, is a request more.
+            Self::Resets | Self::Status(500..) | Self::Unwelcome => [3, 3],
             Self::NoTokens => [5, 5],
             Self::TokenExpired => [4, 3],
-            Self::SignatureExpired | Self::SignaturesRefused => [2, 2],
+            Self::SignatureExpired | Self::SignaturesRefused | Self::SilentOnce => [2, 2],
             Self::BreaksOnce(_) => [3, 2],
-            Self::SilentOnce => [2, 2],
             Self::Short => [4, 4],
             Self::Corrupt => [2, 1],
         }

@@ -177,7 +177,8 @@ impl World {
         self.fill();
         self.upstream.put_image("a/b", "moving", &self.new);
         if self.fault.is_elsewhere() && self.asked != Asked::UnderWay {
-            self.ask_at(&self.upstream.url().to_owned()).await;
+            let registry = self.upstream.url().to_owned();
+            self.ask_at(&registry).await;
         }
     }
 
