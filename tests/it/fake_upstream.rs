@@ -172,12 +172,12 @@ async fn tokens_open_only_what_each_registry_would_open() {
 async fn a_cdn_rejects_authorization_and_expired_signatures() {
     let (upstream, blob) = (Upstream::start(), blob());
     upstream.put_blob("a/b", &blob);
-    leaks::secret("x", [upstream.address().port()]);
+    leaks::secret("strangers-token", [upstream.address().port()]);
     let target = format!("/cdn/{}?sig=1", blob.digest());
     let client = Client::bare(upstream.address()).await;
     assert_eq!(
         client
-            .send("GET", &target, &[("Authorization", "Bearer x")])
+            .send("GET", &target, &[("Authorization", "Bearer strangers-token")])
             .await
             .status,
         400

@@ -64,6 +64,11 @@ impl Fault {
         matches!(self, Self::BlackHole | Self::Silent)
     }
 
+    /// Whether a HEAD hears nothing of it.
+    pub(super) fn is_of_bodies(self) -> bool {
+        matches!(self, Self::Short | Self::Corrupt)
+    }
+
     /// The requests that the first question for an uncached tag costs, and that for a blob.
     pub(super) fn costs(self) -> [usize; 2] {
         match self {

@@ -81,7 +81,7 @@ impl fmt::Display for Again {
             Self::LeftAlone(1) => f.write_str("once a probe finds it well"),
             Self::LeftAlone(times) => write!(f, "after {times} failures, once a probe finds it well"),
             Self::Held => f.write_str("not before the time it names, or 5 s"),
-            Self::Blamed => f.write_str("not for this content, for 5 s and twice as long each time"),
+            Self::Blamed => f.write_str("for other content; for this after 5 s, then twice as long"),
         }
     }
 }
