@@ -1,7 +1,8 @@
 //! P9 in every test, whatever it is about: each client presents secrets, and no upstream may have seen one that is not its own.
 //!
 //! Who may see what is known without being told: tokens are for whom they were issued, logins for the mirror that has them.
-//! Dropping an [`Upstream`](super::upstream::Upstream) looks through all that it was ever sent.
+//! Dropping an [`Upstream`](super::upstream::Upstream) looks through all that it was ever sent, and dropping a
+//! [`Wharf`](super::wharf::Wharf) through its log.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{LazyLock, Mutex};
@@ -71,6 +72,13 @@ pub(crate) fn leaked(request: &Request, ports: &[u16]) -> Vec<String> {
         }
     }
     leaked
+}
+
+/// The lines of a text that hold a secret of anybody's.
+pub(crate) fn told(text: &str) -> Vec<String> {
+    let secrets = SECRETS.lock().unwrap();
+    let tells = |line: &&str| words(line).any(|word| secrets.contains_key(word));
+    text.lines().filter(tells).map(str::to_owned).collect()
 }
 
 /// All that may be a token, a password or base64.

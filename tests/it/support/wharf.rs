@@ -336,6 +336,9 @@ impl Drop for Wharf {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("---- wharf's log ----\n{}---- end of wharf's log ----", self.log());
+        } else {
+            let told = leaks::told(&self.log());
+            assert!(told.is_empty(), "the log must not say:\n{}", told.join("\n"));
         }
     }
 }
