@@ -16,7 +16,7 @@
 //! | [`cli`], [`config`], [`app`] | a command line and a file become a running process |
 //! | [`server`] | accepts, limits and drains connections |
 //! | [`http`] | turns a request line into a route of domain types, an outcome into a response; the only place that knows status codes, and where body bytes leave |
-//! | [`access`] | may this caller do this |
+//! | [`access`] | may this caller do this; may anybody have this of that mirror |
 //! | [`namespaces`] | where a repository lives: on a mirror, or here |
 //! | [`pull`] | flight, fill, tail: one fetch, followed by everybody who waits |
 //! | [`push`] | uploads, manifests and deletions: what a client was told is done survives a power cut |
@@ -69,6 +69,8 @@
 //!   tag never stops answering.
 //! * A list of a mirror's repository is the upstream's whole list, or an error. An empty one is never kept: with the
 //!   upstream down it would read as "unsigned".
+//! * A request is judged by the policy that was in force when it began, wherever it leads; what it began goes on when
+//!   SIGHUP puts another in its place.
 //! * Shared work runs in tasks of its own. Dropping any future here, a client's included, changes nothing for others.
 //! * No lock is held across I/O or an await.
 //! * What goes is first forgotten, durably, and then removed. A crash in between leaves a file that the next start finds.

@@ -6,8 +6,7 @@ use std::io::{self, Write};
 
 use clap::Subcommand;
 
-use crate::app;
-use crate::config::Config;
+use crate::app::Plan;
 
 use super::{ConfigFile, Failure};
 
@@ -24,13 +23,9 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn check(file: ConfigFile) -> Result<(), Failure> {
-    let config = Config::load(file.path.as_deref())?;
-    let plan = app::check(&config).map_err(|source| Failure::Invalid {
-        file: file.path,
-        source,
-    })?;
+    let plan = Plan::load(file.path)?;
     plan.cautions()
         .for_each(|caution| eprintln!("wharf: warning: {caution}"));
-    io::stdout().write_all(config.to_toml()?.as_bytes())?;
+    io::stdout().write_all(plan.config().to_toml()?.as_bytes())?;
     Ok(())
 }

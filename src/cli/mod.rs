@@ -47,14 +47,9 @@ struct ConfigFile {
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
-    Config(#[from] crate::config::Error),
-    #[error("{}{source}", named(file.as_ref()))]
-    Invalid {
-        file: Option<PathBuf>,
-        source: app::Invalid,
-    },
+    Unusable(#[from] app::Unusable),
     #[error(transparent)]
-    App(app::Error),
+    App(#[from] app::Error),
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
     #[error("cannot print: {0}")]
@@ -80,26 +75,12 @@ pub fn run() -> ExitCode {
 }
 
 impl Failure {
-    /// Of something that was done with the configuration in `file`.
-    fn of(file: Option<PathBuf>, error: app::Error) -> Self {
-        match error {
-            app::Error::Invalid(source) => Self::Invalid { file, source },
-            error @ (app::Error::Log(_) | app::Error::Signals(_) | app::Error::Store(_) | app::Error::Server(_)) => {
-                Self::App(error)
-            }
-        }
-    }
-
     fn code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Invalid { .. } => ExitCode::from(2),
+            Self::Unusable(_) => ExitCode::from(2),
             Self::App(_) | Self::Runtime(_) | Self::Print(_) | Self::Toml(_) => ExitCode::FAILURE,
         }
     }
-}
-
-fn named(file: Option<&PathBuf>) -> String {
-    file.map_or_else(String::new, |file| format!("{}: ", file.display()))
 }
 
 /// An error and its causes in one line, each cause once: some errors repeat theirs.

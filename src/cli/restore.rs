@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::app;
-use crate::config::Config;
+use crate::app::{self, Plan};
 
 use super::{ConfigFile, Failure};
 
@@ -33,8 +32,8 @@ fn when(made_at: Option<Timestamp>, age: Option<SignedDuration>) -> String {
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { file, from } = arguments;
-    let config = Config::load(file.path.as_deref())?;
-    let restored = app::restore(&config, from.as_deref()).map_err(|error| Failure::of(file.path, error))?;
+    let plan = Plan::load(file.path)?;
+    let restored = app::restore(&plan, from.as_deref())?;
     let mut out = io::stdout();
     writeln!(
         out,

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime;
 
-use crate::app;
-use crate::config::Config;
+use crate::app::{self, Plan};
 
 use super::{ConfigFile, Failure};
 
@@ -15,12 +14,12 @@ use super::{ConfigFile, Failure};
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
-    let config = Config::load(file.path.as_deref())?;
+    let plan = Plan::load(file.path)?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?;
-    let served = runtime.block_on(app::serve(&config));
+    let served = runtime.block_on(app::serve(plan));
     runtime.shutdown_timeout(LAST_WAIT);
-    served.map_err(|error| Failure::of(file.path, error))
+    Ok(served?)
 }

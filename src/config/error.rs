@@ -107,7 +107,7 @@ impl fmt::Display for Place {
 }
 
 /// The key as TOML would have it: `mirror."docker.io".ns`.
-fn dotted(path: &[String]) -> String {
+pub(super) fn dotted(path: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let part = |part: &String| {
         if part.chars().all(plain) {
@@ -189,6 +189,7 @@ fn expected(path: &[String], kind: &Kind) -> String {
         [.., "fresh_for"] => "a duration, like \"5m\", or \"forever\"",
         [.., "names" | "ns" | "hosts"] => "a list of hosts, like [\"registry.example:5000\"]",
         [.., "namespaces" | "allow_missing" | "bare"] => "a list of patterns, like [\"team/*\"]",
+        [.., "allow" | "deny"] => "a list of rules, like [\"library/*\", \"org/app\", \"org/tool:v1*\"]",
         [.., "endpoints"] => "a list of URLs, like [\"https://registry.example\"]",
         [.., "max_connections"] => "a number from 1 on, like 64",
         [.., "max_rate"] => "bytes a second, like \"10MiB\"",

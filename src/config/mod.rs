@@ -6,6 +6,7 @@
 
 mod environment;
 mod error;
+mod renewal;
 mod sources;
 #[cfg(test)]
 mod tests;

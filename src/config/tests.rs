@@ -147,6 +147,14 @@ fn a_wrong_value_is_named_with_what_is_expected() {
             "[mirror.'quay.io']\nfresh_for = 'always'",
             "mirror.\"quay.io\".fresh_for = \"always\": expected a duration, like \"5m\", or \"forever\"",
         ),
+        (
+            "[mirror.'quay.io']\nallow = ['a/b', 'A/B']",
+            "mirror.\"quay.io\".allow = [\"a/b\", \"A/B\"]: expected a list of rules, like [\"library/*\", \"org/app\", \"org/tool:v1*\"]",
+        ),
+        (
+            "[mirror.'quay.io']\ndeny = ['a/b:v*1']",
+            "mirror.\"quay.io\".deny = [\"a/b:v*1\"]: expected a list of rules, like [\"library/*\", \"org/app\", \"org/tool:v1*\"]",
+        ),
         ("[mirror]\nquay = 'x'", "mirror.quay = \"x\": expected a table"),
         ("server = 1", "server = 1: expected a table"),
     ] {
@@ -240,9 +248,10 @@ fn what_is_printed_reads_back() {
 }
 
 /// Keys without a default of their own.
-const UNSAID: [(&str, &str); 16] = [
+const UNSAID: [(&str, &str); 17] = [
     ("store", "index"),
     ("access", "anonymous"),
+    ("mirror.'docker.io'", "allow"),
     ("mirror.'docker.io'", "username"),
     ("mirror.'docker.io'", "password"),
     ("mirror.'docker.io'", "password_file"),

@@ -21,7 +21,7 @@ impl Shared {
         reference: &Reference,
     ) -> Result<Response<Body>, Refusal> {
         exchange.record.asks(name, reference);
-        let repo = self.writable(exchange, name, Action::Delete)?;
+        let repo = exchange.writable(name, Action::Delete)?;
         self.push.delete_manifest(&exchange.caller, &repo, reference).await?;
         Ok(deleted())
     }
@@ -34,7 +34,7 @@ impl Shared {
         digest: &Digest,
     ) -> Result<Response<Body>, Refusal> {
         exchange.record.asks(name, digest);
-        let repo = self.writable(exchange, name, Action::Delete)?;
+        let repo = exchange.writable(name, Action::Delete)?;
         self.push.delete_blob(&exchange.caller, &repo, digest).await?;
         Ok(deleted())
     }

@@ -20,6 +20,7 @@ mod manifests;
 mod mount;
 mod multipart;
 mod ping;
+mod policy;
 mod position;
 mod put_manifest;
 pub mod range;
@@ -34,6 +35,8 @@ mod uploads;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -44,15 +47,14 @@ use http::header::CONNECTION;
 use http::header::WARNING;
 use hyper::body::Incoming;
 
-use crate::access::Access;
 use crate::access::Action;
 use crate::access::Caller;
 use crate::access::Principal;
 use crate::namespaces::HostedRepo;
-use crate::namespaces::Namespaces;
 use crate::namespaces::Repo;
-use crate::namespaces::Resolved;
+use crate::oci::Reference;
 use crate::oci::RepoName;
+use crate::oci::Tag;
 use crate::pull::Kept;
 use crate::pull::Pull;
 use crate::pull::Via;
@@ -73,6 +75,7 @@ use route::Route;
 use route::Target;
 
 pub use body::Body;
+pub use policy::Policy;
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -84,8 +87,8 @@ pub struct Http(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    access: Access,
-    namespaces: Namespaces,
+    /// For requests that begin now.
+    policy: RwLock<Arc<Policy>>,
     pull: Pull,
     push: Push,
     /// Longest wait for the next bytes of a request's body.
@@ -101,22 +104,32 @@ struct Exchange {
     body: RequestBody,
     caller: Caller,
     record: Record,
+    /// What was in force when it began.
+    policy: Arc<Policy>,
     /// `?ns=`, where it decided what the name means.
     ns: Option<HeaderValue>,
 }
 
 impl Http {
     /// Over what decides and what delivers.
-    pub fn new(access: Access, namespaces: Namespaces, pull: Pull, push: Push, client_silence: Duration) -> Self {
+    pub fn new(policy: Policy, pull: Pull, push: Push, client_silence: Duration) -> Self {
         Self(Arc::new(Shared {
-            access,
-            namespaces,
+            policy: RwLock::new(Arc::new(policy)),
             pull,
             push,
             client_silence,
             room: Room::new(client_silence),
             streams: Streams::default(),
         }))
+    }
+
+    /// Judges requests by `policy` from now on. Those under way are not disturbed.
+    pub fn adopt(&self, policy: Policy) {
+        *self.0.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+
+    fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.0.policy.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The answer to one request of the client at `address`. Its body writes the log line when it is done with.
@@ -134,6 +147,7 @@ impl Http {
             head,
             caller,
             record,
+            policy: self.policy(),
             ns: None,
         };
         let answered = self.0.answer(&mut exchange).await;
@@ -151,17 +165,22 @@ impl Shared {
             Route::Ping => return Ok(ping::answer()),
             Route::Manifest { name, reference } => {
                 exchange.record.asks(&name, &reference);
-                let repo = self.readable(exchange, &name, ns)?;
+                let tag = match &reference {
+                    Reference::Tag(tag) => Some(tag),
+                    Reference::Digest(_) => None,
+                };
+                let repo = exchange.readable(&name, ns, tag)?;
                 manifests::answer(&self.pull, exchange.asks(&repo), &reference).await?
             }
             Route::Blob { name, digest } => {
                 exchange.record.asks(&name, &digest);
-                let repo = self.readable(exchange, &name, ns)?;
+                let repo = exchange.readable(&name, ns, None)?;
                 blobs::answer(&self.pull, &self.streams, exchange.asks(&repo), &digest).await?
             }
             Route::Tags { name, page } => {
-                let repo = self.readable(exchange, &name, ns)?;
-                tags::answer(&self.pull, exchange.asks(&repo), &name, &page).await?
+                let repo = exchange.readable(&name, ns, None)?;
+                let may = |tag: &Tag| exchange.policy.admits(&exchange.caller, &repo, Some(tag));
+                tags::answer(&self.pull, exchange.asks(&repo), may, &name, &page).await?
             }
             Route::Referrers {
                 name,
@@ -169,7 +188,7 @@ impl Shared {
                 artifact_type,
                 after,
             } => {
-                let repo = self.readable(exchange, &name, ns)?;
+                let repo = exchange.readable(&name, ns, None)?;
                 let wanted = Wanted {
                     subject: digest,
                     artifact_type,
@@ -178,7 +197,7 @@ impl Shared {
                 referrers::answer(&self.pull, exchange.asks(&repo), &name, &wanted).await?
             }
             Route::Catalog { page } => {
-                let may = |kept: &Kept| self.may_pull(&exchange.caller, kept);
+                let may = |kept: &Kept| exchange.policy.may_pull(&exchange.caller, kept);
                 return catalog::answer(&self.pull, may, &page).await;
             }
             Route::Extensions => return Ok(extensions::answer()),
@@ -194,48 +213,37 @@ impl Shared {
         };
         Ok(exchange.pulled(answer))
     }
+}
 
-    /// Where `name` lives, if the caller may read there.
-    fn readable(&self, exchange: &mut Exchange, name: &RepoName, ns: Option<&str>) -> Result<Repo, Refusal> {
-        let repo = self.home(exchange, name, ns)?;
-        self.access.admit(&exchange.caller, Action::Pull, &repo.key())?;
+impl Exchange {
+    /// Where `name` lives, if the caller may read there: this tag, where one is asked for.
+    fn readable(&mut self, name: &RepoName, ns: Option<&str>, tag: Option<&Tag>) -> Result<Repo, Refusal> {
+        let repo = self.home(name, ns)?;
+        self.policy.access.admit(&self.caller, Action::Pull, &repo, tag)?;
         Ok(repo)
     }
 
-    /// Whether what a repository holds can be pulled by its key, and by this caller.
-    fn may_pull(&self, caller: &Caller, kept: &Kept) -> bool {
-        let name = kept.key.as_str().parse().ok();
-        let resolved = name.and_then(|name| self.namespaces.resolve(&name, None, None).ok());
-        let leads_there = resolved.is_some_and(|Resolved { repo, .. }| {
-            repo.key() == kept.key && matches!(repo, Repo::Hosted(_)) == kept.hosted
-        });
-        leads_there && self.access.admit(caller, Action::Pull, &kept.key).is_ok()
-    }
-
     /// The hosted repository `name`, if the caller may change it. `ns` means nothing here.
-    fn writable(&self, exchange: &mut Exchange, name: &RepoName, action: Action) -> Result<HostedRepo, Refusal> {
-        let repo = self.home(exchange, name, None)?;
-        let key = repo.key();
-        match repo {
+    fn writable(&mut self, name: &RepoName, action: Action) -> Result<HostedRepo, Refusal> {
+        let repo = self.home(name, None)?;
+        match &repo {
             Repo::Mirrored { mirror, .. } => Err(Refusal::read_only(mirror.key())),
             Repo::Hosted(hosted) => {
-                self.access.admit(&exchange.caller, action, &key)?;
-                Ok(hosted)
+                self.policy.access.admit(&self.caller, action, &repo, None)?;
+                Ok(hosted.clone())
             }
         }
     }
 
-    fn home(&self, exchange: &mut Exchange, name: &RepoName, ns: Option<&str>) -> Result<Repo, Refusal> {
-        let resolved = self.namespaces.resolve(name, ns, exchange.head.host())?;
-        exchange.record.leads_to(resolved.repo.mirror());
+    fn home(&mut self, name: &RepoName, ns: Option<&str>) -> Result<Repo, Refusal> {
+        let resolved = self.policy.namespaces.resolve(name, ns, self.head.host())?;
+        self.record.leads_to(resolved.repo.mirror());
         if resolved.echo_ns {
-            exchange.ns = ns.and_then(|ns| HeaderValue::try_from(ns).ok());
+            self.ns = ns.and_then(|ns| HeaderValue::try_from(ns).ok());
         }
         Ok(resolved.repo)
     }
-}
 
-impl Exchange {
     fn asks<'a>(&'a self, repo: &'a Repo) -> Asked<'a> {
         Asked {
             head: &self.head,

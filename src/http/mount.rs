@@ -5,8 +5,6 @@
 
 use http::Response;
 
-use crate::access::Action;
-use crate::access::Caller;
 use crate::http::Exchange;
 use crate::http::Shared;
 use crate::http::body::Body;
@@ -29,27 +27,26 @@ impl Shared {
     ) -> Result<Option<Response<Body>>, Refusal> {
         let homes: Vec<RepoKey> = match from {
             From::Nowhere => Vec::new(),
-            From::Repository(name) => self.source(exchange, name).into_iter().collect(),
-            From::Anywhere => self.anywhere(&exchange.caller, digest).await?,
+            From::Repository(name) => source(exchange, name).into_iter().collect(),
+            From::Anywhere => self.anywhere(exchange, digest).await?,
         };
         let mounted = self.push.mount(&exchange.caller, to, digest, &homes).await?;
         let location = format!("/v2/{}/blobs/{digest}", to.name());
         Ok(mounted.then(|| content::created(&location, digest)))
     }
 
-    /// Where `name` lives, if the caller may pull from there.
-    fn source(&self, exchange: &Exchange, name: &RepoName) -> Option<RepoKey> {
-        let resolved = self.namespaces.resolve(name, None, exchange.head.host()).ok()?;
-        let key = resolved.repo.key();
-        let admitted = self.access.admit(&exchange.caller, Action::Pull, &key);
-        admitted.is_ok().then_some(key)
-    }
-
-    async fn anywhere(&self, caller: &Caller, digest: &Digest) -> Result<Vec<RepoKey>, Refusal> {
+    async fn anywhere(&self, exchange: &Exchange, digest: &Digest) -> Result<Vec<RepoKey>, Refusal> {
         let homes = self.push.homes(digest).await?.into_iter();
         Ok(homes
-            .filter(|kept| self.may_pull(caller, kept))
+            .filter(|kept| exchange.policy.may_pull(&exchange.caller, kept))
             .map(|kept| kept.key)
             .collect())
     }
+}
+
+/// Where `name` lives, if the caller may pull from there.
+fn source(exchange: &Exchange, name: &RepoName) -> Option<RepoKey> {
+    let policy = &exchange.policy;
+    let repo = policy.namespaces.resolve(name, None, exchange.head.host()).ok()?.repo;
+    policy.admits(&exchange.caller, &repo, None).then(|| repo.key())
 }

@@ -35,7 +35,7 @@ impl Shared {
         tags: Vec<Tag>,
     ) -> Result<Response<Body>, Refusal> {
         exchange.record.asks(name, &reference);
-        let repo = self.writable(exchange, name, Action::Push)?;
+        let repo = exchange.writable(name, Action::Push)?;
         let content_type = content_type(&exchange.head.headers)?;
         let bytes = self.room.whole(&mut exchange.body).await?;
         let tagged: Vec<_> = tags.iter().map(|tag| (TAG, content::value(tag))).collect();

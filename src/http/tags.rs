@@ -1,4 +1,6 @@
 //! `GET` and `HEAD` of a tag list (distribution-spec end-8).
+//!
+//! Promises to name only what the caller may pull.
 
 use serde_json::json;
 
@@ -12,11 +14,17 @@ use crate::oci::Tag;
 use crate::pull::ListAnswer;
 use crate::pull::Pull;
 
-/// One page of the tags of `name`.
-pub(super) async fn answer(pull: &Pull, asked: Asked<'_>, name: &RepoName, page: &Page) -> Result<Answer, Refusal> {
-    let limit = list::limit(page);
-    let after = page.last.as_deref();
-    let ListAnswer { part, via } = pull.tags(asked.caller, asked.repo, after, limit, asked.tally).await?;
+/// One page of the tags of `name` that `may` lets through.
+pub(super) async fn answer(
+    pull: &Pull,
+    asked: Asked<'_>,
+    may: impl Fn(&Tag) -> bool,
+    name: &RepoName,
+    page: &Page,
+) -> Result<Answer, Refusal> {
+    let (limit, after) = (list::limit(page), page.last.as_deref());
+    let tags = pull.tags(asked.caller, asked.repo, may, after, limit, asked.tally);
+    let ListAnswer { part, via } = tags.await?;
     let last = part.entries.last().filter(|_| part.more).map(Tag::as_str);
     let next = list::next_page(&format!("/v2/{name}/tags/list"), limit, last, asked.ns);
     let tags: Vec<&str> = part.entries.iter().map(Tag::as_str).collect();

@@ -34,7 +34,7 @@ impl Shared {
         name: &RepoName,
         start: &Start,
     ) -> Result<Response<Body>, Refusal> {
-        let repo = self.writable(exchange, name, Action::Push)?;
+        let repo = exchange.writable(name, Action::Push)?;
         let algorithm = match start {
             Start::Mount { digest, from } => {
                 exchange.record.asks(name, digest);
@@ -78,7 +78,7 @@ impl Shared {
         step: Step,
     ) -> Result<Response<Body>, Refusal> {
         exchange.record.asks(name, &session);
-        let repo = self.writable(exchange, name, Action::Push)?;
+        let repo = exchange.writable(name, Action::Push)?;
         let id: UploadId = session.parse().map_err(|_no_id| Error::UploadUnknown)?;
         let (push, caller) = (&self.push, &exchange.caller);
         match step {
@@ -111,7 +111,7 @@ impl Shared {
     /// Whether the repository has the blob, as far as the caller may know.
     async fn has(&self, exchange: &Exchange, repo: &HostedRepo, digest: &Digest) -> bool {
         let (caller, repo) = (&exchange.caller, Repo::Hosted(repo.clone()));
-        let may = self.access.admit(caller, Action::Pull, &repo.key()).is_ok();
+        let may = exchange.policy.admits(caller, &repo, None);
         let tally = exchange.record.tally();
         may && self.pull.stat_blob(caller, &repo, digest, tally).await.is_ok()
     }

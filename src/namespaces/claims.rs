@@ -6,11 +6,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::oci::RepoName;
+use crate::oci::{Pattern, RepoName};
 use crate::upstream::Mirror;
 
 use super::host::{canonical, is_registry, without_port};
-use super::pattern::Pattern;
 
 /// The tables. Hosts in lower case, `docker.io` for all of Docker Hub's names.
 #[derive(Debug, Default)]

@@ -6,7 +6,6 @@
 
 mod claims;
 mod host;
-mod pattern;
 
 use std::sync::Arc;
 
@@ -14,7 +13,6 @@ use crate::oci::{RemoteName, RepoKey, RepoName};
 use crate::upstream::Mirror;
 
 pub use claims::Error;
-pub use pattern::{InvalidPattern, Pattern};
 
 use claims::{Claims, Home, Registry};
 

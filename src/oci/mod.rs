@@ -11,8 +11,10 @@ pub mod lists;
 mod manifest;
 mod media_type;
 mod name;
+mod pattern;
 mod reference;
 mod repo_key;
+mod rule;
 
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, Hasher, InvalidDigest};
@@ -22,5 +24,7 @@ pub use lists::{InvalidList, Listed};
 pub use manifest::{About, InvalidManifest, Kind, Manifest};
 pub use media_type::{InvalidMediaType, MediaType};
 pub use name::{InvalidName, RemoteName, RepoName, is_component};
+pub use pattern::{InvalidPattern, Pattern};
 pub use reference::{InvalidReference, InvalidTag, Reference, Tag};
 pub use repo_key::RepoKey;
+pub use rule::{InvalidRule, Rule};

@@ -67,6 +67,12 @@ impl RemoteName {
             Self(format!("library/{}", self.0))
         }
     }
+
+    /// Docker Hub's short name of an official image; `None` for all that is none.
+    pub fn without_library(&self) -> Option<Self> {
+        let short = self.0.strip_prefix("library/").filter(|rest| !rest.contains('/'));
+        short.map(|short| Self(short.to_owned()))
+    }
 }
 
 impl FromStr for RepoName {
@@ -190,6 +196,19 @@ mod tests {
         assert_eq!(remote("nginx"), "library/nginx");
         assert_eq!(remote("grafana/grafana"), "grafana/grafana");
         assert_eq!(remote("library/nginx"), "library/nginx");
+    }
+
+    #[test]
+    fn only_an_official_image_has_a_short_name() {
+        for (name, expected) in [
+            ("library/nginx", Some("nginx")),
+            ("library/nginx/x", None),
+            ("nginx", None),
+            ("librarian/nginx", None),
+        ] {
+            let short = name.parse::<RemoteName>().unwrap().without_library();
+            assert_eq!(short.as_ref().map(RemoteName::as_str), expected, "{name}");
+        }
     }
 
     proptest! {

@@ -42,6 +42,13 @@ impl Tag {
         Self(format!("{algorithm}-{}", &encoded[..encoded.len().min(64)]))
     }
 
+    /// Whether it is such a tag, or one that signers make of it (`sha256-….sig`): it says something of a digest.
+    pub fn is_about_a_digest(&self) -> bool {
+        let encoded = |algorithm| self.0.strip_prefix(algorithm)?.get(..64);
+        let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        ["sha256-", "sha512-"].into_iter().find_map(encoded).is_some_and(hex)
+    }
+
     /// The tag as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -159,6 +166,23 @@ mod tests {
             tag(Algorithm::Sha512).parse::<Tag>().map(|tag| tag.as_str().len()),
             Ok(71)
         );
+        assert!(tag(Algorithm::Sha256).parse::<Tag>().unwrap().is_about_a_digest());
+        assert!(tag(Algorithm::Sha512).parse::<Tag>().unwrap().is_about_a_digest());
+    }
+
+    #[test]
+    fn signers_tags_are_about_a_digest_and_others_are_not() {
+        let hex = "0f".repeat(32);
+        for (tag, expected) in [
+            (format!("sha256-{hex}.sig"), true),
+            (format!("sha256-{hex}"), true),
+            (format!("sha256-{}", &hex[1..]), false),
+            (format!("sha1-{hex}"), false),
+            (format!("sha256-{}", hex.to_uppercase()), false),
+            ("sha256-v1".to_owned(), false),
+        ] {
+            assert_eq!(tag.parse::<Tag>().unwrap().is_about_a_digest(), expected, "{tag}");
+        }
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::friendly;
-use crate::namespaces::Pattern;
+use crate::oci::Pattern;
 
 /// The `[hosted]` table. Durations are friendly: `"90m"`, `"7d"`; a day has 24 hours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

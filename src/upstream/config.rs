@@ -15,6 +15,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::clock::friendly;
+use crate::oci::Rule;
 
 use super::network::Proxy;
 use super::secret::Secret;
@@ -33,6 +34,11 @@ pub struct MirrorConfig {
     pub bare: Vec<String>,
     /// `Host` headers, without port, that select this mirror.
     pub hosts: Vec<String>,
+    /// What may be pulled, and nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<Rule>>,
+    /// What may not be pulled, allowed or not.
+    pub deny: Vec<Rule>,
     /// Who wharf is to the registry; `<token>` where the secret is an identity token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
@@ -101,6 +107,8 @@ impl Default for MirrorConfig {
             ns: Vec::new(),
             bare: Vec::new(),
             hosts: Vec::new(),
+            allow: None,
+            deny: Vec::new(),
             username: None,
             password: None,
             password_file: None,
@@ -123,6 +131,22 @@ impl Default for MirrorConfig {
             silence: Duration::from_mins(1),
             revalidate: Duration::from_millis(1500),
         }
+    }
+}
+
+impl MirrorConfig {
+    /// Whether both ask the same endpoints in the same way, whatever they claim, allow and keep.
+    pub(super) fn is_asked_like(&self, other: &Self) -> bool {
+        let way = |table: &Self| Self {
+            ns: Vec::new(),
+            bare: Vec::new(),
+            hosts: Vec::new(),
+            allow: None,
+            deny: Vec::new(),
+            fresh_for: FreshFor::Forever,
+            ..table.clone()
+        };
+        way(self) == way(other)
     }
 }
 
@@ -249,6 +273,17 @@ mod tests {
         let printed = toml::to_string(&config).unwrap();
         assert!(printed.contains("password = \"********\""), "{printed}");
         assert!(!format!("{printed}{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn rules_read_back() {
+        let config: MirrorConfig = toml::from_str("allow = ['library/*']\ndeny = ['a/b:v*']").unwrap();
+        assert_eq!(config.allow, Some(vec!["library/*".parse().unwrap()]));
+        let printed = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<MirrorConfig>(&printed).unwrap(), config);
+        let nothing: MirrorConfig = toml::from_str("allow = []").unwrap();
+        assert_eq!(nothing.allow, Some(Vec::new()), "said, and not as if it were not");
+        assert!(toml::from_str::<MirrorConfig>("deny = ['a/b:']").is_err());
     }
 
     #[test]

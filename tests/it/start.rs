@@ -184,6 +184,14 @@ async fn a_bad_configuration_is_refused_with_file_key_and_value() {
             "[mirror.\"a\"]\nendpoints = [\"http://x\"]\nns = [\"x.io\"]\n[mirror.\"b\"]\nendpoints = [\"http://y\"]\nns = [\"x.io\"]",
             vec!["x.io"],
         ),
+        (
+            "[mirror.\"docker.io\"]\ndeny = [\"library/Alpine:3*\"]",
+            vec!["docker.io", "deny", "library/Alpine:3*"],
+        ),
+        (
+            "[mirror.\"docker.io\"]\nallow = [\"docker.io/library/*\"]",
+            vec!["docker.io", "allow", "docker.io/library/*"],
+        ),
         ("not toml", vec!["wharf.toml"]),
     ] {
         for arguments in [

@@ -22,7 +22,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &str)] = &[
     ("pull", "access namespaces upstream store oci metrics clock tasks"),
     ("push", "access namespaces store oci metrics clock tasks"),
     ("namespaces", "upstream::Mirror oci"),
-    ("access", "oci"),
+    ("access", "namespaces::Repo upstream::Mirror oci"),
     ("upstream", "oci metrics clock tasks"),
     ("store", "oci metrics clock tasks"),
     ("oci", ""),

@@ -9,6 +9,7 @@ use http_body::Body as _;
 use super::*;
 use crate::access::Action;
 use crate::access::Principal;
+use crate::access::Ruled;
 use crate::clock::Clock;
 use crate::http::chunk;
 use crate::oci::Algorithm;
@@ -86,12 +87,14 @@ fn every_name_that_leads_nowhere_is_a_404() {
 #[test]
 fn a_denied_caller_gets_a_403() {
     let repository = "a/b".parse().unwrap();
-    let denied = Denied {
+    let caller = Denied::Caller {
         principal: Principal::Anonymous,
         action: Action::Pull,
         repository,
     };
-    check([(denied, "403 DENIED")]);
+    let (what, mirror) = ("quay.io/a/b".to_owned(), "quay.io".to_owned());
+    let ruled = Denied::Ruled(Ruled::Unlisted { what, mirror });
+    check([(caller, "403 DENIED"), (ruled, "403 DENIED")]);
 }
 
 #[test]

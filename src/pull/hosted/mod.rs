@@ -14,7 +14,7 @@ impl Pull {
     /// The blob, open.
     pub(super) async fn hosted_blob(&self, repo: &RepoKey, digest: &Digest) -> Result<Blob, Error> {
         let sight = self.kept_alive(repo, digest).await?;
-        if let Some(row) = sight.blob.filter(|_| sight.visible())
+        if let Some(row) = sight.blob.filter(|_| sight.visible() && !sight.mirrored)
             && let Some(blob) = self.store.open_blob(digest, &row).await?
         {
             return Ok(blob);

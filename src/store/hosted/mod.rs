@@ -21,7 +21,7 @@ impl Store {
         self.index.pushed(repo, digest).await
     }
 
-    /// Whether the repository is known at all.
+    /// Whether the hosted repository is known at all.
     pub async fn knows(&self, repo: &RepoKey) -> Result<bool, Error> {
         self.index.knows(repo).await
     }

@@ -21,6 +21,8 @@ pub struct Sight {
     pub blob: Option<BlobRow>,
     /// Whether a manifest with this digest is stored, whoever brought it.
     pub manifest: bool,
+    /// Whether the repository is a mirror's. A hosted one may have its name when that mirror is gone.
+    pub mirrored: bool,
     /// Whether this content came in through the mirror that the repository belongs to.
     pub entered_here: bool,
     /// Since when no manifest of the repository, a hosted one, names the blob; kept to the microsecond.

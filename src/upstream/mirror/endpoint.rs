@@ -4,6 +4,7 @@
 //! Never: resolves a name or opens a connection.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -41,9 +42,24 @@ struct Shared {
     pace: Pace,
 }
 
-/// What keeps the words of one endpoint apart from those of another: the mirror's key, and the URL.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::upstream) struct EndpointId(Arc<(String, Url)>);
+/// What keeps the words of one endpoint apart from those of another, and of one that another table made of the same place:
+/// what was heard by way of a realm that is no longer trusted is not heard. Holds the mirror's key.
+#[derive(Debug, Clone)]
+pub(in crate::upstream) struct EndpointId(Arc<String>);
+
+impl PartialEq for EndpointId {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for EndpointId {}
+
+impl Hash for EndpointId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
 
 impl Endpoint {
     /// All that a table names, in order.
@@ -64,7 +80,7 @@ impl Endpoint {
         let mut all: Vec<Arc<Self>> = Vec::new();
         for value in &config.endpoints {
             let endpoint = Self::new(key, value, config, send_ns, &shared)?;
-            if all.iter().any(|other| other.id == endpoint.id) {
+            if all.iter().any(|other| other.url == endpoint.url) {
                 let (key, value) = (key.to_owned(), endpoint.to_string());
                 return Err(InvalidMirror::SameEndpoint { key, value });
             }
@@ -86,7 +102,7 @@ impl Endpoint {
             value: without_user(value),
         })?;
         Ok(Self {
-            id: EndpointId(Arc::new((key.to_owned(), url.clone()))),
+            id: EndpointId(Arc::new(key.to_owned())),
             credentials: Source::new(key, config, &url)?,
             token_realm: token_realm(key, config.token_realm.as_deref(), &url)?,
             send_ns: send_ns.cloned(),
@@ -111,7 +127,7 @@ impl Endpoint {
 
     /// The key of the mirror that it belongs to.
     pub(in crate::upstream) fn mirror(&self) -> &str {
-        &self.id.0.0
+        &self.id.0
     }
 
     pub(in crate::upstream) fn id(&self) -> &EndpointId {

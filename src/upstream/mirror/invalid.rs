@@ -59,6 +59,18 @@ pub enum InvalidMirror {
         /// What would do.
         accepted: &'static str,
     },
+    /// `allow` or `deny` with a name as clients may say it.
+    #[error(
+        "mirror.{key:?}.{field} has {value:?}: accepted are names as the registry has them, without \"{key}/\" before them"
+    )]
+    Rule {
+        /// The mirror's key.
+        key: String,
+        /// `allow` or `deny`.
+        field: &'static str,
+        /// As written.
+        value: String,
+    },
     /// A key without the certificate that it belongs to.
     #[error("mirror.{key:?}.client_key says nothing without client_cert")]
     KeyAlone {

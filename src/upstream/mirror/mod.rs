@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::oci;
+use crate::oci::{self, Rule};
 
 use super::config::{FreshFor, MirrorConfig};
 use super::lane::Lane;
@@ -28,6 +28,8 @@ pub use invalid::InvalidMirror;
 #[derive(Debug)]
 pub struct Mirror {
     key: String,
+    /// As it was written.
+    table: MirrorConfig,
     /// Never empty.
     endpoints: Vec<Arc<Endpoint>>,
     ns: Vec<String>,
@@ -53,6 +55,12 @@ const HUB_ALIASES: [&str; 2] = ["index.docker.io", "registry-1.docker.io"];
 impl Mirror {
     /// Checks one table, and reads the certificate files that it names. Blocks.
     pub fn new(key: &str, config: &MirrorConfig) -> Result<Self, InvalidMirror> {
+        Self::after(None, key, config)
+    }
+
+    /// As [`Mirror::new`]. Where the table asks the same endpoints in the same way as the one `before`, they are the same:
+    /// what they granted and refused still counts, and so do the bodies under way.
+    fn after(before: Option<&Self>, key: &str, config: &MirrorConfig) -> Result<Self, InvalidMirror> {
         if !oci::is_component(key) {
             return Err(InvalidMirror::Key { key: key.to_owned() });
         }
@@ -66,14 +74,24 @@ impl Mirror {
             );
         }
         let send_ns = hosts(key, "send_ns", config.send_ns.as_slice(), true)?.pop();
+        check_rules(key, "allow", config.allow.as_deref().unwrap_or_default())?;
+        check_rules(key, "deny", &config.deny)?;
+        let (endpoints, lane) = match before {
+            Some(before) if before.table.is_asked_like(config) => (before.endpoints.clone(), Arc::clone(&before.lane)),
+            Some(_) | None => (
+                Endpoint::all(key, config, send_ns.as_ref())?,
+                Lane::new(config.max_connections.get()),
+            ),
+        };
         Ok(Self {
             key: key.to_owned(),
-            endpoints: Endpoint::all(key, config, send_ns.as_ref())?,
+            table: config.clone(),
+            endpoints,
             ns,
             bare: config.bare.clone(),
             hosts: hosts(key, "hosts", &config.hosts, false)?,
             fresh_for: config.fresh_for,
-            lane: Lane::new(config.max_connections.get()),
+            lane,
         })
     }
 
@@ -107,6 +125,16 @@ impl Mirror {
         &self.hosts
     }
 
+    /// What may be pulled, and nothing else; `None`: all that is not denied.
+    pub fn allow(&self) -> Option<&[Rule]> {
+        self.table.allow.as_deref()
+    }
+
+    /// What may not be pulled.
+    pub fn deny(&self) -> &[Rule] {
+        &self.table.deny
+    }
+
     /// Whether this is Docker Hub, where a name of one component is short for `library/` and that name.
     pub fn has_library(&self) -> bool {
         let is_hub = |host: &str| host == HUB || host.ends_with(".docker.io");
@@ -129,12 +157,21 @@ impl Mirror {
     }
 }
 
-/// The mirrors of a whole `[mirror]` section that are enabled, in the order of their keys.
-pub fn mirrors(section: &BTreeMap<String, MirrorConfig>) -> Result<Vec<Arc<Mirror>>, InvalidMirror> {
+/// The mirrors of a whole `[mirror]` section that are enabled, in the order of their keys. One of `running` whose table says
+/// the same is the one to go on with.
+pub fn mirrors(
+    section: &BTreeMap<String, MirrorConfig>,
+    running: &[Arc<Mirror>],
+) -> Result<Vec<Arc<Mirror>>, InvalidMirror> {
     let enabled = section.iter().filter(|(_, config)| config.enabled);
-    enabled
-        .map(|(key, config)| Mirror::new(key, config).map(Arc::new))
-        .collect()
+    let made = enabled.map(|(key, config)| {
+        let before = running.iter().find(|mirror| mirror.key == *key);
+        match before {
+            Some(same) if same.table == *config => Ok(Arc::clone(same)),
+            Some(_) | None => Mirror::after(before.map(Arc::as_ref), key, config).map(Arc::new),
+        }
+    });
+    made.collect()
 }
 
 fn web_url(value: &str) -> Option<Url> {
@@ -166,6 +203,20 @@ fn hosts(key: &str, field: &'static str, values: &[String], ports: bool) -> Resu
             })
     };
     values.iter().map(parse).collect()
+}
+
+/// A deny rule with the mirror's name before the repository's would never match, and nobody would notice.
+fn check_rules(key: &str, field: &'static str, rules: &[Rule]) -> Result<(), InvalidMirror> {
+    let prefix = format!("{key}/");
+    let spelled_out = |rule: &&Rule| key.contains('.') && rule.to_string().starts_with(&prefix);
+    match rules.iter().find(spelled_out) {
+        Some(rule) => Err(InvalidMirror::Rule {
+            key: key.to_owned(),
+            field,
+            value: rule.to_string(),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn deadlines(key: &str, config: &MirrorConfig) -> Result<Deadlines, InvalidMirror> {

@@ -17,7 +17,7 @@ fn refusal(adjust: impl FnOnce(&mut MirrorConfig)) -> String {
 
 #[test]
 fn the_built_in_mirrors_are_good() {
-    let mirrors = mirrors(&builtin()).unwrap();
+    let mirrors = mirrors(&builtin(), &[]).unwrap();
     assert_eq!(mirrors.len(), 8);
     let hub = mirrors.iter().find(|mirror| mirror.key() == "docker.io").unwrap();
     assert_eq!(hub.endpoint().to_string(), "registry-1.docker.io");
@@ -32,10 +32,50 @@ fn a_disabled_mirror_is_as_if_it_were_not_there() {
         ..MirrorConfig::default()
     };
     assert!(
-        mirrors(&BTreeMap::from([("hub".to_owned(), broken)]))
+        mirrors(&BTreeMap::from([("hub".to_owned(), broken)]), &[])
             .unwrap()
             .is_empty()
     );
+}
+
+#[test]
+fn a_mirror_stays_while_its_table_says_the_same() {
+    let mut section = builtin();
+    let running = mirrors(&section, &[]).unwrap();
+    section.get_mut("quay.io").unwrap().revalidate = Duration::from_secs(7);
+    section.get_mut("ghcr.io").unwrap().enabled = false;
+    let again = mirrors(&section, &running).unwrap();
+    assert_eq!(again.len(), 7);
+    for mirror in &again {
+        let stays = running.iter().any(|other| Arc::ptr_eq(other, mirror));
+        assert_eq!(stays, mirror.key() != "quay.io", "{}", mirror.key());
+    }
+}
+
+#[test]
+fn endpoints_stay_while_they_are_asked_in_the_same_way() {
+    let stay = |change: fn(&mut MirrorConfig)| {
+        let mut section = builtin();
+        let running = mirrors(&section, &[]).unwrap();
+        change(section.get_mut("docker.io").unwrap());
+        let [before, after] = [&running, &mirrors(&section, &running).unwrap()].map(|mirrors| {
+            let hub = mirrors.iter().find(|mirror| mirror.key() == "docker.io");
+            Arc::clone(hub.unwrap())
+        });
+        let same_line = Arc::ptr_eq(before.lane(), after.lane());
+        let (before, after) = (before.endpoint(), after.endpoint());
+        assert_eq!(same_line, Arc::ptr_eq(before, after), "its bodies are counted together");
+        assert_eq!(before.id() == after.id(), same_line);
+        same_line
+    };
+    assert!(stay(|it| it.deny = vec!["a/b".parse().unwrap()]));
+    assert!(stay(|it| it.fresh_for = FreshFor::Forever));
+    assert!(stay(|it| it.hosts = vec!["h".to_owned()]));
+    assert!(!stay(
+        |it| it.token_realm = Some("https://auth.example/token".to_owned())
+    ));
+    assert!(!stay(|it| it.skip_verify = true));
+    assert!(!stay(|it| it.endpoints.push("https://mirror.example".to_owned())));
 }
 
 #[test]
@@ -99,6 +139,24 @@ fn an_endpoint_is_scheme_host_and_port() {
         let expected = format!("mirror.\"hub\".endpoints = [{shown:?}]: accepted is http:// or https://");
         assert!(error.starts_with(&expected), "{error}");
     }
+}
+
+#[test]
+fn a_rule_has_no_mirror_before_its_name() {
+    let with_rule = |key: &str, rule: &str| with(key, |it| it.deny = vec![rule.parse().unwrap()]).map(|_| ());
+    let error = with_rule("quay.io", "quay.io/org/*").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "mirror.\"quay.io\".deny has \"quay.io/org/*\": accepted are names as the registry has them, without \"quay.io/\" before them"
+    );
+    let allowed = with("quay.io", |it| it.allow = Some(vec!["quay.io/a".parse().unwrap()]));
+    assert!(allowed.is_err());
+    assert_eq!(with_rule("quay.io", "quay.iox/org/*"), Ok(()));
+    assert_eq!(
+        with_rule("lab", "lab/app"),
+        Ok(()),
+        "a registry may have a project of that name"
+    );
 }
 
 #[test]

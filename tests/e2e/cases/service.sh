@@ -27,6 +27,33 @@ case_config_check() {
   grep -q lisen "$WORK/said" && grep -q wrong.toml "$WORK/said" || fail "$(cat "$WORK/said")"
 }
 
+# SIGHUP while a real client is in the middle of a pull: that mirror goes, another one comes, and a broken file changes nothing.
+case_reload() {
+  upstreams_up
+  wharf_up
+  local blob pull
+  read -r blob _ < <(sort -rnk2 "$FIXTURES/app.amd64")
+  curl -sS --limit-rate 60M -o "$WORK/blob" "http://$WHARF/v2/docker.io/library/app/blobs/$blob" &
+  pull=$!
+  begun() { [[ -s $WORK/blob ]]; }
+  until_true begun
+  sed -i '/^\[mirror."docker.io"\]$/a enabled = false' "$WORK/wharf.toml"
+  printf '[mirror."new.example"]\nendpoints = ["http://%s"]\ndeny = ["library/app"]\n' "$NEW" >>"$WORK/wharf.toml"
+  kill -HUP "${PID[wharf]}"
+  await wharf 'has been read again'
+  kill -0 "$pull" || fail "the pull was over too soon"
+  equal "status of what is gone" "$(status "http://$WHARF/v2/docker.io/library/app/manifests/1")" 404
+  equal "status of what is denied" "$(status "http://$WHARF/v2/new.example/library/app/manifests/1")" 403
+  skopeo copy -q --src-tls-verify=false "docker://$WHARF/new.example/library/small:1" "dir:$WORK/small"
+  wait "$pull"
+  equal "digest of what was pulled meanwhile" "sha256:$(sha256sum <"$WORK/blob" | cut -d' ' -f1)" "$blob"
+
+  echo 'nonsense = 1' >>"$WORK/wharf.toml"
+  kill -HUP "${PID[wharf]}"
+  await wharf 'stays as it was.*new.example.*nonsense: unknown key'
+  equal "status of what is there" "$(status "http://$WHARF/v2/new.example/library/small/manifests/1")" 200
+}
+
 case_version() {
   "$WHARF_BINARY" --version | grep -qE '^wharf [0-9]+\.[0-9]+\.[0-9]+'
 }

@@ -89,8 +89,8 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    pub(crate) fn terminate(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     async fn until(&self, what: &str, state: impl Fn(&Said) -> bool) {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::client::{Answer, Client, Response};
@@ -174,6 +175,29 @@ impl Wharf {
         setup.write(self.home.path());
     }
 
+    /// Has another configuration read while it runs, by SIGHUP. Gives what it says about that.
+    pub(crate) async fn reload(&self, setup: &Setup) -> String {
+        self.reconfigure(setup);
+        self.reread().await
+    }
+
+    /// As [`Wharf::reload`], of whatever the file says now.
+    pub(crate) async fn reread(&self) -> String {
+        let before = self.log().len();
+        self.process.signal(Signal::HUP);
+        let news = |log: &str| {
+            let news = &log[before..];
+            let over = ["has been read again", "stays as it was"];
+            over.iter().any(|words| news.contains(words)).then(|| news.to_owned())
+        };
+        self.process.tells("word of the configuration", news).await
+    }
+
+    /// The configuration file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.home.path().join("wharf.toml")
+    }
+
     /// Starts anew on the same store, after [`Wharf::kill`] or [`Wharf::ends`].
     pub(crate) async fn restart(&mut self) {
         self.process = Process::start(self.home.path(), &SERVE, &self.environment);
@@ -313,7 +337,7 @@ impl Wharf {
 
     /// SIGTERM; does not wait for the end.
     pub(crate) fn signal_term(&self) {
-        self.process.terminate();
+        self.process.signal(Signal::TERM);
     }
 
     /// Waits until it has ended by itself.

@@ -99,7 +99,7 @@ pub(super) fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) ->
         SELECT link.proven, link.size, blob.size, blob.modified,
                EXISTS (SELECT 1 FROM manifest WHERE manifest.digest = ?2),
                EXISTS (SELECT 1 FROM origin WHERE origin.digest = ?2 AND origin.mirror = repository.mirror),
-               loose.since
+               loose.since, repository.mirror IS NOT NULL
         FROM (SELECT 1)
         LEFT JOIN repository ON repository.key = ?1
         LEFT JOIN link ON link.repository = repository.id AND link.digest = ?2
@@ -124,6 +124,7 @@ pub(super) fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) ->
                 manifest: row.get(4)?,
                 entered_here: row.get(5)?,
                 loose_since: sql::time_or_null(row, 6)?,
+                mirrored: row.get(7)?,
             })
         })
 }

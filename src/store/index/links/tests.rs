@@ -11,6 +11,7 @@ async fn nothing_is_seen_of_what_nobody_brought() {
             link: None,
             blob: None,
             manifest: false,
+            mirrored: false,
             entered_here: false,
             loose_since: None
         }

@@ -27,6 +27,7 @@ async fn a_manifest_is_kept_whole_or_not_at_all() {
                 link: None,
                 blob: None,
                 manifest: false,
+                mirrored: false,
                 entered_here: false,
                 loose_since: None
             }

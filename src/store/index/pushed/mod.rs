@@ -35,9 +35,9 @@ impl Index {
         self.0.pushed.get(key, Shard::of_digest(digest), read).await
     }
 
-    /// Whether anything was ever pushed to, or fetched through, the repository.
+    /// Whether anything was ever pushed to the repository.
     pub(in crate::store) async fn knows(&self, repo: &RepoKey) -> Result<bool, Error> {
-        const READ: &str = "SELECT EXISTS (SELECT 1 FROM repository WHERE key = ?1)";
+        const READ: &str = "SELECT EXISTS (SELECT 1 FROM repository WHERE key = ?1 AND mirror IS NULL)";
         let key = sql::text(repo);
         let read = move |connection: &Connection| connection.prepare_cached(READ)?.query_row([key], |row| row.get(0));
         self.0.readers.read(Fact::Repository(repo.clone()), read).await

@@ -197,13 +197,24 @@ async fn a_herd_with_credentials_asks_for_one_token() {
 
 #[tokio::test]
 async fn a_token_is_of_one_credential_only() {
-    let fake = login_registry(accepting(&["a:1", "b:2", "a:2"])).await;
-    let asker = asker();
-    for (user, password) in [("a", "1"), ("b", "2"), ("a", "2"), ("a", "1")] {
-        asker.whole(&fake.mirror(login(user, password))).await.unwrap();
+    let fake = login_registry(accepting(&["site:1", "site:2", "site:3"])).await;
+    let (safe, asker) = (Safe::new(), asker());
+    let path = safe.put("token", "1");
+    let mirror = fake.mirror(|config| {
+        config.username = Some("site".to_owned());
+        config.password_file = Some(path);
+    });
+    for (password, token) in [("1", "t1"), ("2", "t2"), ("3", "t3"), ("1", "t1")] {
+        safe.put("token", password);
+        asker.clock.advance(Duration::from_secs(1));
+        until("its token", async || {
+            asker.whole(&mirror).await.unwrap();
+            presented(&fake).pop().unwrap().1 == Some(format!("Bearer {token}"))
+        })
+        .await;
     }
     let tokens = presented(&fake).into_iter().filter(|(path, _)| path == "token");
-    let expected = ["a:1", "b:2", "a:2"].map(|pair| Some(basic(pair)));
+    let expected = ["site:1", "site:2", "site:3"].map(|pair| Some(basic(pair)));
     assert_eq!(tokens.map(|(_, value)| value).collect::<Vec<_>>(), expected);
 }
 

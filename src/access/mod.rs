@@ -1,13 +1,19 @@
 //! May this caller do this to this repository?
 //!
-//! Owns the answer, and nothing else: who the caller is was decided where the connection was accepted.
+//! Owns the answer, and nothing else: who the caller is was decided where the connection was accepted. What a mirror's
+//! `allow` and `deny` say holds for every caller, by whatever name they ask, and whether it is cached or not.
+
+mod rules;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::oci::RepoKey;
+use crate::namespaces::Repo;
+use crate::oci::{RepoKey, Tag};
+
+pub use rules::Ruled;
 
 /// The `[access]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,14 +78,20 @@ pub struct Access {
 
 /// The rules say no.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{principal} may not {action} {repository}: this server's access.{principal} does not list it")]
-pub struct Denied {
-    /// Who asked.
-    pub principal: Principal,
-    /// For what.
-    pub action: Action,
-    /// Where.
-    pub repository: RepoKey,
+pub enum Denied {
+    /// To this caller.
+    #[error("{principal} may not {action} {repository}: this server's access.{principal} does not list it")]
+    Caller {
+        /// Who asked.
+        principal: Principal,
+        /// For what.
+        action: Action,
+        /// Where.
+        repository: RepoKey,
+    },
+    /// To everybody.
+    #[error(transparent)]
+    Ruled(#[from] Ruled),
 }
 
 impl Access {
@@ -92,20 +104,23 @@ impl Access {
         }
     }
 
-    /// Lets the caller pass, or says who was denied what.
-    pub fn admit(&self, caller: &Caller, action: Action, repository: &RepoKey) -> Result<(), Denied> {
+    /// Lets the caller pass, or says who was denied what. `tag`: what of the repository is meant, where that is a tag; a
+    /// digest is judged by its repository alone.
+    pub fn admit(&self, caller: &Caller, action: Action, repo: &Repo, tag: Option<&Tag>) -> Result<(), Denied> {
         let granted = match &caller.principal {
             Principal::Anonymous if caller.by_proxy => &self.by_proxy,
             Principal::Anonymous => &self.anonymous,
         };
-        if granted.contains(&action) {
-            Ok(())
-        } else {
-            Err(Denied {
+        if !granted.contains(&action) {
+            return Err(Denied::Caller {
                 principal: caller.principal.clone(),
                 action,
-                repository: repository.clone(),
-            })
+                repository: repo.key(),
+            });
+        }
+        match repo {
+            Repo::Mirrored { mirror, remote } => Ok(rules::judge(mirror, remote, tag)?),
+            Repo::Hosted(_) => Ok(()),
         }
     }
 }
@@ -133,6 +148,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::namespaces::Namespaces;
 
     const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
 
@@ -144,9 +160,15 @@ mod tests {
         }
     }
 
+    fn hosted() -> Repo {
+        let namespaces = Namespaces::new(&[], &["*".to_owned()], &[]).unwrap();
+        let resolved = namespaces.resolve(&"team/app".parse().unwrap(), None, None);
+        resolved.unwrap().repo
+    }
+
     #[test]
     fn who_comes_by_a_proxy_pushes_only_where_that_is_said() {
-        let key: RepoKey = "team/app".parse().unwrap();
+        let repo = hosted();
         for (said, by_proxy, expected) in [
             ("", false, true),
             ("", true, false),
@@ -155,7 +177,7 @@ mod tests {
             ("anonymous = ['pull']", true, false),
         ] {
             let access = Access::new(&toml::from_str(said).unwrap(), LISTEN);
-            let admitted = access.admit(&caller(by_proxy), Action::Push, &key);
+            let admitted = access.admit(&caller(by_proxy), Action::Push, &repo, None);
             assert_eq!(admitted.is_ok(), expected, "{said} {by_proxy}");
         }
     }
@@ -186,11 +208,10 @@ mod tests {
     #[test]
     fn anonymous_callers_do_what_is_listed_and_nothing_else() {
         let access = Access::new(&toml::from_str("anonymous = ['pull']").unwrap(), LISTEN);
-        let caller = caller(false);
-        let key: RepoKey = "team/app".parse().unwrap();
-        assert_eq!(access.admit(&caller, Action::Pull, &key), Ok(()));
+        let (caller, repo) = (caller(false), hosted());
+        assert_eq!(access.admit(&caller, Action::Pull, &repo, None), Ok(()));
         for action in [Action::Push, Action::Delete] {
-            let denied = access.admit(&caller, action, &key).unwrap_err();
+            let denied = access.admit(&caller, action, &repo, None).unwrap_err();
             let said = denied.to_string();
             assert!(
                 said.starts_with(&format!("anonymous may not {action} team/app: ")),

@@ -3,6 +3,9 @@
 //! Promises that nothing is opened before the whole configuration makes sense, that clients are let in last, and that
 //! what was begun is ended in the opposite order. Decides nothing else. Dropping [`serve`] leaves tasks to the runtime.
 
+mod plan;
+mod reload;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,42 +15,26 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::Http;
-use crate::namespaces::{self, Namespaces};
 use crate::pull::Pull;
 use crate::push::Push;
 use crate::server::{self, Server};
 use crate::store::{self, Restored, Store};
 use crate::tasks::Tasks;
 use crate::telemetry;
-use crate::upstream::{self, Caution, Client, Mirror};
+use crate::upstream::{Client, Mirror};
+
+pub use plan::{Invalid, Plan, Unusable};
+use reload::Reload;
 
 /// How long fills may take to park what they have, once nobody reads them any more.
 const PARKING: Duration = Duration::from_secs(5);
 
-/// A configuration that cannot work. Each variant names the key, the value, and what is accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum Invalid {
-    /// `[store]`.
-    #[error(transparent)]
-    Store(#[from] store::InvalidConfig),
-    /// A table of `[mirror]`.
-    #[error(transparent)]
-    Mirror(#[from] upstream::InvalidMirror),
-    /// Names that two claim.
-    #[error(transparent)]
-    Names(#[from] namespaces::Error),
-}
-
 /// Why wharf does not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configuration cannot work.
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
     /// There is no log.
     #[error(transparent)]
     Log(#[from] telemetry::Error),
@@ -62,41 +49,24 @@ pub enum Error {
     Server(#[from] server::Error),
 }
 
-/// What a configuration comes to, before anything is opened.
-#[derive(Debug)]
-pub struct Plan {
-    mirrors: Vec<Arc<Mirror>>,
-    namespaces: Namespaces,
-}
-
-/// Whether a configuration can work: every value for itself, and all of them together.
-pub fn check(config: &Config) -> Result<Plan, Invalid> {
-    config.store.check()?;
-    let mirrors = upstream::mirrors(&config.mirror)?;
-    let namespaces = Namespaces::new(&config.server.names, &config.hosted.namespaces, &mirrors)?;
-    Ok(Plan { mirrors, namespaces })
-}
-
-impl Plan {
-    /// What may be meant, and is dangerous.
-    pub fn cautions(&self) -> impl Iterator<Item = Caution> {
-        self.mirrors.iter().flat_map(|mirror| mirror.cautions())
-    }
-}
-
 /// Serves until SIGTERM or SIGINT, and then until running responses have ended, `server.drain` is over, or another of these
-/// signals comes.
-pub async fn serve(config: &Config) -> Result<(), Error> {
+/// signals comes. SIGHUP has the configuration read again.
+pub async fn serve(plan: Plan) -> Result<(), Error> {
     telemetry::start()?;
-    let plan = check(config)?;
-    plan.cautions().for_each(|caution| warn!("{caution}"));
-    let Plan { mirrors, namespaces } = plan;
+    plan.warn();
+    let Plan {
+        file,
+        config,
+        mirrors,
+        policy,
+    } = plan;
     let mut stop = Stop::listen().map_err(Error::Signals)?;
+    let again = signal(SignalKind::hangup()).map_err(Error::Signals)?;
     let tasks = Tasks::new();
     // The store before the address: of two wharfs with one configuration, the second hears who holds the store.
     let store = Store::open(&config.store, tasks.clone()).await?;
     let server = Server::bind(&config.server, tasks.clone())?;
-    announce(config, server.address(), &mirrors);
+    announce(&config, server.address(), &mirrors);
 
     let clock = Clock::system();
     let client = Client::new(&config.upstream, tasks.clone(), clock.clone());
@@ -106,8 +76,8 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
     tasks.spawn(push.clone().expire_uploads());
     tasks.spawn(store.clone().keep_collected(clock.clone(), grace));
     tasks.spawn(store.clone().keep_backed_up(clock));
-    let access = Access::new(&config.access, server.address());
-    let http = Http::new(access, namespaces, pull, push, config.server.client_silence);
+    let http = Http::new(policy, pull, push, config.server.client_silence);
+    tasks.spawn(Reload::new(file, config, mirrors, http.clone(), tasks.clone()).run(again));
     server
         .run(
             move |request, address| http.clone().answer(request, address),
@@ -129,9 +99,8 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
 }
 
 /// Puts the index back as it was when it was copied last, or when `from` was; nobody may be serving.
-pub fn restore(config: &Config, from: Option<&Path>) -> Result<Restored, Error> {
-    check(config)?;
-    Ok(store::restore(&config.store, from, Clock::system().now())?)
+pub fn restore(plan: &Plan, from: Option<&Path>) -> Result<Restored, Error> {
+    Ok(store::restore(&plan.config.store, from, Clock::system().now())?)
 }
 
 /// The first lines of the log: where it listens, where it stores, what it mirrors.
@@ -142,11 +111,15 @@ fn announce(config: &Config, address: SocketAddr, mirrors: &[Arc<Mirror>]) {
         config.store.path.display(),
         config.store.index_path().display()
     );
-    let keys: Vec<&str> = mirrors.iter().map(|mirror| mirror.key()).collect();
-    info!("mirroring {}", keys.join(", "));
+    announce_mirrors(mirrors);
     if let Some(environment) = config.upstream.inherited() {
         info!("through the environment's proxies: {environment}");
     }
+}
+
+fn announce_mirrors(mirrors: &[Arc<Mirror>]) {
+    let keys: Vec<&str> = mirrors.iter().map(|mirror| mirror.key()).collect();
+    info!("mirroring {}", keys.join(", "));
 }
 
 /// The signals that ask a process to end.

@@ -1,4 +1,4 @@
-//! Patterns of bare names, such as `*`, `library/*` and `team/app-*`.
+//! Patterns of names, such as `*`, `library/*` and `team/app-*`.
 //!
 //! Promises that of two different patterns that match one name, one is more specific: so a name has one home.
 
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::oci::{RepoName, is_component};
+use super::name::{RepoName, is_component};
 
 /// Name components, each of which may end in `*`. A last component `*` stands for one or more components, every other
 /// component for exactly one.
@@ -29,7 +29,12 @@ enum Component {
 impl Pattern {
     /// Whether the pattern claims the name.
     pub fn matches(&self, name: &RepoName) -> bool {
-        let mut names = name.components();
+        self.fits(name.as_str())
+    }
+
+    /// As [`Pattern::matches`], of a name in whatever type it comes.
+    pub(super) fn fits(&self, name: &str) -> bool {
+        let mut names = name.split('/');
         let fits = self
             .0
             .iter()
@@ -39,7 +44,7 @@ impl Pattern {
 
     /// Greater for the more specific of two patterns that match one name: at the first difference, exact beats `*`, and
     /// the longer beginning the shorter one; without any, more components beat fewer.
-    pub(super) fn specificity(&self) -> Vec<(bool, usize)> {
+    pub fn specificity(&self) -> Vec<(bool, usize)> {
         let rank = |component: &Component| match component {
             Component::Exactly(text) => (true, text.len()),
             Component::StartingWith(text) => (false, text.len()),
@@ -48,7 +53,7 @@ impl Pattern {
     }
 
     /// The first component, if all names that match have the same.
-    pub(super) fn first_name(&self) -> Option<RepoName> {
+    pub fn first_name(&self) -> Option<RepoName> {
         match self.0.first()? {
             Component::Exactly(text) => text.parse().ok(),
             Component::StartingWith(_) => None,

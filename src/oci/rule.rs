@@ -1,0 +1,148 @@
+//! Rules about what a registry has: names, and perhaps tags, such as `library/*`, `org/app` and `library/alpine:3*`.
+//!
+//! Promises that a rule which parses can match. Never decides what follows from a match.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::name::RemoteName;
+use super::pattern::Pattern;
+use super::reference::Tag;
+
+/// A pattern of names; without tags, it is about all that is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Rule {
+    names: Pattern,
+    tags: Option<Tags>,
+}
+
+/// The text is no rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no rule: expected a pattern of names, perhaps with `:` and a tag, which may end in `*`")]
+pub struct InvalidRule;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Tags {
+    Exactly(Tag),
+    StartingWith(String),
+}
+
+impl Rule {
+    /// Whether it is about this repository, or about some of its tags.
+    pub fn concerns(&self, repository: &RemoteName) -> bool {
+        self.names.fits(repository.as_str())
+    }
+
+    /// Whether it is about some tags only.
+    pub fn names_tags(&self) -> bool {
+        self.tags.is_some()
+    }
+
+    /// Whether it is about this tag, where it is about the repository.
+    pub fn covers(&self, tag: &Tag) -> bool {
+        match &self.tags {
+            None => true,
+            Some(Tags::Exactly(named)) => named == tag,
+            Some(Tags::StartingWith(start)) => tag.as_str().starts_with(start),
+        }
+    }
+}
+
+impl FromStr for Rule {
+    type Err = InvalidRule;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRule> {
+        // A name has no colon.
+        let (names, tags) = match text.split_once(':') {
+            Some((names, tags)) => (names, Some(tags.parse()?)),
+            None => (text, None),
+        };
+        let names = names.parse().map_err(|_no_pattern| InvalidRule)?;
+        Ok(Self { names, tags })
+    }
+}
+
+impl FromStr for Tags {
+    type Err = InvalidRule;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRule> {
+        let tag = |text: &str| text.parse::<Tag>().map_err(|_no_tag| InvalidRule);
+        match text.strip_suffix('*') {
+            Some("") => Ok(Self::StartingWith(String::new())),
+            // Whatever a tag may begin with is a tag.
+            Some(start) => Ok(Self::StartingWith(tag(start)?.to_string())),
+            None => tag(text).map(Self::Exactly),
+        }
+    }
+}
+
+impl TryFrom<String> for Rule {
+    type Error = InvalidRule;
+
+    fn try_from(text: String) -> Result<Self, InvalidRule> {
+        text.parse()
+    }
+}
+
+impl From<Rule> for String {
+    fn from(rule: Rule) -> Self {
+        rule.to_string()
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.names.fmt(f)?;
+        match &self.tags {
+            None => Ok(()),
+            Some(Tags::Exactly(tag)) => write!(f, ":{tag}"),
+            Some(Tags::StartingWith(start)) => write!(f, ":{start}*"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_about_names_and_perhaps_tags() {
+        for (rule, name, tag, expected) in [
+            ("*", "a/b/c", "v1", true),
+            ("library/*", "library/alpine", "v1", true),
+            ("library/*", "org/app", "v1", false),
+            ("org/app", "org/app", "v1", true),
+            ("org/app", "org/app/x", "v1", false),
+            ("library/alpine:3*", "library/alpine", "3", true),
+            ("library/alpine:3*", "library/alpine", "3.20", true),
+            ("library/alpine:3*", "library/alpine", "edge", false),
+            ("library/alpine:3*", "library/nginx", "3.20", false),
+            ("*:latest", "a/b", "latest", true),
+            ("*:latest", "a/b", "latest2", false),
+            ("*:*", "a/b", "v1", true),
+        ] {
+            let parsed: Rule = rule.parse().unwrap();
+            let (name, tag) = (name.parse().unwrap(), tag.parse().unwrap());
+            assert_eq!(
+                parsed.concerns(&name) && parsed.covers(&tag),
+                expected,
+                "{rule} {name}:{tag}"
+            );
+            assert_eq!(parsed.names_tags(), rule.contains(':'), "{rule}");
+            assert_eq!(parsed.to_string(), rule);
+        }
+    }
+
+    #[test]
+    fn refuses_what_could_never_match() {
+        let digest = format!("a/b@sha256:{}", "0".repeat(64));
+        for text in [
+            "", ":", ":v1", "a:", "a:b:c", "A", "a:*b", "a:v*1", "a:**", "a:-*", "a:.x", "a/:v1", "a b", &digest,
+        ] {
+            assert_eq!(text.parse::<Rule>(), Err(InvalidRule), "{text}");
+        }
+    }
+}
