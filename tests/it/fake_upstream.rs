@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::support::client::{Client, Ended};
+use crate::support::gateway::{Gateway, Speaks};
 use crate::support::image::{Content, Image, MIB};
 use crate::support::leaks;
 use crate::support::proxy::Proxy;
@@ -251,4 +252,20 @@ async fn another_registrys_login_is_found_out() {
         "/v2/",
     )
     .await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "not for the proxy")]
+async fn what_a_proxy_is_told_is_found_out() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::open(Speaks::Http, upstream.address()).await;
+    let client = Client::bare(gateway.address()).await;
+    client.send("CONNECT", "any:1", &[("Cookie", "any")]).await;
+}
+
+#[test]
+fn what_a_log_tells_is_found_out() {
+    leaks::secret("a-secret-in-a-log==", [1]);
+    let log = "nothing\nasked with \"Basic a-secret-in-a-log==\"\nnothing";
+    assert_eq!(leaks::told(log).len(), 1);
 }

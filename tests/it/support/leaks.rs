@@ -36,6 +36,20 @@ pub(crate) fn login(user: &str, password: &str, ports: &[u16]) {
     secret(&STANDARD.encode(format!("{user}:{password}")), ports.iter().copied());
 }
 
+/// The login in these lines of a mirror's table is for those whom they name.
+pub(crate) fn declare(lines: &[String]) {
+    let value = |key: &str| {
+        let line = lines.iter().find_map(|line| line.strip_prefix(&format!("{key} = ")));
+        line.map(|value| value.trim_matches('"').to_owned())
+    };
+    let file = || std::fs::read_to_string(value("password_file")?).ok();
+    if let Some(password) = value("password").or_else(file) {
+        let named = [value("endpoints"), value("token_realm")];
+        let ports: Vec<_> = named.into_iter().flatten().flat_map(|urls| ports(&urls)).collect();
+        login(&value("username").unwrap_or_default(), password.trim_end(), &ports);
+    }
+}
+
 /// The ports in a text that names URLs.
 pub(crate) fn ports(text: &str) -> Vec<u16> {
     let behind_colons = text.split(':').skip(1);

@@ -41,27 +41,6 @@ impl Mirror {
             .set("first_byte", "\"25s\"")
     }
 
-    /// The login in these lines is for those whom they name.
-    fn declare_secrets(&self) {
-        let value = |key: &str| {
-            let line = self
-                .lines
-                .iter()
-                .find_map(|line| line.strip_prefix(&format!("{key} = ")));
-            line.map(|value| value.trim_matches('"').to_owned())
-        };
-        let file = || std::fs::read_to_string(value("password_file")?).ok();
-        if let Some(password) = value("password").or_else(file) {
-            let named = [value("endpoints"), value("token_realm")];
-            let ports: Vec<_> = named
-                .into_iter()
-                .flatten()
-                .flat_map(|urls| leaks::ports(&urls))
-                .collect();
-            leaks::login(&value("username").unwrap_or_default(), password.trim_end(), &ports);
-        }
-    }
-
     /// A line of TOML; the last one for a key counts.
     pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
         self.lines.retain(|line| !line.starts_with(&format!("{key} = ")));
@@ -117,7 +96,7 @@ impl Setup {
     }
 
     fn write(&self, home: &Path) {
-        self.mirrors.iter().for_each(Mirror::declare_secrets);
+        self.mirrors.iter().for_each(|mirror| leaks::declare(&mirror.lines));
         std::fs::write(home.join("wharf.toml"), self.toml(&home.join("store"))).unwrap();
     }
 
