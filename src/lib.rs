@@ -67,6 +67,7 @@
 //!   blamed.
 //! * A tag's row moves only to a manifest that is stored. What the upstream said in between is in memory, so a cached
 //!   tag never stops answering.
+//! * Nobody waits for news of a tag in use: it is asked about just before its time is over, aside, by one for all.
 //! * A list of a mirror's repository is the upstream's whole list, or an error. An empty one is never kept: with the
 //!   upstream down it would read as "unsigned".
 //! * A request is judged by the policy that was in force when it began, wherever it leads; what it began goes on when

@@ -1,4 +1,4 @@
-//! Durations as people write them, for serde: `"250ms"`, `"1h 30m"`, `"7d"`. A day has 24 hours, a week seven days.
+//! Durations as people write them, for serde and for what is like it: `"250ms"`, `"1h 30m"`, `"7d"`. A day has 24 hours, a week seven days.
 
 use std::time::Duration;
 
@@ -15,8 +15,11 @@ pub fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::
 /// Reads a duration; a negative one is an error.
 pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(from)?;
-    let span: Span = text.parse().map_err(D::Error::custom)?;
-    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours());
-    let duration = duration.map_err(D::Error::custom)?;
-    Duration::try_from(duration).map_err(D::Error::custom)
+    parse(&text).map_err(D::Error::custom)
+}
+
+/// The duration in words; a negative one is an error.
+pub fn parse(text: &str) -> Result<Duration, jiff::Error> {
+    let span: Span = text.parse()?;
+    Duration::try_from(span.to_duration(SpanRelativeTo::days_are_24_hours())?)
 }

@@ -174,7 +174,7 @@ fn expected(path: &[String], kind: &Kind) -> String {
         [_] | ["mirror", _] => "a table",
         [.., "listen"] => "an IP address and a port, like \"127.0.0.1:5000\"",
         [.., "drain"] => "a duration, like \"30s\"",
-        [.., "grace" | "upload_expiry"] => "a duration, like \"90m\" or \"7d\"",
+        [.., "grace" | "upload_expiry" | "forget_after"] => "a duration, like \"90m\" or \"7d\"",
         ["access", "anonymous"] => "a list of what may be done, like [\"pull\", \"push\", \"delete\"]",
         [
             ..,
@@ -186,7 +186,10 @@ fn expected(path: &[String], kind: &Kind) -> String {
         [.., "password_file"] => "a file, like \"/etc/wharf/hub.token\"",
         [.., "credential_helper"] => "a command, like \"ecr-login\"",
         [.., "docker_config"] => "a file, like \"/etc/wharf/docker/config.json\"",
-        [.., "fresh_for"] => "a duration, like \"5m\", or \"forever\"",
+        [.., "fresh_for" | "stale_for"] => "a duration, like \"5m\", or \"forever\"",
+        [.., "when_deleted"] => "a word, like \"serve\" or \"forget\"",
+        [.., "tag"] => "a list of tables, like [{ pattern = \"v*\", fresh_for = \"forever\" }]",
+        [.., "pattern"] => "a pattern of tags, like \"v*\"",
         [.., "names" | "ns" | "hosts"] => "a list of hosts, like [\"registry.example:5000\"]",
         [.., "namespaces" | "allow_missing" | "bare"] => "a list of patterns, like [\"team/*\"]",
         [.., "allow" | "deny"] => "a list of rules, like [\"library/*\", \"org/app\", \"org/tool:v1*\"]",
@@ -198,7 +201,7 @@ fn expected(path: &[String], kind: &Kind) -> String {
         [.., "path" | "index"] => "a directory, like \"/var/lib/wharf\"",
         [.., "ca_file" | "client_cert" | "client_key"] => "a file, like \"/etc/wharf/ca.pem\"",
         [.., "no_proxy"] => "a list of hosts, domains and networks, like [\"10.0.0.0/8\", \"site.example\"]",
-        [.., "enabled" | "skip_verify"] => "true or false",
+        [.., "enabled" | "skip_verify" | "offline"] => "true or false",
         _ => return kind.to_string(),
     };
     words.to_owned()

@@ -122,12 +122,12 @@ enum Said<'a> {
 
 fn look_up<'a>(table: &'a Table, path: &[String]) -> Option<&'a Value> {
     let (first, rest) = path.split_first()?;
-    let found = table.get(first)?;
-    if rest.is_empty() {
-        Some(found)
-    } else {
-        look_up(found.as_table()?, rest)
-    }
+    // Items of lists go by their number.
+    rest.iter().try_fold(table.get(first)?, |found, key| {
+        found
+            .get(key.as_str())
+            .or_else(|| found.get(key.parse::<usize>().ok()?))
+    })
 }
 
 fn read_file(path: &Path) -> Result<Table, Error> {

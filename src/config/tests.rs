@@ -92,7 +92,7 @@ fn an_unknown_key_is_named_with_what_is_accepted() {
     );
     assert_eq!(
         complaint("[store]\nmax_size = '1GiB'\n"),
-        "wharf.toml: store.max_size: unknown key; accepted here: path, index"
+        "wharf.toml: store.max_size: unknown key; accepted here: path, index, forget_after"
     );
     assert_eq!(
         complaint("[acces]\nanonymous = []\n"),
@@ -104,6 +104,10 @@ fn an_unknown_key_is_named_with_what_is_accepted() {
         "{mirror}"
     );
     assert!(mirror.ends_with("; did you mean endpoints?"), "{mirror}");
+    assert_eq!(
+        complaint("[[mirror.hub.tag]]\npatern = 'v*'\n"),
+        "wharf.toml: mirror.hub.tag.0.patern: unknown key; accepted here: pattern, fresh_for; did you mean pattern?"
+    );
     let variable = complaint_about("WHARF_SERVER__LISTE", "x");
     assert!(
         variable.starts_with("WHARF_SERVER__LISTE: unknown key; accepted here: listen,"),
@@ -146,6 +150,18 @@ fn a_wrong_value_is_named_with_what_is_expected() {
         (
             "[mirror.'quay.io']\nfresh_for = 'always'",
             "mirror.\"quay.io\".fresh_for = \"always\": expected a duration, like \"5m\", or \"forever\"",
+        ),
+        (
+            "[[mirror.hub.tag]]\npattern = 'v*'\nfresh_for = 'often'",
+            "mirror.hub.tag.0.fresh_for = \"often\": expected a duration, like \"5m\", or \"forever\"",
+        ),
+        (
+            "[[mirror.hub.tag]]\npattern = 'v/*'\nfresh_for = '5m'",
+            "mirror.hub.tag.0.pattern = \"v/*\": expected a pattern of tags, like \"v*\"",
+        ),
+        (
+            "[[mirror.hub.tag]]\npattern = 'v*'",
+            "mirror.hub.tag = [{ pattern = \"v*\" }]: expected a list of tables, like [{ pattern = \"v*\", fresh_for = \"forever\" }]",
         ),
         (
             "[mirror.'quay.io']\nallow = ['a/b', 'A/B']",
@@ -248,7 +264,7 @@ fn what_is_printed_reads_back() {
 }
 
 /// Keys without a default of their own.
-const UNSAID: [(&str, &str); 17] = [
+const UNSAID: [(&str, &str); 18] = [
     ("store", "index"),
     ("access", "anonymous"),
     ("mirror.'docker.io'", "allow"),
@@ -263,6 +279,7 @@ const UNSAID: [(&str, &str); 17] = [
     ("mirror.'docker.io'", "client_key"),
     ("mirror.'docker.io'", "proxy"),
     ("mirror.'docker.io'", "send_ns"),
+    ("mirror.'docker.io'", "tag"),
     ("mirror.'docker.io'", "max_rate"),
     ("upstream", "proxy"),
     ("upstream", "no_proxy"),

@@ -21,7 +21,9 @@ pub(super) async fn answer(pull: &Pull, asked: Asked<'_>, reference: &Reference)
     if asked.head.is_head() {
         return stat(pull, asked, reference).await;
     }
-    let found = pull.manifest(asked.caller, asked.repo, reference, asked.tally).await?;
+    let check = asked.head.wants();
+    let found = pull.manifest(asked.caller, asked.repo, reference, check, asked.tally);
+    let found = found.await?;
     let (manifest, lasting) = (found.manifest, lasting(reference));
     let digest = digest(reference, &manifest.digest);
     let mut answer = Answer::new(asked, digest, lasting, found.via, Body::full(manifest.bytes));
@@ -30,9 +32,9 @@ pub(super) async fn answer(pull: &Pull, asked: Asked<'_>, reference: &Reference)
 }
 
 async fn stat(pull: &Pull, asked: Asked<'_>, reference: &Reference) -> Result<Answer, Refusal> {
-    let stat = pull
-        .stat_manifest(asked.caller, asked.repo, reference, asked.tally)
-        .await?;
+    let check = asked.head.wants();
+    let stat = pull.stat_manifest(asked.caller, asked.repo, reference, check, asked.tally);
+    let stat = stat.await?;
     let digest = digest(reference, &stat.digest);
     let mut answer = Answer::new(asked, digest, lasting(reference), stat.via, Body::empty());
     answer.set(CONTENT_TYPE, &stat.media_type);

@@ -40,7 +40,8 @@ pub(super) async fn answer(pull: &Pull, asked: Asked<'_>, name: &RepoName, wante
         after: after.as_ref(),
         max_bytes: limits::REFERRERS - index(&[]).len(),
     };
-    let found = pull.referrers(asked.caller, asked.repo, subject, which, asked.tally);
+    let check = asked.head.wants();
+    let found = pull.referrers(asked.caller, asked.repo, subject, which, check, asked.tally);
     let ListAnswer { part, via } = found.await?;
     let last = part.entries.last().filter(|_| part.more);
     let next = last.map(|last| {

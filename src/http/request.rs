@@ -7,6 +7,7 @@ use http::HeaderName;
 use http::Method;
 use http::Uri;
 use http::Version;
+use http::header::CACHE_CONTROL;
 use http::header::FORWARDED;
 use http::header::HOST;
 use http::header::VIA;
@@ -14,6 +15,7 @@ use http::request::Parts;
 use http::uri::Authority;
 
 use crate::http::limits;
+use crate::pull::Check;
 
 /// What proxies tell of whom they ask for: RFC 7239, RFC 9110 section 7.6.3, and what is older than both.
 const BY_PROXIES: [HeaderName; 5] = [
@@ -71,6 +73,18 @@ impl Head {
     /// Whether the client is too old to see where a body without a length ends, or that it was cut.
     pub(super) fn needs_length(&self) -> bool {
         self.version <= Version::HTTP_10
+    }
+
+    /// Whether the client insists on what the upstream says now (RFC 9111 section 5.2.1.4).
+    pub(super) fn wants(&self) -> Check {
+        let lines = self.headers.get_all(CACHE_CONTROL).iter();
+        let lines = lines.filter_map(|line| line.to_str().ok());
+        let mut directives = lines.flat_map(|line| line.split(','));
+        if directives.any(|directive| directive.trim().eq_ignore_ascii_case("no-cache")) {
+            Check::Now
+        } else {
+            Check::WhenDue
+        }
     }
 
     /// Whether a proxy sends it for somebody else. One that does not say so cannot be told from a client.
@@ -146,6 +160,27 @@ mod tests {
         );
         assert_eq!(head(get().version(Version::HTTP_10)).check(), Ok(()));
         assert_eq!(head(get().header(HOST, "")).check(), Ok(()));
+    }
+
+    #[test]
+    fn no_cache_is_a_directive_among_others() {
+        let check = |lines: &[&str]| {
+            let get = lines
+                .iter()
+                .fold(Request::get("/"), |get, line| get.header(CACHE_CONTROL, *line));
+            head(get).wants()
+        };
+        for lines in [
+            &["no-cache"][..],
+            &["No-Cache"],
+            &["max-age=0 , no-cache"],
+            &["max-age=0", "no-cache"],
+        ] {
+            assert_eq!(check(lines), Check::Now, "{lines:?}");
+        }
+        for lines in [&[][..], &["no-store"], &["no-cache-ever"], &["max-age=0"]] {
+            assert_eq!(check(lines), Check::WhenDue, "{lines:?}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::oci::RepoName;
 use crate::oci::Tag;
 use crate::pull::ListAnswer;
 use crate::pull::Pull;
+use crate::pull::Slice;
 
 /// One page of the tags of `name` that `may` lets through.
 pub(super) async fn answer(
@@ -22,8 +23,13 @@ pub(super) async fn answer(
     name: &RepoName,
     page: &Page,
 ) -> Result<Answer, Refusal> {
-    let (limit, after) = (list::limit(page), page.last.as_deref());
-    let tags = pull.tags(asked.caller, asked.repo, may, after, limit, asked.tally);
+    let limit = list::limit(page);
+    let slice = Slice {
+        after: page.last.as_deref(),
+        limit,
+    };
+    let check = asked.head.wants();
+    let tags = pull.tags(asked.caller, asked.repo, may, slice, check, asked.tally);
     let ListAnswer { part, via } = tags.await?;
     let last = part.entries.last().filter(|_| part.more).map(Tag::as_str);
     let next = list::next_page(&format!("/v2/{name}/tags/list"), limit, last, asked.ns);

@@ -15,6 +15,7 @@ mod pattern;
 mod reference;
 mod repo_key;
 mod rule;
+mod tag_pattern;
 
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, Hasher, InvalidDigest};
@@ -28,3 +29,4 @@ pub use pattern::{InvalidPattern, Pattern};
 pub use reference::{InvalidReference, InvalidTag, Reference, Tag};
 pub use repo_key::RepoKey;
 pub use rule::{InvalidRule, Rule};
+pub use tag_pattern::{InvalidTagPattern, TagPattern};

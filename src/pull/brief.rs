@@ -36,6 +36,11 @@ where
         (age < COUNTS_FOR).then_some(answer)
     }
 
+    /// Whoever asks next hears it from the upstream.
+    pub(super) async fn forget(&self, key: &K) {
+        self.0.invalidate(key).await;
+    }
+
     pub(super) async fn remember(&self, key: K, said_at: Timestamp, answer: V) {
         self.0.insert(key, (said_at, answer)).await;
     }
@@ -63,5 +68,17 @@ mod tests {
         assert_eq!(after(9_999).await, Some(7));
         assert_eq!(after(10_000).await, None);
         assert_eq!(after(-1).await, None, "a clock that was set back");
+        brief.forget(&"x").await;
+        assert_eq!(after(0).await, None);
+    }
+
+    #[tokio::test]
+    async fn answers_are_few_however_many_are_remembered() {
+        let (brief, said_at) = (Brief::new(), Timestamp::UNIX_EPOCH);
+        for key in 0..2 * KEPT {
+            brief.remember(key, said_at, ()).await;
+        }
+        brief.0.run_pending_tasks().await;
+        assert!(brief.0.entry_count() <= KEPT, "{}", brief.0.entry_count());
     }
 }

@@ -49,7 +49,7 @@ mod tests {
         let (tasks, clock) = (Tasks::new(), Clock::manual(Timestamp::UNIX_EPOCH));
         let config = Config {
             path: dir.path().into(),
-            index: None,
+            ..Config::default()
         };
         let store = Store::open(&config, tasks.clone()).await.unwrap();
         let beside = rusqlite::Connection::open(config.index_path().join("index.sqlite3")).unwrap();

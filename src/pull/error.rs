@@ -154,7 +154,7 @@ impl Error {
     /// Whether a body that broke, or could not be resumed, may be asked for again.
     pub(super) fn is_worth_another_try(&self) -> bool {
         match self {
-            Self::Upstream(source) => source.verdict() != Verdict::NoSuchRange,
+            Self::Upstream(source) => !matches!(source.verdict(), Verdict::NoSuchRange | Verdict::Offline),
             // It ended in good order before its length.
             Self::Length { told, known, .. } => told < known,
             Self::BlobUnknown { .. } => true,

@@ -5,93 +5,97 @@
 //! ten seconds, and never from anywhere else. Dropping these futures leaves the listing running.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::timeout;
 
 use crate::oci::{Listed, Tag};
-use crate::pull::freshness::Freshness;
+use crate::pull::freshness::{Freshness, Stage, Term};
 use crate::pull::tag::{reason, upstream_reason};
-use crate::pull::{Error, Place, Pull, Via};
+use crate::pull::{Check, Error, Place, Pull, Via};
 use crate::store::{List, Listing};
-use crate::upstream::{FreshFor, Tally, Verdict};
-
-/// A list is fresh no longer than this: update bots must see new tags, and verifiers new signatures.
-const FRESH_FOR: Duration = Duration::from_mins(1);
+use crate::upstream::{Tally, Verdict};
 
 /// A list that needs no asking, or one to fall back on.
 enum Known {
     Fresh(Listing),
-    Stale { listing: Listing, since_secs: i64 },
+    Stale { listing: Listing, ttl_secs: i64 },
     Nothing,
 }
 
 impl Pull {
     /// The list, and how it came.
-    pub(super) async fn listing(&self, place: &Place, list: &List, tally: &Tally) -> Result<(Listing, Via), Error> {
-        let (kept, since_secs) = match self.known_list(place, list).await? {
+    pub(super) async fn listing(
+        &self,
+        place: &Place,
+        list: &List,
+        check: Check,
+        tally: &Tally,
+    ) -> Result<(Listing, Via), Error> {
+        if check == Check::Now {
+            self.absent_lists.forget(&(place.key.clone(), list.clone())).await;
+        }
+        let (kept, ttl_secs) = match self.known_list(place, list, check).await? {
             Known::Fresh(listing) => return Ok((listing, Via::Hit)),
-            Known::Nothing => return Ok((self.list(place, list, tally).await?, Via::Miss)),
-            Known::Stale { listing, since_secs } => (listing, since_secs),
+            Known::Nothing => return Ok((self.list(place, list, check, tally).await?, Via::Miss)),
+            Known::Stale { listing, ttl_secs } => (listing, ttl_secs),
         };
         if let Some(error) = self.client.trouble(&place.mirror) {
-            self.relist_aside(place, list);
-            let (ttl_secs, detail) = (-since_secs, upstream_reason(&error));
+            self.relist_aside(place, list, check);
+            let detail = upstream_reason(&error);
             return Ok((kept, Via::Stale { ttl_secs, detail }));
         }
-        let detail = match timeout(place.mirror.revalidate(), self.list(place, list, tally)).await {
+        let detail = match timeout(place.mirror.revalidate(), self.list(place, list, check, tally)).await {
             Ok(Ok(listing)) if listing.lines == kept.lines => return Ok((listing, Via::Revalidated)),
             Ok(Ok(listing)) => return Ok((listing, Via::Miss)),
             Ok(Err(error)) if says_absent(&error) => return Err(error),
             Ok(Err(error)) => reason(&error),
             Err(_elapsed) => "upstream-timeout".to_owned(),
         };
-        let ttl_secs = -since_secs;
         Ok((kept, Via::Stale { ttl_secs, detail }))
     }
 
     /// As a tag is revalidated beside an upstream in trouble.
-    fn relist_aside(&self, place: &Place, list: &List) {
+    fn relist_aside(&self, place: &Place, list: &List, check: Check) {
+        if place.mirror.is_offline() {
+            return;
+        }
         let (pull, place, list) = (self.clone(), place.clone(), list.clone());
         self.tasks.spawn(async move {
-            if let Err(error) = pull.list(&place, &list, &Tally::default()).await {
+            if let Err(error) = pull.list(&place, &list, check, &Tally::default()).await {
                 tracing::debug!(%error, repository = %place.key, "a list could not be renewed");
             }
         });
     }
 
-    async fn known_list(&self, place: &Place, list: &List) -> Result<Known, Error> {
-        let key = (place.key.clone(), list.clone());
-        if let Some(absence) = self.absent_lists.get(&key, self.clock.now()).await {
+    async fn known_list(&self, place: &Place, list: &List, check: Check) -> Result<Known, Error> {
+        let (key, now) = ((place.key.clone(), list.clone()), self.clock.now());
+        if let Some(absence) = self.absent_lists.get(&key, now).await {
             return absence.map(Known::Fresh);
         }
         let Some(listing) = self.store.listing(&place.key, list).await? else {
             return Ok(Known::Nothing);
         };
-        let fresh_for = match place.mirror.fresh_for() {
-            FreshFor::Within(window) => window.min(FRESH_FOR),
-            FreshFor::Forever => FRESH_FOR,
-        };
-        let freshness = Freshness::of(listing.checked_at, FreshFor::Within(fresh_for), self.clock.now());
-        Ok(match freshness {
-            Freshness::Fresh => Known::Fresh(listing),
-            Freshness::Stale { since_secs } => Known::Stale { listing, since_secs },
+        let Freshness { stage, ttl_secs } = Term::of_lists(place).freshness(listing.checked_at, now);
+        Ok(match (stage, check) {
+            (Stage::Fresh | Stage::Waning, Check::WhenDue) => Known::Fresh(listing),
+            (Stage::Fresh | Stage::Waning, Check::Now) | (Stage::Stale, _) => Known::Stale { listing, ttl_secs },
+            (Stage::Spent, _) => Known::Nothing,
         })
     }
 
     /// What the upstream lists now: one listing for all who ask.
-    async fn list(&self, place: &Place, list: &List, tally: &Tally) -> Result<Listing, Error> {
+    async fn list(&self, place: &Place, list: &List, check: Check, tally: &Tally) -> Result<Listing, Error> {
         let key = (place.key.clone(), list.clone());
         let (pull, at, list, tally) = (self.clone(), place.clone(), list.clone(), tally.clone());
         self.lists
-            .share(&key, &self.tasks, || pull.list_now(at, list, tally))
+            .share(&key, &self.tasks, || pull.list_now(at, list, check, tally))
             .await
     }
 
-    async fn list_now(self, place: Place, list: List, tally: Tally) -> Result<Listing, Error> {
+    async fn list_now(self, place: Place, list: List, check: Check, tally: Tally) -> Result<Listing, Error> {
         // The last flight may just have landed.
-        if let Known::Fresh(listing) = self.known_list(&place, &list).await? {
+        if let Known::Fresh(listing) = self.known_list(&place, &list, check).await? {
             return Ok(listing);
         }
         let checked_at = self.clock.now();

@@ -10,7 +10,7 @@ use crate::access::Caller;
 use crate::namespaces::Repo;
 use crate::oci::{Algorithm, Digest, InvalidManifest, Manifest, MediaType, Reference, RepoKey, Tag};
 use crate::pull::blame::mismatch;
-use crate::pull::{Error, Place, Pull, Via};
+use crate::pull::{Check, Error, Place, Pull, Via};
 use crate::store::{PutManifest, StoredManifest};
 use crate::upstream::{Endpoint, FetchedManifest, ManifestHead, Tally};
 use jiff::Timestamp;
@@ -48,14 +48,16 @@ impl Pull {
         _caller: &Caller,
         repo: &Repo,
         reference: &Reference,
+        check: Check,
         tally: &Tally,
     ) -> Result<ManifestAnswer, Error> {
         let Some(place) = Place::of(repo) else {
             return self.hosted_manifest(&repo.key(), reference).await;
         };
+        self.forget_absence(&place, reference, check).await;
         match reference {
             Reference::Digest(digest) => self.by_digest(&place, digest, tally).await,
-            Reference::Tag(tag) => self.by_tag(&place, tag, tally).await,
+            Reference::Tag(tag) => self.by_tag(&place, tag, check, tally).await,
         }
     }
 
@@ -65,19 +67,22 @@ impl Pull {
         caller: &Caller,
         repo: &Repo,
         reference: &Reference,
+        check: Check,
         tally: &Tally,
     ) -> Result<ManifestStat, Error> {
         let Some(place) = Place::of(repo) else {
             return self.hosted_manifest(&repo.key(), reference).await.map(ManifestStat::of);
         };
+        self.forget_absence(&place, reference, check).await;
         let head = match reference {
             Reference::Digest(digest) => self.head_digest(&place, digest, tally).await?,
-            Reference::Tag(tag) => self.head_tag(&place, tag, tally).await?,
+            Reference::Tag(tag) => self.head_tag(&place, tag, check, tally).await?,
         };
         if let Some(stat) = head {
             return Ok(stat);
         }
-        self.manifest(caller, repo, reference, tally)
+        // The upstream has just been asked.
+        self.manifest(caller, repo, reference, Check::WhenDue, tally)
             .await
             .map(ManifestStat::of)
     }
@@ -164,11 +169,12 @@ impl Pull {
 
     /// One HEAD upstream for all who ask.
     async fn ask_for_manifest(&self, place: &Place, digest: &Digest, tally: &Tally) -> Result<ManifestHead, Error> {
-        let (client, tally, reference) = (self.client.clone(), tally.clone(), Reference::Digest(*digest));
+        let (pull, tally, reference) = (self.clone(), tally.clone(), Reference::Digest(*digest));
         let at = place.clone();
         let ask = async move || {
-            let asked = client.head_manifest(&at.mirror, &at.remote, &reference, &tally).await;
-            asked.map_err(|error| Error::of_manifest(&reference, error))
+            let asked = pull.client.head_manifest(&at.mirror, &at.remote, &reference, &tally);
+            let asked = Box::pin(async { asked.await.map_err(|error| Error::of_manifest(&reference, error)) });
+            pull.unless_absent(&at, &reference, asked).await
         };
         self.heads.share(&(place.key.clone(), *digest), &self.tasks, ask).await
     }
@@ -219,7 +225,8 @@ impl Pull {
                 return Ok(manifest);
             }
         }
-        let manifest = self.proven(place, reference, tally).await?;
+        let proven = Box::pin(self.proven(place, reference, tally));
+        let manifest = self.unless_absent(place, reference, proven).await?;
         let (digest, media_type) = (manifest.digest(), manifest.media_type().clone());
         let stored = StoredManifest {
             digest,

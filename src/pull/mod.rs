@@ -3,6 +3,7 @@
 //! Owns the flights under way and what is known of tags. Promises P1–P6 for blobs, manifests and tags, hosted and
 //! mirrored alike. Never knows HTTP. Every future here may be dropped at any time: shared work runs in tasks of its own.
 
+mod absence;
 mod batch;
 mod blame;
 mod blob;
@@ -28,7 +29,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::namespaces::Repo;
-use crate::oci::{Digest, RemoteName, RepoKey, Tag};
+use crate::oci::{Digest, Reference, RemoteName, RepoKey, Tag};
 use crate::store::{List, Listing, Store, TagRow};
 use crate::tasks::Tasks;
 use crate::upstream::{Client, ManifestHead, Mirror};
@@ -38,6 +39,7 @@ pub use error::Error;
 pub use flight::Lost;
 pub use manifest::{ManifestAnswer, ManifestStat};
 pub use referrers::Which;
+pub use tags::Slice;
 pub use tail::Tail;
 
 pub use crate::store::{Cut, Kept, Part, Referrer};
@@ -46,7 +48,7 @@ pub use crate::upstream::{Tally, Verdict};
 use blame::Blame;
 use brief::Brief;
 use flight::Flights;
-use resolution::Resolutions;
+use resolution::{Renewals, Resolutions};
 
 /// Flights whose passengers wait for one value.
 type Shared<K, T> = Flights<K, Option<Result<T, Error>>>;
@@ -70,7 +72,8 @@ pub struct Pull {
     heads: Shared<(RepoKey, Digest), ManifestHead>,
     tags: Shared<(RepoKey, Tag), TagRow>,
     resolutions: Resolutions,
-    absent_tags: Brief<(RepoKey, Tag), Error>,
+    renewals: Renewals,
+    absent: Brief<(RepoKey, Reference), Error>,
     lists: Shared<(RepoKey, List), Listing>,
     /// Lists that are empty, and those of repositories that are not there.
     absent_lists: Brief<(RepoKey, List), Result<Listing, Error>>,
@@ -93,11 +96,21 @@ impl Pull {
             heads: Flights::new(),
             tags: Flights::new(),
             resolutions: Resolutions::new(),
-            absent_tags: Brief::new(),
+            renewals: Renewals::new(),
+            absent: Brief::new(),
             lists: Flights::new(),
             absent_lists: Brief::new(),
         }
     }
+}
+
+/// When an upstream is asked whether what is cached is still right. Of a digest there is no question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// When the time is over for which it counts.
+    WhenDue,
+    /// Now, and by one question for all who ask meanwhile. What is cached answers only where the upstream cannot.
+    Now,
 }
 
 /// A part of a list.

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use crate::access::Caller;
 use crate::namespaces::Repo;
 use crate::oci::{Digest, Listed};
-use crate::pull::{Error, ListAnswer, Part, Place, Pull, Referrer, Via};
+use crate::pull::{Check, Error, ListAnswer, Part, Place, Pull, Referrer, Via};
 use crate::store::List;
 use crate::upstream::Tally;
 
@@ -31,10 +31,12 @@ impl Pull {
         repo: &Repo,
         subject: &Digest,
         which: Which<'_>,
+        check: Check,
         tally: &Tally,
     ) -> Result<ListAnswer<Referrer>, Error> {
         if let Some(place) = Place::of(repo) {
-            let (listing, via) = self.listing(&place, &List::Referrers(*subject), tally).await?;
+            let list = List::Referrers(*subject);
+            let (listing, via) = self.listing(&place, &list, check, tally).await?;
             let part = part(&listing.lines, which);
             return Ok(ListAnswer { part, via });
         }

@@ -2,13 +2,15 @@
 //!
 //! Promises P5: a cached tag answers whatever happens upstream, within the time that a revalidation is worth waiting
 //! for, and moves only to a manifest that is stored. A late answer is used when it comes: it runs in a task of its own.
+//! Nobody waits for news of a tag that was asked for at the end of its window.
 
 use tokio::time::timeout;
 
 use crate::oci::Tag;
-use crate::pull::freshness::Freshness;
+use crate::pull::absence::is_final;
+use crate::pull::freshness::{Freshness, Stage};
 use crate::pull::manifest::{ManifestAnswer, ManifestStat};
-use crate::pull::{Error, Place, Pull, Via};
+use crate::pull::{Check, Error, Place, Pull, Via};
 use crate::store::TagRow;
 use crate::upstream::{self, Tally, Verdict};
 
@@ -21,21 +23,32 @@ enum Word<T> {
 }
 
 impl Pull {
-    pub(super) async fn by_tag(&self, place: &Place, tag: &Tag, tally: &Tally) -> Result<ManifestAnswer, Error> {
+    pub(super) async fn by_tag(
+        &self,
+        place: &Place,
+        tag: &Tag,
+        check: Check,
+        tally: &Tally,
+    ) -> Result<ManifestAnswer, Error> {
         let Some(row) = self.store.tag(&place.key, tag).await? else {
-            return self.newest(place, tag, None, tally).await;
+            return self.newest(place, tag, None, check, tally).await;
         };
-        let since_secs = match self.freshness(place, row.checked_at) {
-            Freshness::Fresh => return self.by_digest(place, &row.digest, tally).await,
-            Freshness::Stale { since_secs } => since_secs,
-        };
-        let ttl_secs = -since_secs;
+        let Freshness { stage, ttl_secs } = self.freshness(place, tag, row.checked_at);
+        match (stage, check) {
+            (Stage::Fresh, Check::WhenDue) => return self.by_digest(place, &row.digest, tally).await,
+            (Stage::Waning, Check::WhenDue) => {
+                self.renew(place, tag, &row).await;
+                return self.by_digest(place, &row.digest, tally).await;
+            }
+            (Stage::Spent, _) => return self.newest(place, tag, Some(&row), check, tally).await,
+            (Stage::Fresh | Stage::Waning, Check::Now) | (Stage::Stale, _) => {}
+        }
         let word = match self.client.trouble(&place.mirror) {
             Some(error) => {
-                self.revalidate_aside(place, tag, &row);
+                self.revalidate_aside(place, tag, &row, check);
                 Word::None(upstream_reason(&error))
             }
-            None => in_time(place, tag, self.newest(place, tag, Some(&row), tally)).await?,
+            None => in_time(place, tag, self.newest(place, tag, Some(&row), check, tally)).await?,
         };
         match word {
             Word::New(answer) => Ok(answer),
@@ -43,11 +56,21 @@ impl Pull {
         }
     }
 
+    /// Asks aside, once in a window.
+    async fn renew(&self, place: &Place, tag: &Tag, row: &TagRow) {
+        if self.renewals.begin(&place.key, tag, row.checked_at).await {
+            self.revalidate_aside(place, tag, row, Check::Now);
+        }
+    }
+
     /// Nobody waits for an upstream in trouble who has an answer: but it is asked, so that somebody sees when it is well.
-    fn revalidate_aside(&self, place: &Place, tag: &Tag, row: &TagRow) {
+    fn revalidate_aside(&self, place: &Place, tag: &Tag, row: &TagRow, check: Check) {
+        if place.mirror.is_offline() {
+            return;
+        }
         let (pull, place, tag, row) = (self.clone(), place.clone(), tag.clone(), row.clone());
         self.tasks.spawn(async move {
-            let asked = pull.newest(&place, &tag, Some(&row), &Tally::default()).await;
+            let asked = pull.newest(&place, &tag, Some(&row), check, &Tally::default()).await;
             if let Err(error) = asked {
                 tracing::debug!(%error, %tag, repository = %place.key, "a tag could not be revalidated");
             }
@@ -59,29 +82,22 @@ impl Pull {
         &self,
         place: &Place,
         tag: &Tag,
+        check: Check,
         tally: &Tally,
     ) -> Result<Option<ManifestStat>, Error> {
         let Some(row) = self.store.tag(&place.key, tag).await? else {
-            return Ok(stat(self.resolve(place, tag, tally).await?, Via::Miss));
+            return Ok(stat(self.resolve(place, tag, check, tally).await?, Via::Miss));
         };
-        if !self.has_manifest(place, &row).await? {
-            // Only ever asked about by HEAD: there is nothing that a GET could still be given.
-            let via = if self.freshness(place, row.checked_at) == Freshness::Fresh {
-                Via::Hit
-            } else {
-                Via::Miss
-            };
-            let row = if via == Via::Hit {
-                row
-            } else {
-                self.resolve(place, tag, tally).await?
-            };
-            return Ok(stat(row, via));
+        if self.has_manifest(place, &row).await? {
+            // As a GET is answered, so that a tag that has moved to what cannot be had still means what it meant.
+            let answer = self.by_tag(place, tag, check, tally).await?;
+            return Ok(Some(ManifestStat::of(answer)));
         }
-        // As a GET is answered, so that a tag that has moved to what cannot be had still means what it meant.
-        self.by_tag(place, tag, tally)
-            .await
-            .map(|answer| Some(ManifestStat::of(answer)))
+        // Only ever asked about by HEAD: there is nothing that a GET could still be given.
+        if check == Check::WhenDue && self.freshness(place, tag, row.checked_at).answers() {
+            return Ok(stat(row, Via::Hit));
+        }
+        Ok(stat(self.resolve(place, tag, check, tally).await?, Via::Miss))
     }
 
     async fn has_manifest(&self, place: &Place, row: &TagRow) -> Result<bool, Error> {
@@ -95,9 +111,10 @@ impl Pull {
         place: &Place,
         tag: &Tag,
         row: Option<&TagRow>,
+        check: Check,
         tally: &Tally,
     ) -> Result<ManifestAnswer, Error> {
-        let TagRow { digest, checked_at, .. } = self.resolve(place, tag, tally).await?;
+        let TagRow { digest, checked_at, .. } = self.resolve(place, tag, check, tally).await?;
         if let Some(manifest) = self.stored_manifest(place, &digest, tally).await? {
             let via = if row.is_some() { Via::Revalidated } else { Via::Miss };
             return Ok(ManifestAnswer { manifest, via });
@@ -137,16 +154,10 @@ async fn in_time<T>(
 ) -> Result<Word<T>, Error> {
     match timeout(place.mirror.revalidate(), answer).await {
         Ok(Ok(answer)) => Ok(Word::New(answer)),
-        Ok(Err(error)) if is_final(tag, &error) => Err(error),
+        Ok(Err(error)) if is_final(place, tag, &error) => Err(error),
         Ok(Err(error)) => Ok(Word::None(reason(&error))),
         Err(_elapsed) => Ok(Word::None("upstream-timeout".to_owned())),
     }
-}
-
-/// Whether a cached tag must not hide this answer: a signature that is gone upstream is gone (`sha256-….sig`), while an
-/// image that was deleted there is still served.
-fn is_final(tag: &Tag, error: &Error) -> bool {
-    tag.as_str().starts_with("sha256-") && matches!(error, Error::ManifestUnknown { .. })
 }
 
 /// Why the upstream did not answer, in one token.
@@ -167,6 +178,7 @@ pub(super) fn upstream_reason(error: &upstream::Error) -> String {
     match (error.status(), error.verdict()) {
         (Some(status), _) => format!("upstream-{status}"),
         (None, Verdict::Slow) => "upstream-timeout".to_owned(),
+        (None, Verdict::Offline) => "offline".to_owned(),
         (None, _) => "upstream-unreachable".to_owned(),
     }
 }

@@ -3,10 +3,13 @@
 //! Promises nothing about the disk but that neither directory is something else. Never makes or opens anything.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The `[store]` table. Relative paths are relative to where the process was started.
+use crate::clock::friendly;
+
+/// The `[store]` table. Relative paths are relative to where the process was started, durations friendly: `"180d"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -15,6 +18,9 @@ pub struct Config {
     /// The directory of the index, on a local file system; `index` inside `path` when not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<PathBuf>,
+    /// How long facts of mirrors' repositories are kept that nobody asks for, and of whose content nothing is stored.
+    #[serde(with = "friendly")]
+    pub forget_after: Duration,
 }
 
 impl Default for Config {
@@ -22,6 +28,7 @@ impl Default for Config {
         Self {
             path: PathBuf::from("./wharf-data"),
             index: None,
+            forget_after: Duration::from_hours(180 * 24),
         }
     }
 }
@@ -81,12 +88,13 @@ mod tests {
         let said = Config {
             path: "/a".into(),
             index: Some("/b".into()),
+            ..Config::default()
         };
         assert_eq!(said.index_path(), Path::new("/b"));
         assert_eq!(
             Config {
                 path: "/a".into(),
-                index: None
+                ..Config::default()
             }
             .index_path(),
             Path::new("/a/index")
@@ -98,13 +106,14 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let config = Config {
             path: file.path().into(),
-            index: None,
+            ..Config::default()
         };
         let said = config.check().unwrap_err().to_string();
         assert!(said.starts_with("store.path = \"/"), "{said}");
         let config = Config {
             path: std::env::temp_dir(),
             index: Some("".into()),
+            ..Config::default()
         };
         assert!(
             config
@@ -115,7 +124,7 @@ mod tests {
         );
         Config {
             path: "/no/such/place/yet".into(),
-            index: None,
+            ..Config::default()
         }
         .check()
         .unwrap();

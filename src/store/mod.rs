@@ -10,6 +10,7 @@ mod collect;
 mod config;
 mod content;
 mod error;
+mod forget;
 mod hosted;
 mod index;
 mod lists;
@@ -148,6 +149,11 @@ impl Store {
     /// Points a tag of a mirror's repository to what the upstream said; the manifest need not be stored.
     pub async fn put_tag(&self, repo: &RepoKey, mirror: &str, tag: &Tag, row: TagRow) -> Result<(), Error> {
         self.index.put_tag(repo, Some(mirror), tag, row).await
+    }
+
+    /// Deletes a tag of a mirror's repository; what it points to stays. A hosted one's is not touched.
+    pub async fn forget_tag(&self, repo: &RepoKey, tag: &Tag) -> Result<(), Error> {
+        self.index.forget_tag(repo, tag).await
     }
 
     /// Notes that the upstream of a mirror's repository answered for `digest`.

@@ -27,7 +27,7 @@ impl Dir {
     pub(super) async fn try_open(&self) -> Result<Store, Error> {
         let config = Config {
             path: self.0.path().join("store"),
-            index: None,
+            ..Config::default()
         };
         Store::open(&config, Tasks::new()).await
     }
@@ -317,7 +317,7 @@ async fn what_no_row_explains_is_tidied_and_foreign_files_are_left_alone() {
     let tasks = Tasks::new();
     let config = Config {
         path: root.clone(),
-        index: None,
+        ..Config::default()
     };
     let _store = Store::open(&config, tasks.clone()).await.unwrap();
     assert!(tasks.close(Duration::from_secs(30)).await);
@@ -330,7 +330,7 @@ pub(super) async fn tidied(dir: &Dir) {
     let tasks = Tasks::new();
     let config = Config {
         path: dir.0.path().join("store"),
-        index: None,
+        ..Config::default()
     };
     let store = Store::open(&config, tasks.clone()).await.unwrap();
     while store.running.doubts().is_some() {

@@ -15,7 +15,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::clock::friendly;
-use crate::oci::Rule;
+use crate::oci::{Rule, TagPattern};
 
 use super::network::Proxy;
 use super::secret::Secret;
@@ -82,8 +82,14 @@ pub struct MirrorConfig {
     /// Bytes a second that the bodies of blobs may bring together; none: as many as come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<ByteSize>,
-    /// How long a tag answers without asking the upstream.
+    /// How long a tag answers without asking the upstream, unless a pattern in `tag` says otherwise.
     pub fresh_for: FreshFor,
+    /// How long after that it may still answer when the upstream cannot.
+    pub stale_for: FreshFor,
+    /// What becomes of a cached tag that the upstream has deleted.
+    pub when_deleted: WhenDeleted,
+    /// `true`: nothing is ever asked.
+    pub offline: bool,
     /// `false`: as if the table were not there.
     pub enabled: bool,
     /// Longest wait for a connection: name, TCP and TLS.
@@ -98,6 +104,29 @@ pub struct MirrorConfig {
     /// How long the revalidation of a cached tag may keep a client waiting before the stale answer goes out.
     #[serde(with = "friendly")]
     pub revalidate: Duration,
+    /// How long tags of certain names answer: the first pattern that matches counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tag: Vec<TagConfig>,
+}
+
+/// One `[[mirror."key".tag]]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TagConfig {
+    /// Which tags.
+    pub pattern: TagPattern,
+    /// How long they answer without asking the upstream.
+    pub fresh_for: FreshFor,
+}
+
+/// What becomes of a cached tag that the upstream has deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenDeleted {
+    /// It answers as when the upstream cannot be asked.
+    Serve,
+    /// It is deleted here too.
+    Forget,
 }
 
 impl Default for MirrorConfig {
@@ -125,11 +154,15 @@ impl Default for MirrorConfig {
             max_connections: MAX_CONNECTIONS,
             max_rate: None,
             fresh_for: FreshFor::Within(Duration::from_mins(5)),
+            stale_for: FreshFor::Forever,
+            when_deleted: WhenDeleted::Serve,
+            offline: false,
             enabled: true,
             connect: Duration::from_secs(3),
             first_byte: Duration::from_secs(10),
             silence: Duration::from_mins(1),
             revalidate: Duration::from_millis(1500),
+            tag: Vec::new(),
         }
     }
 }
@@ -179,12 +212,12 @@ pub fn builtin() -> BTreeMap<String, MirrorConfig> {
     others.chain([("docker.io".to_owned(), hub)]).collect()
 }
 
-/// How long something answers without asking again: a duration, or `"forever"`.
+/// How long something counts: a duration, or `"forever"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FreshFor {
-    /// So long after it was last checked.
+    /// So long.
     Within(Duration),
-    /// It is never asked about again.
+    /// For good.
     Forever,
 }
 
@@ -197,8 +230,7 @@ impl FromStr for FreshFor {
         if text == FOREVER {
             return Ok(Self::Forever);
         }
-        let duration = text.parse::<SignedDuration>()?;
-        Ok(Self::Within(Duration::try_from(duration)?))
+        friendly::parse(text).map(Self::Within)
     }
 }
 
@@ -264,6 +296,33 @@ mod tests {
         let config: MirrorConfig = toml::from_str("fresh_for = \"forever\"").unwrap();
         assert_eq!(config.fresh_for, FreshFor::Forever);
         assert!(toml::to_string(&config).unwrap().contains("fresh_for = \"forever\""));
+    }
+
+    #[test]
+    fn tags_have_their_own_windows_in_order() {
+        let text = "stale_for = \"7d\"\nwhen_deleted = \"forget\"\noffline = true\n\
+                    [[tag]]\npattern = \"v*\"\nfresh_for = \"forever\"\n[[tag]]\npattern = \"*\"\nfresh_for = \"1m\"";
+        let config: MirrorConfig = toml::from_str(text).unwrap();
+        let tags: Vec<_> = config.tag.iter().map(|it| it.pattern.to_string()).collect();
+        assert_eq!(
+            (tags.join(" ").as_str(), config.tag[0].fresh_for),
+            ("v* *", FreshFor::Forever)
+        );
+        assert_eq!(config.stale_for, FreshFor::Within(Duration::from_hours(168)));
+        assert_eq!((config.when_deleted, config.offline), (WhenDeleted::Forget, true));
+        let printed = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<MirrorConfig>(&printed).unwrap(), config, "{printed}");
+        for bad in [
+            "pattern = \"v*\"",
+            "pattern = \"v/*\"\nfresh_for = \"1m\"",
+            "patern = \"v*\"",
+        ] {
+            assert!(
+                toml::from_str::<MirrorConfig>(&format!("[[tag]]\n{bad}")).is_err(),
+                "{bad}"
+            );
+        }
+        assert!(toml::from_str::<MirrorConfig>("when_deleted = \"keep\"").is_err());
     }
 
     #[test]

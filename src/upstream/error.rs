@@ -77,6 +77,12 @@ pub enum Error {
         /// What it does not accept.
         whose: Whose,
     },
+    /// It is not to be asked, whatever for.
+    #[error("mirror {mirror:?} is offline: nothing is asked upstream while mirror.{mirror:?}.offline is true")]
+    Offline {
+        /// The mirror's key.
+        mirror: String,
+    },
     /// What the configuration names gives no credentials. What exactly is for the log: it names files of this machine.
     #[error("{at} cannot be asked: mirror.{mirror:?}.{key} gives no credentials")]
     NoCredentials {
@@ -159,6 +165,8 @@ pub enum Verdict {
     Throttled,
     /// A deadline passed before the answer.
     Slow,
+    /// It is not to be asked.
+    Offline,
     /// The upstream failed or answered nonsense, or cannot be asked as configured.
     Broken,
     /// The body stopped half way: what arrived counts, ask for the rest.
@@ -185,6 +193,7 @@ impl Error {
             | Self::Rejected { .. }
             | Self::NoCredentials { .. } => Verdict::Broken,
             Self::RangeNotSatisfiable { .. } => Verdict::NoSuchRange,
+            Self::Offline { .. } => Verdict::Offline,
             Self::Resting { because, .. } => because.verdict(),
         }
     }
@@ -192,7 +201,11 @@ impl Error {
     /// The status that the upstream answered with, if it answered.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Cut { .. } | Self::NoCredentials { .. } => None,
+            Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::Cut { .. }
+            | Self::NoCredentials { .. }
+            | Self::Offline { .. } => None,
             Self::Absent { status, .. }
             | Self::Refused { status, .. }
             | Self::Denied { status, .. }
@@ -234,6 +247,7 @@ impl Error {
             | Self::Denied { .. }
             | Self::Rejected { .. }
             | Self::NoCredentials { .. }
+            | Self::Offline { .. }
             | Self::Unusable { .. }
             | Self::Cut { .. }
             | Self::RangeNotSatisfiable { .. } => None,

@@ -37,7 +37,7 @@ mod wire;
 pub use body::{BlobBody, Span};
 pub use budget::Budget;
 pub use client::{Client, FetchedManifest, ManifestHead, Tally};
-pub use config::{FreshFor, MirrorConfig, builtin};
+pub use config::{FreshFor, MirrorConfig, TagConfig, WhenDeleted, builtin};
 pub use credentials::{Unavailable, Whose};
 pub use error::{Error, Verdict};
 pub use fault::{Absence, Cause, Fault, Phase, Step};

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use wharf::oci::{Digest, Tag};
-use wharf::pull::{Error, ListAnswer, Referrer, Tally, Via, Which};
+use wharf::pull::{Check, Error, ListAnswer, Referrer, Slice, Tally, Via, Which};
 
 use crate::support::image::{Content, Image};
 use crate::support::inside::Inside;
@@ -23,7 +23,12 @@ fn upstream(tags: &[&str]) -> Upstream {
 impl Inside {
     async fn tags(&self) -> Result<(String, Via), Error> {
         let (caller, repo, tally) = (Self::caller(), self.repo("a/b"), Tally::default());
-        let ListAnswer { part, via } = self.pull.tags(&caller, &repo, |_| true, None, 100, &tally).await?;
+        let slice = Slice {
+            after: None,
+            limit: 100,
+        };
+        let tags = self.pull.tags(&caller, &repo, |_| true, slice, Check::WhenDue, &tally);
+        let ListAnswer { part, via } = tags.await?;
         let tags: Vec<_> = part.entries.iter().map(Tag::as_str).collect();
         Ok((tags.join(" "), via))
     }
@@ -31,7 +36,10 @@ impl Inside {
     async fn referrers(&self, subject: &str) -> Result<ListAnswer<Referrer>, Error> {
         let (caller, repo, tally) = (Self::caller(), self.repo("a/b"), Tally::default());
         let (subject, which): (Digest, _) = (subject.parse().unwrap(), Which::default());
-        self.pull.referrers(&caller, &repo, &subject, which, &tally).await
+        let referrers = self
+            .pull
+            .referrers(&caller, &repo, &subject, which, Check::WhenDue, &tally);
+        referrers.await
     }
 }
 
@@ -155,13 +163,13 @@ async fn a_signature_that_is_missing_is_asked_for_every_ten_seconds_and_no_often
     let tag = format!("{}.sig", image.digest().replace(':', "-"));
     let (caller, repo, tally) = (Inside::caller(), inside.repo("a/b"), Tally::default());
     let reference = tag.parse().unwrap();
-    let signature = async || inside.pull.manifest(&caller, &repo, &reference, &tally).await;
+    let signature = async || inside.ask(&tag, Check::WhenDue).await;
     for _ in 0..3 {
         assert!(matches!(signature().await, Err(Error::ManifestUnknown { .. })));
         assert!(
             inside
                 .pull
-                .stat_manifest(&caller, &repo, &reference, &tally)
+                .stat_manifest(&caller, &repo, &reference, Check::WhenDue, &tally)
                 .await
                 .is_err()
         );
@@ -170,5 +178,5 @@ async fn a_signature_that_is_missing_is_asked_for_every_ten_seconds_and_no_often
     let signed = Image::oci(2, &[]);
     upstream.put_image("a/b", &tag, &signed);
     inside.clock.advance(Duration::from_secs(10));
-    assert_eq!(signature().await.unwrap().manifest.digest.to_string(), signed.digest());
+    assert_eq!(signature().await.unwrap().0, signed.digest());
 }

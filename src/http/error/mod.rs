@@ -308,7 +308,7 @@ fn by_verdict(verdict: Verdict, retry_after: Option<Duration>, message: String) 
         Verdict::RepositoryAbsent => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown),
         Verdict::RepositoryRefused => (StatusCode::FORBIDDEN, ErrorCode::Denied),
         Verdict::Throttled => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests),
-        Verdict::Slow => (StatusCode::GATEWAY_TIMEOUT, ErrorCode::Unavailable),
+        Verdict::Slow | Verdict::Offline => (StatusCode::GATEWAY_TIMEOUT, ErrorCode::Unavailable),
         Verdict::Broken | Verdict::Cut | Verdict::NoSuchRange => (StatusCode::BAD_GATEWAY, ErrorCode::Unavailable),
     };
     // Whole seconds, rounded up: earlier would be too early.

@@ -354,6 +354,7 @@ fn every_verdict_has_its_answer() {
         (Verdict::Throttled, minute, "429 TOOMANYREQUESTS retry-after: 60"),
         (Verdict::Throttled, None, "429 TOOMANYREQUESTS retry-after: 5"),
         (Verdict::Slow, None, "504 UNAVAILABLE"),
+        (Verdict::Offline, None, "504 UNAVAILABLE"),
         (Verdict::Broken, minute, "502 UNAVAILABLE"),
         (Verdict::Cut, None, "502 UNAVAILABLE"),
         (Verdict::NoSuchRange, None, "502 UNAVAILABLE"),

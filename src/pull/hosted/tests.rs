@@ -26,7 +26,7 @@ async fn harbour() -> Harbour {
     let (tasks, clock) = (Tasks::new(), Clock::manual(Timestamp::UNIX_EPOCH));
     let config = Config {
         path: dir.path().into(),
-        index: None,
+        ..Config::default()
     };
     let store = Store::open(&config, tasks.clone()).await.unwrap();
     let client = Client::new(&upstream::Config::default(), tasks.clone(), clock.clone());

@@ -38,7 +38,7 @@ impl Harbour {
         let (tasks, clock) = (Tasks::new(), Clock::manual(Timestamp::UNIX_EPOCH));
         let config = store::Config {
             path: dir.path().into(),
-            index: None,
+            ..store::Config::default()
         };
         let store = Store::open(&config, tasks.clone()).await.unwrap();
         let caller = Caller {

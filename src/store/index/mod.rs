@@ -10,7 +10,9 @@ mod blobs;
 mod collect;
 pub(in crate::store) mod copy;
 mod facts;
+pub(in crate::store) mod forget;
 mod generation;
+mod idle;
 mod links;
 mod listings;
 mod lists;
@@ -38,6 +40,7 @@ pub use self::facts::{
     BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow,
 };
 use self::generation::{Generations, Remembered};
+use self::idle::Waking;
 pub use self::listings::{List, Listing};
 pub use self::pushed::facts::{Conditions, Deleted, Entities, PushManifest, Pushed};
 use self::readers::Readers;
@@ -61,12 +64,15 @@ struct Shared {
     /// Given when the index was made; the same for as long as it exists.
     store_id: String,
     path: PathBuf,
-    sights: Remembered<(RepoKey, Digest), Sight>,
+    /// With whether it was idle.
+    sights: Remembered<(RepoKey, Digest), (Sight, bool)>,
     blobs: Remembered<Digest, Option<BlobRow>>,
-    tags: Remembered<(RepoKey, Tag), Option<TagRow>>,
+    /// With whether it was idle.
+    tags: Remembered<(RepoKey, Tag), Option<(TagRow, bool)>>,
     pushed: Remembered<(RepoKey, Digest), Option<MediaType>>,
     listings: Remembered<(RepoKey, List), Option<Listing>>,
     manifests: Cache<Digest, StoredManifest>,
+    waking: Waking,
     // In this order: the connection that is closed last empties the log, and only the writer's can.
     readers: Readers,
     writer: Arc<Writer>,
@@ -101,6 +107,7 @@ impl Index {
             pushed: Remembered::new(PUSHED, Arc::clone(&generations)),
             listings: listings::remembered(Arc::clone(&generations)),
             manifests: manifests::memory(),
+            waking: Waking::default(),
             readers: Readers::new(path.clone(), tasks.clone()),
             path,
             writer: Arc::new(Writer::start(connection, generations)?),

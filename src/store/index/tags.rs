@@ -11,6 +11,7 @@ use crate::store::index::Index;
 use crate::store::index::batch::Tx;
 use crate::store::index::facts::{Fact, TagRow};
 use crate::store::index::generation::Shard;
+use crate::store::index::idle::Row;
 use crate::store::index::sql;
 
 impl Index {
@@ -22,7 +23,13 @@ impl Index {
             .0
             .readers
             .read(fact, move |connection| read(connection, &asked.0, &asked.1));
-        self.0.tags.get(key, Shard::of_tag(repo, tag), read).await
+        let found = self.0.tags.get(key, Shard::of_tag(repo, tag), read).await?;
+        Ok(found.map(|(row, idle)| {
+            if idle {
+                self.wake(Row::Tag(repo.clone(), tag.clone()));
+            }
+            row
+        }))
     }
 
     /// Points the tag to `row`, making the repository's row when it is missing. `mirror` is the key of the mirror that
@@ -41,13 +48,27 @@ impl Index {
         };
         self.0.writer.write(Fact::Tag(repo.clone(), tag.clone()), change).await
     }
+
+    /// Deletes a tag of a mirror's repository.
+    pub(in crate::store) async fn forget_tag(&self, repo: &RepoKey, tag: &Tag) -> Result<(), Error> {
+        const FORGET: &str = "
+            DELETE FROM tag
+            WHERE name = ?2 AND repository = (SELECT id FROM repository WHERE key = ?1 AND mirror IS NOT NULL)";
+        let (key, name) = (repo.clone(), tag.clone());
+        let change = move |tx: &mut Tx<'_>| {
+            tx.touch(Shard::of_tag(&key, &name));
+            tx.execute(FORGET, (key.as_str(), name.as_str()))?;
+            Ok(())
+        };
+        self.0.writer.write(Fact::Tag(repo.clone(), tag.clone()), change).await
+    }
 }
 
 pub(super) fn put(tx: &mut Tx<'_>, repository: i64, repo: &RepoKey, tag: &Tag, row: &TagRow) -> rusqlite::Result<()> {
     const PUT: &str = "
         INSERT INTO tag (repository, name, digest, media_type, size, checked_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT (repository, name) DO UPDATE SET digest = excluded.digest, media_type = excluded.media_type,
-               size = excluded.size, checked_at = excluded.checked_at";
+               size = excluded.size, checked_at = excluded.checked_at, idle_since = NULL";
     let media_type = row.media_type.as_ref().map(sql::text);
     let (size, checked_at) = (row.size.and_then(sql::size), row.checked_at.as_microsecond());
     tx.touch(Shard::of_tag(repo, tag));
@@ -65,19 +86,20 @@ pub(super) fn put(tx: &mut Tx<'_>, repository: i64, repo: &RepoKey, tag: &Tag, r
     Ok(())
 }
 
-fn read(connection: &Connection, repo: &RepoKey, tag: &Tag) -> rusqlite::Result<Option<TagRow>> {
+fn read(connection: &Connection, repo: &RepoKey, tag: &Tag) -> rusqlite::Result<Option<(TagRow, bool)>> {
     const READ: &str = "
-        SELECT tag.digest, tag.media_type, tag.size, tag.checked_at
+        SELECT tag.digest, tag.media_type, tag.size, tag.checked_at, tag.idle_since IS NOT NULL
         FROM tag JOIN repository ON repository.id = tag.repository
         WHERE repository.key = ?1 AND tag.name = ?2";
     let mut statement = connection.prepare_cached(READ)?;
     let row = statement.query_row((repo.as_str(), tag.as_str()), |row| {
-        Ok(TagRow {
+        let tag = TagRow {
             digest: sql::parsed(row, 0)?,
             media_type: sql::parsed_or_null(row, 1)?,
             size: sql::unsigned_or_null(row, 2)?,
             checked_at: sql::time(row, 3)?,
-        })
+        };
+        Ok((tag, row.get(4)?))
     });
     row.optional()
 }

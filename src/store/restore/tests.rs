@@ -21,7 +21,7 @@ fn app() -> RepoKey {
 fn config(dir: &Dir) -> Config {
     Config {
         path: dir.0.path().join("store"),
-        index: None,
+        ..Config::default()
     }
 }
 
@@ -206,6 +206,7 @@ async fn a_copy_of_an_older_wharf_is_brought_up_to_date() {
     let back = "
         DROP TABLE upload; DROP TABLE pushed; DROP TABLE names; DROP TABLE loose;
         DROP TABLE unlinked; DROP VIEW visible; DROP TABLE listing;
+        ALTER TABLE link DROP COLUMN idle_since; ALTER TABLE tag DROP COLUMN idle_since;
         DROP INDEX tag_by_digest; DROP INDEX link_by_digest; PRAGMA user_version = 1;";
     rusqlite::Connection::open(&copied)
         .unwrap()

@@ -181,6 +181,9 @@ impl Client {
 
     /// Why no endpoint of this mirror is asked now, if that is so.
     pub fn trouble(&self, mirror: &Mirror) -> Option<Arc<Error>> {
+        if let Err(offline) = mirror.endpoint().may_be_asked() {
+            return Some(Arc::new(offline));
+        }
         let mut troubles = mirror.endpoints().iter().map(|endpoint| endpoint.health().trouble());
         let first = troubles.next().flatten()?;
         troubles.all(|trouble| trouble.is_some()).then_some(first)

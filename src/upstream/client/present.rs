@@ -23,6 +23,8 @@ const ATTEMPTS: usize = 3;
 impl Client {
     /// One question to one endpoint, unless that asked us to wait.
     pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
+        // Before anything that would ask in its stead: a token endpoint, a credential helper.
+        ask.endpoint.may_be_asked()?;
         let (endpoint, remote) = (ask.endpoint, ask.remote);
         if let Some(hold) = self.holds.find(endpoint.id(), remote).await {
             let who = self.auth.who(endpoint).await;

@@ -13,6 +13,7 @@ use url::{Host, Url};
 use super::super::budget::Budget;
 use super::super::config::MirrorConfig;
 use super::super::credentials::Source;
+use super::super::error::Error;
 use super::super::health::Health;
 use super::super::network::Network;
 use super::super::pace::Pace;
@@ -38,6 +39,7 @@ pub struct Endpoint {
 #[derive(Debug)]
 struct Shared {
     count: usize,
+    offline: bool,
     network: Network,
     pace: Pace,
 }
@@ -73,6 +75,7 @@ impl Endpoint {
         }
         let shared = Shared {
             count: config.endpoints.len(),
+            offline: config.offline,
             network: Network::new(key, config)?,
             pace: Pace::new(rate(key, config)?),
         };
@@ -132,6 +135,15 @@ impl Endpoint {
 
     pub(in crate::upstream) fn id(&self) -> &EndpointId {
         &self.id
+    }
+
+    /// An error where nothing is to be asked.
+    pub(in crate::upstream) fn may_be_asked(&self) -> Result<(), Error> {
+        if self.shared.offline {
+            let mirror = self.mirror().to_owned();
+            return Err(Error::Offline { mirror });
+        }
+        Ok(())
     }
 
     pub(in crate::upstream) fn is_one_of_several(&self) -> bool {

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::oci::{self, Rule};
+use crate::oci::{self, Rule, Tag};
 
-use super::config::{FreshFor, MirrorConfig};
+use super::config::{FreshFor, MirrorConfig, TagConfig, WhenDeleted};
 use super::lane::Lane;
 use super::place::without_user;
 
@@ -36,6 +36,9 @@ pub struct Mirror {
     bare: Vec<String>,
     hosts: Vec<String>,
     fresh_for: FreshFor,
+    tags: Vec<TagConfig>,
+    stale_for: FreshFor,
+    when_deleted: WhenDeleted,
     lane: Arc<Lane>,
 }
 
@@ -91,6 +94,9 @@ impl Mirror {
             bare: config.bare.clone(),
             hosts: hosts(key, "hosts", &config.hosts, false)?,
             fresh_for: config.fresh_for,
+            tags: config.tag.clone(),
+            stale_for: config.stale_for,
+            when_deleted: config.when_deleted,
             lane,
         })
     }
@@ -146,9 +152,30 @@ impl Mirror {
         &self.lane
     }
 
-    /// How long a tag answers without asking.
+    /// How long what it said answers without asking, but for tags of which more is said.
     pub fn fresh_for(&self) -> FreshFor {
         self.fresh_for
+    }
+
+    /// How long this tag answers without asking.
+    pub fn tag_fresh_for(&self, tag: &Tag) -> FreshFor {
+        let said = self.tags.iter().find(|it| it.pattern.matches(tag));
+        said.map_or(self.fresh_for, |it| it.fresh_for)
+    }
+
+    /// How long what is no longer fresh may still answer, while this cannot be asked.
+    pub fn stale_for(&self) -> FreshFor {
+        self.stale_for
+    }
+
+    /// What becomes of a cached tag that is deleted there.
+    pub fn when_deleted(&self) -> WhenDeleted {
+        self.when_deleted
+    }
+
+    /// Whether it is never asked.
+    pub fn is_offline(&self) -> bool {
+        self.endpoint().may_be_asked().is_err()
     }
 
     /// How long a revalidation may keep a client waiting that could have a stale answer.

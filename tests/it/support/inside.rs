@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use wharf::access::{Caller, Principal};
 use wharf::clock::Clock;
 use wharf::namespaces::Repo;
-use wharf::pull::Pull;
+use wharf::pull::{Check, Error, Pull, Tally, Via};
 use wharf::store::{Config, Store};
 use wharf::tasks::Tasks;
 use wharf::upstream::{self, Client, Mirror, MirrorConfig};
@@ -71,6 +71,36 @@ impl Inside {
         }
     }
 
+    /// What a reference of `a/b` means, and how that came about.
+    pub(crate) async fn ask(&self, reference: &str, check: Check) -> Result<(String, Via), Error> {
+        let (caller, repo, reference) = (Self::caller(), self.repo("a/b"), reference.parse().unwrap());
+        let tally = Tally::default();
+        let answer = self.pull.manifest(&caller, &repo, &reference, check, &tally).await?;
+        Ok((answer.manifest.digest.to_string(), answer.via))
+    }
+
+    /// How a tag of `a/b` answers.
+    pub(crate) async fn via(&self, tag: &str) -> Via {
+        self.ask(tag, Check::WhenDue).await.unwrap().1
+    }
+
+    /// When a tag of `a/b` was checked last.
+    pub(crate) async fn checked_at(&self, tag: &str) -> Option<Timestamp> {
+        let (key, tag) = (self.repo("a/b").key(), tag.parse().unwrap());
+        let row = self.running.store.tag(&key, &tag).await.unwrap();
+        row.map(|row| row.checked_at)
+    }
+
+    /// Waits until a tag of `a/b` has been checked at the time that it is.
+    pub(crate) async fn checks(&self, tag: &str) {
+        let checked = async {
+            while self.checked_at(tag).await != Some(self.clock.now()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        super::soon("the tag to be checked", checked).await;
+    }
+
     /// Ends, and begins anew on the same store at the same time of day.
     pub(crate) async fn restart(self) -> Self {
         let Self {
@@ -97,7 +127,11 @@ impl Inside {
 
 async fn open(home: &TempDir, clock: &Clock) -> (Pull, Running) {
     let (tasks, path) = (Tasks::new(), home.path().into());
-    let store = Store::open(&Config { path, index: None }, tasks.clone()).await.unwrap();
+    let config = Config {
+        path,
+        ..Config::default()
+    };
+    let store = Store::open(&config, tasks.clone()).await.unwrap();
     let client = Client::new(&upstream::Config::default(), tasks.clone(), clock.clone());
     let pull = Pull::new(store.clone(), client, clock.clone(), tasks.clone(), Duration::ZERO);
     (pull, Running { store, tasks })

@@ -132,6 +132,7 @@ async fn an_index_is_copied_before_its_schema_goes_on() {
     let back = "
         DROP TABLE upload; DROP TABLE pushed; DROP TABLE names; DROP TABLE loose;
         DROP TABLE unlinked; DROP VIEW visible; DROP TABLE listing;
+        ALTER TABLE link DROP COLUMN idle_since; ALTER TABLE tag DROP COLUMN idle_since;
         DROP INDEX tag_by_digest; DROP INDEX link_by_digest; PRAGMA user_version = 1;";
     connection(&dir).execute_batch(back).unwrap();
 

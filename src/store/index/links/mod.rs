@@ -12,6 +12,7 @@ use crate::store::index::Index;
 use crate::store::index::batch::Tx;
 use crate::store::index::facts::{BlobRow, Fact, Link, Sight};
 use crate::store::index::generation::Shard;
+use crate::store::index::idle::Row;
 use crate::store::index::sql;
 
 impl Index {
@@ -23,7 +24,11 @@ impl Index {
             .0
             .readers
             .read(fact, move |connection| sight(connection, &asked.0, &asked.1));
-        self.0.sights.get(key, Shard::of_digest(digest), read).await
+        let (sight, idle) = self.0.sights.get(key, Shard::of_digest(digest), read).await?;
+        if idle {
+            self.wake(Row::Link(repo.clone(), *digest));
+        }
+        Ok(sight)
     }
 
     /// Links the repository to the digest, making its row when it is missing. `mirror` is the key of the mirror that
@@ -52,7 +57,7 @@ pub(super) fn add_link(tx: &mut Tx<'_>, repository: i64, digest: &Digest, link: 
     const ADD: &str = "
         INSERT INTO link (repository, digest, proven, size) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT (repository, digest) DO UPDATE
-        SET proven = max(proven, excluded.proven),
+        SET proven = max(proven, excluded.proven), idle_since = NULL,
             size = CASE WHEN proven OR excluded.size IS NULL OR excluded.size = size THEN size END";
     tx.touch(Shard::of_digest(digest));
     tx.execute(
@@ -71,7 +76,7 @@ pub(super) fn add_link(tx: &mut Tx<'_>, repository: i64, digest: &Digest, link: 
 pub(super) fn add_counted_link(tx: &mut Tx<'_>, repository: i64, digest: &Digest, size: u64) -> rusqlite::Result<()> {
     const ADD: &str = "
         INSERT INTO link (repository, digest, proven, size) VALUES (?1, ?2, TRUE, ?3)
-        ON CONFLICT (repository, digest) DO UPDATE SET proven = TRUE, size = excluded.size";
+        ON CONFLICT (repository, digest) DO UPDATE SET proven = TRUE, size = excluded.size, idle_since = NULL";
     tx.touch(Shard::of_digest(digest));
     tx.execute(ADD, (repository, sql::text(digest), sql::size(size)))?;
     Ok(())
@@ -93,13 +98,13 @@ pub(super) fn add_origin(tx: &mut Tx<'_>, digest: &Digest, mirror: &str) -> rusq
     Ok(())
 }
 
-/// What the repository knows of the digest.
-pub(super) fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) -> rusqlite::Result<Sight> {
+/// What the repository knows of the digest, and whether its link is idle.
+pub(super) fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) -> rusqlite::Result<(Sight, bool)> {
     const READ: &str = "
         SELECT link.proven, link.size, blob.size, blob.modified,
                EXISTS (SELECT 1 FROM manifest WHERE manifest.digest = ?2),
                EXISTS (SELECT 1 FROM origin WHERE origin.digest = ?2 AND origin.mirror = repository.mirror),
-               loose.since, repository.mirror IS NOT NULL
+               loose.since, repository.mirror IS NOT NULL, link.idle_since IS NOT NULL
         FROM (SELECT 1)
         LEFT JOIN repository ON repository.key = ?1
         LEFT JOIN link ON link.repository = repository.id AND link.digest = ?2
@@ -118,14 +123,15 @@ pub(super) fn sight(connection: &Connection, repo: &RepoKey, digest: &Digest) ->
                 None => None,
             };
             let link = proven.map(|proven| Link { proven, size: claimed });
-            Ok(Sight {
+            let sight = Sight {
                 link,
                 blob,
                 manifest: row.get(4)?,
                 entered_here: row.get(5)?,
                 loose_since: sql::time_or_null(row, 6)?,
                 mirrored: row.get(7)?,
-            })
+            };
+            Ok((sight, row.get(8)?))
         })
 }
 

@@ -95,7 +95,7 @@ pub(super) fn keep_bytes(tx: &Tx<'_>, manifest: &Arc<Manifest>) -> rusqlite::Res
     Ok(())
 }
 
-fn stored(connection: &Connection, digest: Digest) -> rusqlite::Result<Option<StoredManifest>> {
+pub(super) fn stored(connection: &Connection, digest: Digest) -> rusqlite::Result<Option<StoredManifest>> {
     const READ: &str = "SELECT media_type, bytes FROM manifest WHERE digest = ?1";
     let mut read = connection.prepare_cached(READ)?;
     let stored = read.query_row([sql::text(&digest)], |row| {

@@ -21,7 +21,7 @@ impl Index {
     ) -> Result<bool, Error> {
         let (digest, from, key) = (*digest, from.clone(), to.clone());
         let change = move |tx: &mut Tx<'_>| {
-            let sight = tx.read(|connection| links::sight(connection, &from, &digest))?;
+            let (sight, _idle) = tx.read(|connection| links::sight(connection, &from, &digest))?;
             let Some(blob) = sight.blob.filter(|_| sight.visible()) else {
                 return Ok(false);
             };

@@ -25,7 +25,7 @@ const LONG_LOG: c_int = 1000;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Step n leads from schema n to schema n + 1.
-const STEPS: &[&str] = &[V1, V2, V3];
+const STEPS: &[&str] = &[V1, V2, V3, V4];
 
 /// Digests are text, so that an operator can read the index with `sqlite3`; the comments are stored with the tables.
 const V1: &str = "
@@ -159,6 +159,13 @@ CREATE TABLE listing (                 -- lists of mirrors' repositories, as the
 ) STRICT;
 
 CREATE INDEX listing_by_age ON listing (checked_at DESC, id DESC, size);
+";
+
+/// When, in microseconds since 1970, a fact of a mirror's repository was first found not to have been asked for since the
+/// last look; NULL: it has been, or is new. `meta` has when that look was, by the same count.
+const V4: &str = "
+ALTER TABLE link ADD COLUMN idle_since INTEGER;
+ALTER TABLE tag ADD COLUMN idle_since INTEGER;
 ";
 
 /// Opens the connection that writes, creating the file and bringing it to the newest schema.
