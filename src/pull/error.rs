@@ -151,6 +151,11 @@ impl Error {
         }
     }
 
+    /// Whether the upstream was not asked, because it is known to be down.
+    pub(super) fn is_rest(&self) -> bool {
+        matches!(self, Self::Upstream(source) if matches!(**source, upstream::Error::Resting { .. }))
+    }
+
     /// Whether a body that broke, or could not be resumed, may be asked for again.
     pub(super) fn is_worth_another_try(&self) -> bool {
         match self {

@@ -237,6 +237,23 @@ async fn a_resumed_part_from_elsewhere_is_not_believed() {
 }
 
 #[tokio::test]
+async fn a_registry_that_is_gone_for_a_moment_in_mid_transfer_is_waited_for() {
+    let (upstream, blob) = (Upstream::start(), Content::seeded(1, LEN));
+    upstream.put_blob("a/b", &blob);
+    upstream.script(On::blobs().times(1), [Act::Hold(Gate::at(LEN / 2))]);
+    let setup = Setup::new().mirror(Mirror::of("hub", &upstream));
+    let wharf = setup.variable("RUST_LOG", "wharf=debug").start().await;
+    let mut answer = wharf.open(&blob_path("hub/a/b", &blob)).await;
+    assert!(answer.exactly(LEN / 2).await == blob.bytes(0..LEN / 2));
+    upstream.stop().await;
+    // It has been looked for, and is known to be gone.
+    wharf.says("barren=2").await;
+    upstream.resume().await;
+    assert!(answer.rest().await == (blob.bytes(LEN / 2..LEN), Ended::Clean));
+    assert_eq!(resumed_at(&upstream, &On::blobs()), [LEN / 2]);
+}
+
+#[tokio::test]
 async fn after_three_attempts_that_bring_nothing_readers_are_cut_and_the_partial_is_kept() {
     let (upstream, wharf, blob) = harbour().await;
     upstream.script(On::blobs().ranged(true), [Act::Cut(0, How::Rst)]);

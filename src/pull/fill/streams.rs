@@ -32,6 +32,9 @@ const BARREN_ATTEMPTS: u32 = 3;
 /// The pause after a barren attempt; it doubles.
 const BARREN_PAUSE: Duration = Duration::from_millis(200);
 
+/// The pause where nobody was asked, because all are left alone for so long.
+const REST: Duration = Duration::from_secs(5);
+
 /// What a side stream came to.
 enum Brought {
     All,
@@ -137,7 +140,13 @@ impl Fill {
             }
             tracing::debug!(%error, digest = %self.digest, barren, "resuming a broken body");
             if barren > 0 {
-                sleep(BARREN_PAUSE * 2u32.pow(barren - 1)).await;
+                let nobody_was_asked = error.is_rest();
+                sleep(if nobody_was_asked {
+                    REST
+                } else {
+                    BARREN_PAUSE * 2u32.pow(barren - 1)
+                })
+                .await;
             }
         }
         self.announce(staged, permit);

@@ -7,7 +7,7 @@ use crate::support::script::{Act, Gate, How, On};
 pub(super) const LEN: u64 = 4 * 1024 * 1024;
 pub(super) const HALF: u64 = LEN / 2;
 /// Where a manifest or a small blob goes wrong.
-const EARLY: u64 = 100;
+pub(super) const EARLY: u64 = 100;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -118,7 +118,7 @@ impl Fault {
                 let end = if is_under_way { HALF } else { EARLY };
                 (On::any(), vec![Act::Cut(end, How::Fin)])
             }
-            Self::Corrupt => (On::any(), vec![Act::Corrupt(EARLY)]),
+            Self::Corrupt => (On::any(), vec![Act::Corrupt(EARLY), Act::Hold(gate.clone())]),
             Self::BreaksOnce(_)
             | Self::SilentOnce
             | Self::Refused
@@ -164,6 +164,7 @@ impl Fault {
     pub(super) fn detail(self) -> String {
         match (self, self.told().0) {
             (Self::Corrupt, _) => "upstream-mismatch".to_owned(),
+            (Self::Html, _) => "upstream-unusable".to_owned(),
             (_, Some(status)) => format!("upstream-{status}"),
             (slow, None) if slow.is_slow() || slow == Self::SilentOnce => "upstream-timeout".to_owned(),
             (_, None) => "upstream-unreachable".to_owned(),

@@ -9,7 +9,7 @@ use crate::support::upstream::Upstream;
 use crate::support::wharf::{Mirror, Setup, Wharf};
 use crate::support::{blob_path, manifest_path};
 
-use super::fault::{Fault, HALF, LEN};
+use super::fault::{EARLY, Fault, HALF, LEN};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +40,8 @@ pub(super) struct World {
     pub(super) large: Content,
     hole: Option<Hole>,
     gate: Gate,
-    /// What holds the answers of a registry that says nothing.
-    silence: Gate,
+    /// What holds the answers of a registry that says nothing, or not all.
+    pub(super) silence: Gate,
 }
 
 /// RFC 6761: in no DNS.
@@ -142,6 +142,11 @@ impl World {
             self.cdn.script(On::tokens(), [Act::Status(500)]);
         }
         self.upstream.holds(|it| it.welcomes = self.fault != Fault::Unwelcome);
+        if self.fault == Fault::Corrupt {
+            // The client has the head of its answer before the last byte can tell.
+            let is_held = self.asked == Asked::UncachedBlob;
+            self.silence.raise(if is_held { 2 * EARLY } else { u64::MAX });
+        }
         if self.fault == Fault::SignatureExpired {
             self.cdn.holds(Registry::expire_signatures);
         }
