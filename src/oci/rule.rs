@@ -10,25 +10,20 @@ use serde::{Deserialize, Serialize};
 use super::name::RemoteName;
 use super::pattern::Pattern;
 use super::reference::Tag;
+use super::tag_pattern::TagPattern;
 
 /// A pattern of names; without tags, it is about all that is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Rule {
     names: Pattern,
-    tags: Option<Tags>,
+    tags: Option<TagPattern>,
 }
 
 /// The text is no rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no rule: expected a pattern of names, perhaps with `:` and a tag, which may end in `*`")]
+#[error("no rule: expected a pattern of names, perhaps with `:` and a pattern of tags")]
 pub struct InvalidRule;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Tags {
-    Exactly(Tag),
-    StartingWith(String),
-}
 
 impl Rule {
     /// Whether it is about this repository, or about some of its tags.
@@ -43,11 +38,7 @@ impl Rule {
 
     /// Whether it is about this tag, where it is about the repository.
     pub fn covers(&self, tag: &Tag) -> bool {
-        match &self.tags {
-            None => true,
-            Some(Tags::Exactly(named)) => named == tag,
-            Some(Tags::StartingWith(start)) => tag.as_str().starts_with(start),
-        }
+        self.tags.as_ref().is_none_or(|tags| tags.matches(tag))
     }
 }
 
@@ -57,25 +48,11 @@ impl FromStr for Rule {
     fn from_str(text: &str) -> Result<Self, InvalidRule> {
         // A name has no colon.
         let (names, tags) = match text.split_once(':') {
-            Some((names, tags)) => (names, Some(tags.parse()?)),
+            Some((names, tags)) => (names, Some(tags.parse().map_err(|_no_pattern| InvalidRule)?)),
             None => (text, None),
         };
         let names = names.parse().map_err(|_no_pattern| InvalidRule)?;
         Ok(Self { names, tags })
-    }
-}
-
-impl FromStr for Tags {
-    type Err = InvalidRule;
-
-    fn from_str(text: &str) -> Result<Self, InvalidRule> {
-        let tag = |text: &str| text.parse::<Tag>().map_err(|_no_tag| InvalidRule);
-        match text.strip_suffix('*') {
-            Some("") => Ok(Self::StartingWith(String::new())),
-            // Whatever a tag may begin with is a tag.
-            Some(start) => Ok(Self::StartingWith(tag(start)?.to_string())),
-            None => tag(text).map(Self::Exactly),
-        }
     }
 }
 
@@ -98,8 +75,7 @@ impl fmt::Display for Rule {
         self.names.fmt(f)?;
         match &self.tags {
             None => Ok(()),
-            Some(Tags::Exactly(tag)) => write!(f, ":{tag}"),
-            Some(Tags::StartingWith(start)) => write!(f, ":{start}*"),
+            Some(tags) => write!(f, ":{tags}"),
         }
     }
 }
@@ -123,6 +99,8 @@ mod tests {
             ("*:latest", "a/b", "latest", true),
             ("*:latest", "a/b", "latest2", false),
             ("*:*", "a/b", "v1", true),
+            ("*:*-rc*", "a/b", "v1-rc2", true),
+            ("*:*-rc*", "a/b", "v1", false),
         ] {
             let parsed: Rule = rule.parse().unwrap();
             let (name, tag) = (name.parse().unwrap(), tag.parse().unwrap());
@@ -140,7 +118,7 @@ mod tests {
     fn refuses_what_could_never_match() {
         let digest = format!("a/b@sha256:{}", "0".repeat(64));
         for text in [
-            "", ":", ":v1", "a:", "a:b:c", "A", "a:*b", "a:v*1", "a:**", "a:-*", "a:.x", "a/:v1", "a b", &digest,
+            "", ":", ":v1", "a:", "a:b:c", "A", "a:-*", "a:.x", "a/:v1", "a b", &digest,
         ] {
             assert_eq!(text.parse::<Rule>(), Err(InvalidRule), "{text}");
         }

@@ -61,7 +61,7 @@ pub(super) fn is_final(place: &Place, tag: &Tag, error: &Error) -> bool {
         return false;
     };
     let forgets = match place.mirror.when_deleted() {
-        WhenDeleted::Serve => tag.as_str().starts_with("sha256-"),
+        WhenDeleted::Serve => tag.is_about_a_digest(),
         WhenDeleted::Forget => true,
     };
     let of_tag = matches!(reference, Reference::Tag(it) if it == tag);
