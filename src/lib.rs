@@ -20,7 +20,7 @@
 //! | [`namespaces`] | where a repository lives: on a mirror, or here |
 //! | [`pull`] | flight, fill, tail: one fetch, followed by everybody who waits |
 //! | [`push`] | uploads, manifests and deletions: what a client was told is done survives a power cut |
-//! | [`upstream`] | asks a registry: tokens, redirects, deadlines, guards |
+//! | [`upstream`] | asks a registry, at its endpoints in order: tokens, redirects, deadlines, guards, and who is left alone for how long |
 //! | [`store`] | bytes in files (`content`), facts in rows (`index`) |
 //! | [`oci`] | digests, names, references, media types, manifests |
 //! | [`clock`], [`tasks`], [`telemetry`] | the one wall clock, the one spawner, the log |
@@ -82,6 +82,10 @@
 //!   is there, also for small blobs, and the set is as small as the number of streams that ever wrote.
 //! * The main stream reads through what is present only when that is less than 1 MiB, not 16: side streams are started
 //!   only where the main stream is slow, and a slow upstream has little under way when a body is dropped.
+//! * A push is taken in one batch at a time. To read the next one while one is written costs a third more CPU time than to
+//!   let the socket's buffer gather it.
+//! * The breaker is of each host behind an endpoint (its token realm, the CDN that it redirects to), not of the endpoint:
+//!   a CDN that is down says nothing about tags.
 //! * All single flights outside `upstream` are one mechanism, `pull::flight`, also the small ones.
 
 pub mod access;
