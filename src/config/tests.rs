@@ -168,8 +168,8 @@ fn a_wrong_value_is_named_with_what_is_expected() {
             "mirror.\"quay.io\".allow = [\"a/b\", \"A/B\"]: expected a list of rules, like [\"library/*\", \"org/app\", \"org/tool:v1*\"]",
         ),
         (
-            "[mirror.'quay.io']\ndeny = ['a/b:v*1']",
-            "mirror.\"quay.io\".deny = [\"a/b:v*1\"]: expected a list of rules, like [\"library/*\", \"org/app\", \"org/tool:v1*\"]",
+            "[mirror.'quay.io']\ndeny = ['a/b:-v*']",
+            "mirror.\"quay.io\".deny = [\"a/b:-v*\"]: expected a list of rules, like [\"library/*\", \"org/app\", \"org/tool:v1*\"]",
         ),
         ("[mirror]\nquay = 'x'", "mirror.quay = \"x\": expected a table"),
         ("server = 1", "server = 1: expected a table"),
