@@ -194,6 +194,7 @@ fn expected(path: &[String], kind: &Kind) -> String {
         [.., "namespaces" | "allow_missing" | "bare"] => "a list of patterns, like [\"team/*\"]",
         [.., "allow" | "deny"] => "a list of rules, like [\"library/*\", \"org/app\", \"org/tool:v1*\"]",
         [.., "endpoints"] => "a list of URLs, like [\"https://registry.example\"]",
+        [.., "segments"] => "a number from 1 on, like 4",
         [.., "max_connections"] => "a number from 1 on, like 64",
         [.., "max_rate"] => "bytes a second, like \"10MiB\"",
         [.., "send_ns"] => "a host, like \"quay.io\"",

@@ -43,6 +43,9 @@ impl Pull {
             (Stage::Spent, _) => return self.newest(place, tag, Some(&row), check, tally).await,
             (Stage::Fresh | Stage::Waning, Check::Now) | (Stage::Stale, _) => {}
         }
+        if !self.has_manifest(place, &row).await? {
+            return self.newest(place, tag, None, check, tally).await;
+        }
         let word = match self.client.trouble(&place.mirror) {
             Some(error) => {
                 self.revalidate_aside(place, tag, &row, check);
@@ -93,13 +96,13 @@ impl Pull {
             let answer = self.by_tag(place, tag, check, tally).await?;
             return Ok(Some(ManifestStat::of(answer)));
         }
-        // Only ever asked about by HEAD: there is nothing that a GET could still be given.
         if check == Check::WhenDue && self.freshness(place, tag, row.checked_at).answers() {
             return Ok(stat(row, Via::Hit));
         }
         Ok(stat(self.resolve(place, tag, check, tally).await?, Via::Miss))
     }
 
+    /// A tag may only ever have been asked about by HEAD: then there is nothing that could still be given.
     async fn has_manifest(&self, place: &Place, row: &TagRow) -> Result<bool, Error> {
         let sight = self.store.sight(&place.key, &row.digest).await?;
         Ok(sight.manifest && sight.visible())
@@ -176,6 +179,8 @@ pub(super) fn reason(error: &Error) -> String {
 /// The same, of what the upstream itself said.
 pub(super) fn upstream_reason(error: &upstream::Error) -> String {
     match (error.status(), error.verdict()) {
+        // It said that all was well, and it was not.
+        (Some(200..300), _) => "upstream-unusable".to_owned(),
         (Some(status), _) => format!("upstream-{status}"),
         (None, Verdict::Slow) => "upstream-timeout".to_owned(),
         (None, Verdict::Offline) => "offline".to_owned(),

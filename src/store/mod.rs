@@ -52,7 +52,7 @@ pub use restore::{Restored, restore};
 pub use upload_id::{InvalidUploadId, UploadId};
 pub use uploads::Uncommitted;
 
-pub(crate) use content::arriving::{Claim, Gap};
+pub(crate) use content::arriving::{Claim, Gap, piece_end};
 pub(crate) use content::readers::Demand;
 
 /// Small blobs kept in memory, in KiB.

@@ -45,6 +45,11 @@ impl BlobBody {
         self.start
     }
 
+    /// Where in the blob it ends (exclusive), if the upstream told.
+    pub fn end(&self) -> Option<u64> {
+        self.promised.map(|promised| self.start + promised)
+    }
+
     /// The whole blob's length in bytes, if the upstream told.
     pub fn total(&self) -> Option<u64> {
         self.total

@@ -79,6 +79,9 @@ pub struct MirrorConfig {
     pub send_ns: Option<String>,
     /// Bodies at a time, from all endpoints together.
     pub max_connections: NonZeroUsize,
+    /// Bodies at a time for one blob of which the client waits for every byte: more than one only where the upstream
+    /// limits each connection.
+    pub segments: NonZeroUsize,
     /// Bytes a second that the bodies of blobs may bring together; none: as many as come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<ByteSize>,
@@ -152,6 +155,7 @@ impl Default for MirrorConfig {
             proxy: None,
             send_ns: None,
             max_connections: MAX_CONNECTIONS,
+            segments: NonZeroUsize::MIN,
             max_rate: None,
             fresh_for: FreshFor::Within(Duration::from_mins(5)),
             stale_for: FreshFor::Forever,

@@ -78,7 +78,7 @@ async fn an_upstream_that_comes_back_is_seen_by_those_who_do_not_wait() {
     assert_eq!(wharf.get(&target).await.status, 200);
     let moved = Image::oci(2, &[10]);
     upstream.put_image("a/b", "v1", &moved);
-    upstream.resume();
+    upstream.resume().await;
     let mut steps = tokio::time::interval(Duration::from_millis(100));
     let seen = async {
         while wharf.get(&target).await.body != moved.manifest.all() {

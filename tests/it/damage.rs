@@ -143,7 +143,7 @@ async fn a_blob_that_cannot_be_read_is_fetched_again_and_left_where_it_is_until_
             log.contains("cannot be read") && log.contains(harbour.blob.digest()),
             "{log}"
         );
-        harbour.upstream.resume();
+        harbour.upstream.resume().await;
         // It is left alone for a moment.
         let mut steps = tokio::time::interval(std::time::Duration::from_millis(100));
         let back = async {

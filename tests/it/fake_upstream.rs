@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::support::client::{Client, Ended};
+use crate::support::gateway::{Gateway, Speaks};
 use crate::support::image::{Content, Image, MIB};
+use crate::support::leaks;
 use crate::support::proxy::Proxy;
 use crate::support::quiet;
 use crate::support::registry::Door;
@@ -19,7 +21,7 @@ fn path(blob: &Content) -> String {
 }
 
 async fn open(upstream: &Upstream, path: &str) -> crate::support::client::Response {
-    Client::connect(upstream.address()).await.get(path).await
+    Client::bare(upstream.address()).await.get(path).await
 }
 
 #[test]
@@ -40,7 +42,7 @@ async fn every_byte_sent_is_counted_and_true() {
         (length, digest.as_str(), ended),
         (blob.len(), blob.digest(), Ended::Clean)
     );
-    let range = Client::connect(upstream.address())
+    let range = Client::bare(upstream.address())
         .await
         .send("GET", &path(&blob), &[("Range", "bytes=5-9")])
         .await;
@@ -157,7 +159,7 @@ async fn tokens_open_only_what_each_registry_would_open() {
             assert_eq!(token.status, if refused { 403 } else { 200 });
             let token: serde_json::Value = serde_json::from_slice(&token.body).unwrap();
             let bearer = format!("Bearer {}", token["token"].as_str().unwrap_or_default());
-            let client = Client::connect(upstream.address()).await;
+            let client = Client::bare(upstream.address()).await;
             let target = format!("/v2/{name}/manifests/v1");
             assert_eq!(
                 client.send("GET", &target, &[("Authorization", &bearer)]).await.status,
@@ -171,11 +173,12 @@ async fn tokens_open_only_what_each_registry_would_open() {
 async fn a_cdn_rejects_authorization_and_expired_signatures() {
     let (upstream, blob) = (Upstream::start(), blob());
     upstream.put_blob("a/b", &blob);
+    leaks::secret("strangers-token", [upstream.address().port()]);
     let target = format!("/cdn/{}?sig=1", blob.digest());
-    let client = Client::connect(upstream.address()).await;
+    let client = Client::bare(upstream.address()).await;
     assert_eq!(
         client
-            .send("GET", &target, &[("Authorization", "Bearer x")])
+            .send("GET", &target, &[("Authorization", "Bearer strangers-token")])
             .await
             .status,
         400
@@ -191,7 +194,7 @@ async fn a_stopped_upstream_refuses_and_comes_back_on_its_port() {
     upstream.put_blob("a/b", &blob);
     upstream.stop().await;
     assert!(tokio::net::TcpStream::connect(upstream.address()).await.is_err());
-    upstream.resume();
+    upstream.resume().await;
     assert_eq!(open(&upstream, &path(&blob)).await.status, 200);
 }
 
@@ -201,9 +204,68 @@ async fn the_proxy_cuts_where_it_says() {
     upstream.put_blob("a/b", &blob);
     let proxy = Proxy::start(upstream.address(), How::Rst, &[1000]).await;
     let address = proxy.url().trim_start_matches("http://").parse().unwrap();
-    let (bytes, ended) = Client::connect(address).await.get(&path(&blob)).await.rest().await;
+    let (bytes, ended) = Client::bare(address).await.get(&path(&blob)).await.rest().await;
     assert!(bytes.len() < 1000 && ended == Ended::Reset, "{} {ended:?}", bytes.len());
-    let whole = Client::connect(address).await.get(&path(&blob)).await.whole().await;
+    let whole = Client::bare(address).await.get(&path(&blob)).await.whole().await;
     assert_eq!(whole.ended, Ended::Clean);
     assert!(proxy.passed() > blob.len());
+}
+
+/// What would come of a wharf that handed on what it is told.
+async fn told(headers: &[(&str, &str)], target: &str) {
+    let upstream = Upstream::with_door(Door::Bearer);
+    let client = Client::bare(upstream.address()).await;
+    client.send("GET", target, headers).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "must not have seen")]
+async fn a_clients_credentials_are_found_out() {
+    told(&[leaks::PRESENTED[0]], "/v2/").await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "must not have seen")]
+async fn a_clients_credentials_are_found_out_by_any_name() {
+    let (_, value) = leaks::PRESENTED[1];
+    told(&[("X-Forwarded-Cookie", value)], "/v2/").await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "must not have seen")]
+async fn another_registrys_token_is_found_out() {
+    let other = Upstream::with_door(Door::Bearer);
+    let token = open(&other, "/token?scope=repository%3Aa%2Fb%3Apull")
+        .await
+        .whole()
+        .await;
+    let token: serde_json::Value = serde_json::from_slice(&token.body).unwrap();
+    told(&[], &format!("/v2/?token={}", token["token"].as_str().unwrap())).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "must not have seen")]
+async fn another_registrys_login_is_found_out() {
+    leaks::login("somebody", "somebodys-password", &[1]);
+    told(
+        &[("Authorization", "Basic c29tZWJvZHk6c29tZWJvZHlzLXBhc3N3b3Jk")],
+        "/v2/",
+    )
+    .await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "not for the proxy")]
+async fn what_a_proxy_is_told_is_found_out() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::open(Speaks::Http, upstream.address()).await;
+    let client = Client::bare(gateway.address()).await;
+    client.send("CONNECT", "any:1", &[("Cookie", "any")]).await;
+}
+
+#[test]
+fn what_a_log_tells_is_found_out() {
+    leaks::secret("a-secret-in-a-log==", [1]);
+    let log = "nothing\nasked with \"Basic a-secret-in-a-log==\"\nnothing";
+    assert_eq!(leaks::told(log).len(), 1);
 }

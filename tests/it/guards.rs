@@ -232,24 +232,6 @@ async fn a_realm_of_another_host_is_not_asked_unless_configured() {
 }
 
 #[tokio::test]
-async fn a_host_header_or_a_path_never_becomes_a_target() {
-    let (upstream, stranger, image) = (Upstream::start(), Upstream::start(), Image::oci(1, &[10]));
-    stranger.put_image("a/b", "v1", &image);
-    let wharf = Wharf::of(&upstream).await;
-    let address = stranger.address().to_string();
-    for (target, host) in [
-        ("/v2/a/b/manifests/v1".to_owned(), address.clone()),
-        (format!("/v2/{address}/a/b/manifests/v1"), "x".to_owned()),
-        (format!("/v2/hub/a/b/manifests/v1?ns={address}"), "x".to_owned()),
-        (format!("http://{address}/v2/a/b/manifests/v1"), address.clone()),
-    ] {
-        let answer = wharf.send("GET", &target, &[("Host", &host)]).await.whole().await;
-        assert!((400..500).contains(&answer.status), "{target}: {}", answer.status);
-    }
-    assert_eq!(stranger.connections(), 0);
-}
-
-#[tokio::test]
 async fn no_token_and_no_signature_is_ever_logged_or_told() {
     let (upstream, cdn, blob) = (Upstream::with_door(Door::Bearer), Upstream::start(), blob());
     upstream.put_blob("a/b", &blob);
@@ -260,6 +242,6 @@ async fn no_token_and_no_signature_is_ever_logged_or_told() {
     let answer = wharf.get(&blob_path("hub/a/b", &blob)).await;
     assert!(answer.status >= 400);
     for text in [wharf.log(), answer.text()] {
-        assert!(!text.contains("SIGNATURE") && !text.contains("token-1"), "{text}");
+        assert!(!text.contains("SIGNATURE") && !text.contains("token-"), "{text}");
     }
 }

@@ -71,7 +71,7 @@ async fn a_kept_list_answers_for_an_upstream_that_does_not_also_after_a_restart(
         (Act::Status(503), "upstream-503"),
         (Act::Status(403), "upstream-403"),
         (Act::HoldHead(Gate::shut()), "upstream-timeout"),
-        (Act::Html, "upstream-200"),
+        (Act::Html, "upstream-unusable"),
         (Act::Cut(0, How::Fin), "upstream-unreachable"),
     ];
     for (way, detail) in ways {

@@ -186,7 +186,7 @@ async fn kept_lists_answer_without_the_upstream_and_say_so() {
         wharf.kill();
         wharf.restart().await;
     }
-    upstream.resume();
+    upstream.resume().await;
     tagged(&upstream, &["v3"]);
     let fresh = wharf.get(TAGS).await;
     assert_eq!(json_of(&fresh)["tags"], json!(["v1", "v2", "v3"]));

@@ -163,6 +163,47 @@ async fn a_fresh_token_and_a_fresh_redirect_are_fetched_to_resume() {
     );
 }
 
+/// In small: what takes a minute is a tenth of the blob, and then tokens and signed addresses have expired.
+#[tokio::test]
+async fn ten_minutes_with_tokens_for_one_and_two_resets_are_one_clean_200() {
+    let (upstream, cdn) = (Upstream::with_door(Door::Bearer), Upstream::start());
+    let (blob, arrives) = (Content::seeded(1, LEN), Gate::at(LEN / 10));
+    upstream.put_blob("a/b", &blob);
+    cdn.put_blob("any", &blob);
+    upstream.holds(|registry| registry.expires_in = 60);
+    let to = format!("{}/cdn/{{digest}}?sig={{n}}", cdn.url());
+    upstream.script(On::blobs(), [Act::Redirect(307, to)]);
+    cdn.script(On::cdn(), [Act::Hold(arrives.clone())]);
+    for (n, percent) in [(0, 35), (1, 72)] {
+        let reset = Act::Cut(LEN / 100 * percent, How::Rst);
+        cdn.script(On::cdn().after(n).times(1), [Act::Hold(arrives.clone()), reset]);
+    }
+    let wharf = Wharf::of(&upstream).await;
+    let mut answer = wharf.open(&blob_path("hub/a/b", &blob)).await;
+    assert_eq!((answer.status, answer.length()), (200, Some(LEN)));
+    for minute in 1..10 {
+        let read = LEN / 10 * (minute - 1)..LEN / 10 * minute;
+        assert!(answer.exactly(LEN / 10).await == blob.bytes(read), "minute {minute}");
+        upstream.holds(Registry::revoke_tokens);
+        cdn.holds(Registry::expire_signatures);
+        arrives.raise(LEN / 10 * (minute + 1));
+    }
+    arrives.open();
+    let last = blob.bytes(LEN / 10 * 9..LEN);
+    assert!(answer.rest().await == (last, Ended::Clean), "{}", cdn.story());
+    assert_eq!(
+        (cdn.count(&On::cdn()), upstream.count(&On::tokens())),
+        (3, 3),
+        "{}",
+        upstream.story()
+    );
+    assert_eq!(
+        resumed_at(&cdn, &On::cdn()),
+        [35, 72].map(|percent| LEN / 100 * percent)
+    );
+    assert_eq!(cdn.sent(&On::cdn()), LEN);
+}
+
 #[tokio::test]
 async fn an_upstream_that_knows_no_range_is_read_again_from_the_start() {
     let (upstream, wharf, blob) = harbour().await;
@@ -193,6 +234,23 @@ async fn a_resumed_part_from_elsewhere_is_not_believed() {
         (LEN, blob.digest().to_owned(), Ended::Clean),
         "the true half was kept"
     );
+}
+
+#[tokio::test]
+async fn a_registry_that_is_gone_for_a_moment_in_mid_transfer_is_waited_for() {
+    let (upstream, blob) = (Upstream::start(), Content::seeded(1, LEN));
+    upstream.put_blob("a/b", &blob);
+    upstream.script(On::blobs().times(1), [Act::Hold(Gate::at(LEN / 2))]);
+    let setup = Setup::new().mirror(Mirror::of("hub", &upstream));
+    let wharf = setup.variable("RUST_LOG", "wharf=debug").start().await;
+    let mut answer = wharf.open(&blob_path("hub/a/b", &blob)).await;
+    assert!(answer.exactly(LEN / 2).await == blob.bytes(0..LEN / 2));
+    upstream.stop().await;
+    // It has been looked for, and is known to be gone.
+    wharf.says("barren=2").await;
+    upstream.resume().await;
+    assert!(answer.rest().await == (blob.bytes(LEN / 2..LEN), Ended::Clean));
+    assert_eq!(resumed_at(&upstream, &On::blobs()), [LEN / 2]);
 }
 
 #[tokio::test]

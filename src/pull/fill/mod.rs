@@ -16,9 +16,13 @@ use tokio::time::Instant;
 use crate::oci::Digest;
 use crate::pull::flight::{Lost, Permit};
 use crate::pull::{Error, Place, Pull};
-use crate::store::{Arriving, Blob, Sight, Staged, Unproven};
+use crate::store::{Arriving, Blob, Sight, Staged, Unproven, piece_end};
 use crate::upstream::{BlobBody, Endpoint, Slot, Span, Tally, Verdict};
 use sources::Sources;
+
+/// How much one body brings where several share a blob, in bytes: enough to be worth a request, and little enough for
+/// readers not to wait long for the first of them.
+const PIECE: u64 = 16 * 1024 * 1024;
 
 /// What flights are kept by: a mirror's key and a digest.
 pub(super) type Key = (String, Digest);
@@ -182,7 +186,7 @@ impl Fill {
                 length: self.expected,
             });
         };
-        let asked = match self.ask(sources, whole_from(from), self.expected).await {
+        let asked = match self.ask(sources, self.span_from(from), self.expected).await {
             Err(Error::Upstream(source)) if from > 0 && source.verdict() == Verdict::NoSuchRange => {
                 if source.total() == Some(from) {
                     // Every byte is here: an earlier body only never told its end.
@@ -217,6 +221,18 @@ impl Fill {
             tracing::warn!(%error, digest = %self.digest, "cannot discard an empty partial");
         }
         error
+    }
+
+    /// What the main stream asks for: all that follows, or a piece where several bodies are to share the blob. Its length
+    /// must be known before: a body that is broken off costs the upstream what is under way.
+    fn span_from(&self, from: u64) -> Span {
+        match self.expected {
+            Some(length) if self.place.mirror.segments() > 1 => Span {
+                from,
+                to: Some(piece_end(from, PIECE).min(length) - 1),
+            },
+            Some(_) | None => whole_from(from),
+        }
     }
 
     /// A body from whoever is left and has one, of the right length.

@@ -1,5 +1,5 @@
 //! The streams that bring one blob: the main one, from the first missing byte to the end over as many bodies as it takes, and
-//! up to four side streams for readers far ahead of it.
+//! up to four side streams for readers far ahead of it, and for the pieces ahead where `segments` says so.
 //!
 //! Promises that a broken body is resumed where it broke, at the next endpoint where the one brings nothing any more.
 //! Dropped: what has been written stays.
@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::sources::Sources;
-use super::{Fill, Pilot, whole_from};
+use super::{Fill, PIECE, Pilot};
 use crate::pull::Error;
 use crate::pull::batch::Batches;
 use crate::pull::flight::Lost;
@@ -49,15 +49,40 @@ impl Fill {
         permit: &Pilot,
     ) -> Result<(), Error> {
         let arriving = staged.arriving();
+        // Asked for a piece, and given that piece: there are bytes for others to bring.
+        let is_shared = first.as_ref().is_some_and(|(from, body)| {
+            arriving.main_is_at(*from);
+            body.end() < body.total()
+        });
+        let segments = if is_shared { self.place.mirror.segments() } else { 1 };
         let main = self.main_stream(staged, sources, first, slot, permit);
         tokio::pin!(main);
         let lane = self.place.mirror.lane();
         let mut sides = FuturesUnordered::new();
         let mut no_sides_before = Instant::now();
         let mut knows_ranges = true;
-        let mut look_again = None;
         let closing = self.pull.tasks.closing();
         loop {
+            let now = Instant::now();
+            let mut look_again = None;
+            while knows_ranges && look_again.is_none() {
+                let span = match wanted(arriving, sides.len(), segments, now) {
+                    Demand::Fetch(_) if now < no_sides_before => {
+                        look_again = Some(no_sides_before);
+                        break;
+                    }
+                    Demand::Fetch(span) => span,
+                    Demand::LookAgain(then) => {
+                        look_again = Some(then);
+                        break;
+                    }
+                    Demand::Nothing => break,
+                };
+                match lane.try_enter() {
+                    Some(slot) => sides.push(self.side_stream(staged, sources, arriving.claim(span), slot)),
+                    None => look_again = Some(now + SIDE_PAUSE),
+                }
+            }
             tokio::select! {
                 done = &mut main => return done,
                 () = closing.cancelled() => return Err(Lost.into()),
@@ -71,19 +96,6 @@ impl Fill {
                 },
                 () = arriving.demand.notified() => {}
                 () = until(look_again) => {}
-            }
-            look_again = None;
-            let now = Instant::now();
-            while knows_ranges && sides.len() < SIDE_STREAMS && look_again.is_none() {
-                match arriving.wanted(now) {
-                    Demand::Fetch(_) if now < no_sides_before => look_again = Some(no_sides_before),
-                    Demand::Fetch(span) => match lane.try_enter() {
-                        Some(slot) => sides.push(self.side_stream(staged, sources, arriving.claim(span), slot)),
-                        None => look_again = Some(now + SIDE_PAUSE),
-                    },
-                    Demand::LookAgain(then) => look_again = Some(then),
-                    Demand::Nothing => break,
-                }
             }
         }
     }
@@ -109,7 +121,7 @@ impl Fill {
                 (None, Gap::From(from)) => {
                     // Said before the answer is there: a reader that comes here has not far to wait.
                     arriving.main_is_at(from);
-                    let body = self.ask(sources, whole_from(from), arriving.length()).await;
+                    let body = self.ask(sources, self.span_from(from), arriving.length()).await;
                     body.map(|body| (from, body))
                 }
                 (None, Gap::Claimed) => {
@@ -147,7 +159,7 @@ impl Fill {
     /// One body of the main stream, asked for from `from` on; it ends when what follows is here or comes from elsewhere.
     async fn one_body(&self, staged: &Staged, from: u64, body: BlobBody, permit: &Pilot) -> Result<(), Error> {
         let arriving = staged.arriving();
-        let endpoint = Arc::clone(body.endpoint());
+        let (endpoint, end) = (Arc::clone(body.endpoint()), body.end());
         self.agree_on_length(arriving, &body)?;
         // An upstream that does not know ranges begins at 0, whatever it was asked for.
         let mut at = body.start();
@@ -171,7 +183,7 @@ impl Fill {
             arriving.main_is_at(at);
         }
         match arriving.length() {
-            Some(length) if at < length => Err(self.other_length(&endpoint, at, length)),
+            Some(length) if at < end.unwrap_or(length) => Err(self.other_length(&endpoint, at, length)),
             Some(_) => Ok(()),
             None => {
                 arriving.set_length(at);
@@ -227,6 +239,18 @@ impl Fill {
             _ => Ok(()),
         }
     }
+}
+
+/// What the next side stream should bring, beside so many that run: what readers need first, then the pieces ahead.
+fn wanted(arriving: &Arriving, running: usize, segments: usize, now: Instant) -> Demand {
+    let wanted = match running {
+        0..SIDE_STREAMS => arriving.wanted(now),
+        _ => Demand::Nothing,
+    };
+    if matches!(wanted, Demand::Fetch(_)) || running + 1 >= segments {
+        return wanted;
+    }
+    arriving.ahead(PIECE).map_or(wanted, Demand::Fetch)
 }
 
 /// Whether anybody waits for this blob.

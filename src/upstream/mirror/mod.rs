@@ -101,6 +101,11 @@ impl Mirror {
         })
     }
 
+    /// Bodies at a time for one blob.
+    pub fn segments(&self) -> usize {
+        self.table.segments.get()
+    }
+
     /// Its identity: path prefix and storage key.
     pub fn key(&self) -> &str {
         &self.key

@@ -113,6 +113,8 @@ impl Wire {
         let (counts, needed, limits) = (hop.counts, hop.known, hop.endpoint.deadlines());
         let heard = self.dial(hop, limits, at, tally).await;
         match word(&heard) {
+            // The token endpoint may be on this host, and it is only asked after a challenge.
+            Some(Ok(())) if is_challenge(&heard) => {}
             Some(Ok(())) => health.is_well(&host),
             Some(Err(error)) if counts || error.status().is_none() => {
                 health.failed(&host, needed, &error, self.clock.now());
@@ -288,6 +290,10 @@ fn word(heard: &Result<Heard, Error>) -> Option<Result<(), Error>> {
         Ok(_) => Some(Ok(())),
         Err(error) => error.is_of_a_host().then(|| Err(error.clone())),
     }
+}
+
+fn is_challenge(heard: &Result<Heard, Error>) -> bool {
+    matches!(heard, Ok(heard) if heard.response.status() == 401)
 }
 
 /// What a failed send means.

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::image::sha256_text;
+use super::leaks::PRESENTED;
 use super::soon;
 
 /// How a body ended.
@@ -29,35 +30,41 @@ pub(crate) enum Ended {
 pub(crate) struct Client {
     stream: TcpStream,
     buffer: BytesMut,
+    presents: &'static [(&'static str, &'static str)],
 }
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = soon("a connection", TcpStream::connect(address)).await.unwrap();
+        Self::over(soon("a connection", TcpStream::connect(address)).await.unwrap())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         Self {
             stream,
             buffer: BytesMut::new(),
+            presents: &PRESENTED,
+        }
+    }
+
+    /// For a server that is no wharf: without the secrets that all others present.
+    pub(crate) async fn bare(address: SocketAddr) -> Self {
+        Self {
+            presents: &[],
+            ..Self::connect(address).await
         }
     }
 
     /// As `connect`, for a server that may be gone.
     pub(crate) async fn reach(address: SocketAddr) -> Result<Self, Ended> {
         let stream = soon("a connection", TcpStream::connect(address)).await;
-        Ok(Self {
-            stream: stream.map_err(|_| Ended::Reset)?,
-            buffer: BytesMut::new(),
-        })
+        Ok(Self::over(stream.map_err(|_| Ended::Reset)?))
     }
 
     /// With a receive buffer so small that not reading is felt by the other side at once.
     pub(crate) async fn narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
-        let stream = soon("a connection", socket.connect(address)).await.unwrap();
-        Self {
-            stream,
-            buffer: BytesMut::new(),
-        }
+        Self::over(soon("a connection", socket.connect(address)).await.unwrap())
     }
 
     /// Our port.
@@ -72,10 +79,14 @@ impl Client {
     /// Sends a request without a body.
     pub(crate) async fn ask(&mut self, method: &str, target: &str, headers: &[(&str, &str)]) {
         let mut head = format!("{method} {target} HTTP/1.1\r\n");
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        let told = |name: &str| headers.iter().any(|(told, _)| told.eq_ignore_ascii_case(name));
+        if !told("host") {
             head.push_str("Host: wharf.test\r\n");
         }
-        for (name, value) in headers {
+        // Who pushes is to be known one day; who pulls is anybody, whatever they present.
+        let may_present = matches!(method, "GET" | "HEAD");
+        let presented = self.presents.iter().filter(|(name, _)| may_present && !told(name));
+        for (name, value) in headers.iter().chain(presented) {
             write!(head, "{name}: {value}\r\n").unwrap();
         }
         head.push_str("\r\n");

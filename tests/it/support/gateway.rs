@@ -5,9 +5,13 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
+use base64::engine::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::leaks;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Speaks {
@@ -55,6 +59,9 @@ impl Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::default();
+        if let Some((user, password)) = login.and_then(|login| login.split_once(':')) {
+            leaks::login(user, password, &[]);
+        }
         let rules = Rules {
             speaks,
             login,
@@ -96,6 +103,17 @@ impl Gateway {
     }
 }
 
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let carries = |asked: &Asked| asked.how != "CONNECT" && asked.how.starts_with("CONNECT");
+        let leaked: Vec<_> = self.asked().into_iter().filter(carries).collect();
+        assert!(
+            leaked.is_empty() || std::thread::panicking(),
+            "not for the proxy: {leaked:?}"
+        );
+    }
+}
+
 impl Rules {
     async fn serve(self, client: TcpStream) {
         // A client that breaks off in the middle has nothing more to hear.
@@ -119,7 +137,11 @@ impl Rules {
         }
         let mut to = TcpStream::connect(self.target).await?;
         if head.method == "CONNECT" {
-            self.note(&head.method, head.target);
+            let lines = head.kept.iter().map(|line| line.to_ascii_lowercase());
+            let carried: String = lines
+                .filter(|line| line.starts_with("authorization:") || line.starts_with("cookie:"))
+                .collect();
+            self.note(&(head.method + &carried), head.target);
             client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await?;
             return copy_bidirectional(&mut client, &mut to).await.map(drop);
         }
@@ -210,11 +232,7 @@ async fn text(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The header's value, for the logins that the tests use.
-fn basic(login: &'static str) -> String {
-    let base64 = match login {
-        "site:hunter2" => "c2l0ZTpodW50ZXIy",
-        _ => panic!("write its base64 here: {login}"),
-    };
-    format!("Basic {base64}")
+/// The header's value.
+fn basic(login: &str) -> String {
+    format!("Basic {}", STANDARD.encode(login))
 }

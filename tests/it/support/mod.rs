@@ -5,9 +5,11 @@
 
 pub(crate) mod client;
 pub(crate) mod gateway;
+pub(crate) mod hole;
 pub(crate) mod hosted;
 pub(crate) mod image;
 pub(crate) mod inside;
+pub(crate) mod leaks;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod push;

@@ -3,10 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use url::form_urlencoded;
 
 use super::image::Content;
+use super::leaks;
 use super::reply::Reply;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +119,9 @@ pub(crate) enum Door {
     Ghcr,
 }
 
+/// No two tokens are equal, whoever issued them.
+static ISSUED: AtomicU64 = AtomicU64::new(1);
+
 #[derive(Debug, Default)]
 pub(super) struct Repository {
     blobs: HashMap<String, Content>,
@@ -133,22 +138,26 @@ pub(crate) struct Registry {
     /// Where the challenge sends clients; by default to our own `/token`.
     pub(crate) realm: Option<String>,
     pub(crate) expires_in: u64,
+    /// Whether tokens open anything.
+    pub(crate) welcomes: bool,
     tokens: HashMap<String, Vec<String>>,
-    issued: u64,
+    /// Tokens are for whom is asked on this port.
+    port: u16,
     signatures: HashSet<String>,
     expired: HashSet<String>,
 }
 
 impl Registry {
-    pub(crate) fn new(door: Door) -> Self {
+    pub(crate) fn new(door: Door, port: u16) -> Self {
         Self {
             repositories: HashMap::new(),
             door,
             page: usize::MAX,
             realm: None,
             expires_in: 300,
+            welcomes: true,
             tokens: HashMap::new(),
-            issued: 0,
+            port,
             signatures: HashSet::new(),
             expired: HashSet::new(),
         }
@@ -201,7 +210,7 @@ impl Registry {
         let wanted = format!("repository:{}:pull", request.repository);
         let granted = scopes.is_some_and(|scopes| request.kind == Kind::Ping || scopes.contains(&wanted));
         let hidden = self.door == Door::Hub && !self.repositories.contains_key(&request.repository);
-        if granted && !(hidden && request.kind != Kind::Ping) {
+        if self.welcomes && granted && !(hidden && request.kind != Kind::Ping) {
             return None;
         }
         let realm = self.realm.clone().unwrap_or_else(|| format!("{base}/token"));
@@ -240,8 +249,8 @@ impl Registry {
         if self.door == Door::Ghcr && scopes.iter().any(unknown) {
             return Reply::error(403, "DENIED");
         }
-        self.issued += 1;
-        let token = format!("token-{}", self.issued);
+        let token = format!("token-{}", ISSUED.fetch_add(1, Ordering::Relaxed));
+        leaks::secret(&token, [self.port]);
         self.tokens.insert(token.clone(), scopes);
         let body = serde_json::json!({ "token": token, "expires_in": self.expires_in });
         Reply::ok("application/json", &Content::of(body.to_string()))

@@ -54,6 +54,8 @@ pub(crate) struct Reply {
     cut: Option<(u64, How)>,
     hold: Option<Gate>,
     hold_head: Option<Gate>,
+    mute: Option<How>,
+    endless_head: bool,
 }
 
 impl Reply {
@@ -68,6 +70,8 @@ impl Reply {
             cut: None,
             hold: None,
             hold_head: None,
+            mute: None,
+            endless_head: false,
         }
     }
 
@@ -119,6 +123,8 @@ impl Reply {
                 self.content = content.clone();
             }
             Act::HoldHead(gate) => self.hold_head = Some(gate.clone()),
+            Act::Break(how) => self.mute = Some(*how),
+            Act::EndlessHead => self.endless_head = true,
             Act::Hold(gate) => self.hold = Some(gate.clone()),
             Act::Cut(at, how) => self.cut = Some((*at, *how)),
             Act::Corrupt(at) => self.corrupt = Some(*at),
@@ -149,6 +155,12 @@ impl Reply {
     ) -> io::Result<After> {
         if let Some(gate) = &self.hold_head {
             gate.passes(0).await;
+        }
+        if let Some(how) = self.mute {
+            return break_off(wire, how).await;
+        }
+        if self.endless_head {
+            return endless_head(wire, sent).await;
         }
         wire.write_all(self.head().as_bytes()).await?;
         wire.flush().await?;
@@ -252,6 +264,17 @@ impl Reply {
         }
         wire.flush().await
     }
+}
+
+/// Ends when the peer has had enough.
+async fn endless_head(wire: &mut dyn Wire, sent: &(dyn Fn(u64) + Sync)) -> io::Result<After> {
+    wire.write_all(b"HTTP/1.1 200 Scripted\r\n").await?;
+    for line in 0_u64.. {
+        let line = format!("x-{line}: {}\r\n", "y".repeat(1000));
+        wire.write_all(line.as_bytes()).await?;
+        sent(line.len() as u64);
+    }
+    Ok(After::Close)
 }
 
 async fn break_off(wire: &mut dyn Wire, how: How) -> io::Result<After> {

@@ -133,6 +133,10 @@ pub(crate) enum Act {
     Body(super::image::Content),
     /// Says nothing, not even a status, until the gate opens.
     HoldHead(Gate),
+    /// Breaks off in place of an answer.
+    Break(How),
+    /// A head that never ends.
+    EndlessHead,
     /// Lets body bytes below the gate's level out, and the end of the body only when the level is above the last byte.
     Hold(Gate),
     /// Breaks off before this byte.

@@ -1,11 +1,13 @@
 //! A registry of our own on a real socket: tells the truth unless a script says otherwise, and keeps a record of every request
 //! and of every body byte that the socket took. Written on the bare socket, because no HTTP library can truncate, stall or lie.
 //!
-//! Dropping it closes the port and every connection.
+//! Dropping it closes the port and every connection, and fails the test if it was told a secret that is not its own.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::image::{Content, Image, OCI_INDEX};
+use super::leaks;
 use super::registry::{Door, Registry, Request};
 use super::reply::{After, Reply, Wire};
 use super::script::{Act, On, Rule};
@@ -83,7 +86,7 @@ impl Upstream {
     }
 
     fn build(door: Door, tls: bool) -> Self {
-        let listener = listen("127.0.0.1:0".parse().unwrap());
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (tls, certificate) = if tls { self_signed() } else { (None, None) };
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -92,7 +95,7 @@ impl Upstream {
             address,
             tls,
             certificate,
-            registry: Mutex::new(Registry::new(door)),
+            registry: Mutex::new(Registry::new(door, address.port())),
             rules: Mutex::default(),
             seen: Mutex::default(),
             connections: AtomicUsize::new(0),
@@ -123,9 +126,18 @@ impl Upstream {
         soon("the upstream's port to close", refused).await;
     }
 
-    /// Comes back on the same port.
-    pub(crate) fn resume(&self) {
-        self.run(listen(self.shared.address));
+    /// Comes back on the same port; a child process that is just being started may hold it for a moment yet.
+    pub(crate) async fn resume(&self) {
+        let mut looks = tokio::time::interval(Duration::from_millis(5));
+        let listener = soon("the port to be free", async {
+            loop {
+                looks.tick().await;
+                if let Ok(listener) = listen(self.shared.address) {
+                    return listener;
+                }
+            }
+        });
+        self.run(listener.await);
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -231,13 +243,33 @@ impl Upstream {
     }
 }
 
-fn listen(address: SocketAddr) -> TcpListener {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_reuseaddr(true).unwrap();
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        let registry = self.shared.registry.lock().unwrap();
+        let realm = registry.realm.as_deref().unwrap_or_default();
+        let ports = [leaks::ports(realm), vec![self.shared.address.port()]].concat();
+        let seen = self.shared.seen.lock().unwrap();
+        let leaked: Vec<_> = seen
+            .iter()
+            .flat_map(|seen| leaks::leaked(&seen.request, &ports))
+            .collect();
+        drop((seen, registry));
+        assert!(
+            leaked.is_empty() || std::thread::panicking(),
+            "{} must not have seen:\n{}",
+            self.url(),
+            leaked.join("\n")
+        );
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
     // Small, so that bytes counted as sent are soon bytes received.
-    socket.set_send_buffer_size(64 * 1024).unwrap();
-    socket.bind(address).unwrap();
-    socket.listen(1024).unwrap()
+    socket.set_send_buffer_size(64 * 1024)?;
+    socket.bind(address)?;
+    socket.listen(1024)
 }
 
 fn self_signed() -> (Option<TlsAcceptor>, Option<String>) {
@@ -307,7 +339,7 @@ async fn read_head(wire: &mut impl Wire, unread: &mut Vec<u8>) -> Option<String>
     }
 }
 
-async fn respond(shared: &Shared, wire: &mut dyn Wire, request: Request) -> std::io::Result<After> {
+async fn respond(shared: &Shared, wire: &mut dyn Wire, request: Request) -> io::Result<After> {
     let bodiless = request.method == "HEAD";
     let seen = Arc::new(Seen {
         request: request.clone(),

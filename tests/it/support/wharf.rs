@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::client::{Answer, Client, Response};
+use super::leaks;
 use super::process::Process;
 use super::upstream::Upstream;
 use super::{GUARD, soon};
@@ -95,6 +96,7 @@ impl Setup {
     }
 
     fn write(&self, home: &Path) {
+        self.mirrors.iter().for_each(|mirror| leaks::declare(&mirror.lines));
         std::fs::write(home.join("wharf.toml"), self.toml(&home.join("store"))).unwrap();
     }
 
@@ -337,6 +339,9 @@ impl Drop for Wharf {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("---- wharf's log ----\n{}---- end of wharf's log ----", self.log());
+        } else {
+            let told = leaks::told(&self.log());
+            assert!(told.is_empty(), "the log must not say:\n{}", told.join("\n"));
         }
     }
 }

@@ -221,26 +221,21 @@ impl Arriving {
         };
         let claimed = |at: u64| state.claims.iter().any(|claim| claim.contains(&at));
         match state.waiting.demand(now, state.main_at, claimed) {
-            Demand::Fetch(span) => {
-                let gap = state
-                    .pieces
-                    .missing(span.start..span.end.min(length))
-                    .into_iter()
-                    .next();
-                let next_claim = |gap: &Range<u64>| {
-                    state
-                        .claims
-                        .iter()
-                        .map(|claim| claim.start)
-                        .filter(|start| gap.contains(start))
-                        .min()
-                };
-                gap.map_or(Demand::Nothing, |gap| {
-                    Demand::Fetch(gap.start..next_claim(&gap).unwrap_or(gap.end))
-                })
-            }
+            Demand::Fetch(span) => state
+                .free(span.start..span.end.min(length))
+                .map_or(Demand::Nothing, Demand::Fetch),
             demand @ (Demand::LookAgain(_) | Demand::Nothing) => demand,
         }
+    }
+
+    /// What nobody brings yet of the first piece behind the main stream's own that is not taken; pieces have `size` bytes.
+    pub(crate) fn ahead(&self, size: u64) -> Option<Range<u64>> {
+        let state = self.state();
+        let length = state.length?;
+        let start = state.past_claims(piece_end(state.main_at, size));
+        (start < length)
+            .then(|| state.free(start..piece_end(start, size).min(length)))
+            .flatten()
     }
 
     /// Reserves a span for a side stream until the claim is dropped.
@@ -271,7 +266,20 @@ impl Arriving {
     }
 }
 
+/// Where the piece that holds `at` ends (exclusive), if all have `size` bytes.
+pub(crate) fn piece_end(at: u64, size: u64) -> u64 {
+    (at / size + 1) * size
+}
+
 impl State {
+    /// The first part of `span` that is neither present nor claimed.
+    fn free(&self, span: Range<u64>) -> Option<Range<u64>> {
+        let gap = self.pieces.missing(span).into_iter().next()?;
+        let claims = self.claims.iter().map(|claim| claim.start);
+        let end = claims.filter(|start| gap.contains(start)).min();
+        Some(gap.start..end.unwrap_or(gap.end))
+    }
+
     fn past_claims(&self, mut at: u64) -> u64 {
         loop {
             let run_end = self.pieces.run_end(at);

@@ -110,6 +110,25 @@ async fn a_token_endpoint_that_is_down_is_waited_for_once() {
 }
 
 #[tokio::test]
+async fn a_token_endpoint_that_fails_is_left_alone_although_the_registry_beside_it_answers() {
+    let fake = Fake::start(|seen| match seen.target() {
+        target if target.starts_with("/token") => Reply::new(503, &[], b""),
+        _ => {
+            let challenge = format!("Bearer realm=\"http://{}/token\"", seen.header("host").unwrap());
+            Reply::new(401, &[("WWW-Authenticate", &challenge)], b"")
+        }
+    })
+    .await;
+    let (asker, mirror) = (asker(), mirror(&[&fake], |_| {}));
+    let error = asker.whole(&mirror).await.unwrap_err();
+    assert_eq!(error.status(), Some(503), "{error}");
+    assert!(asker.client.trouble(&mirror).is_some());
+    let before = fake.asked("/v2/org");
+    asker.whole(&mirror).await.unwrap_err();
+    assert_eq!((fake.asked("/token"), fake.asked("/v2/org")), (3, before));
+}
+
+#[tokio::test]
 async fn a_referrers_api_that_fails_says_nothing_of_the_registry() {
     let fails = Arc::new(AtomicBool::new(false));
     let state = Arc::clone(&fails);
