@@ -36,7 +36,7 @@ fails_in_mid_pull() { # IMAGE WHOSE-FILE once|always fetched|killed|stopped TIME
     wharf_up
     whole_or_nothing
   fi
-  link_up
+  link_mended
   curl -sSf -o "$WORK/blob" "$URL"
   is_whole "$WORK/blob"
   local sent
@@ -79,7 +79,7 @@ case_unreadable_blob_is_fetched_again() {
     broken "$fault" -P "$file"
     equal "status with the upstream gone, $fault" "$(status "$URL")" 502
     equal "inode of the file that cannot be read" "$(stat -c %i "$file")" "$inode"
-    link_up
+    link_mended
     rm "$WORK/blob"
     curl -sSf -o "$WORK/blob" "$URL" &
     client=$!
@@ -114,6 +114,13 @@ link_up() {
   : >"$WORK/link.log"
   launch link "$ROOT/link" "$LINK" "$BEHIND" $((SIZE / ${TAKES:-4})) # in so many seconds
   await link 'listening on'
+}
+
+# A link that was found down is left alone until a probe finds it well. That a tag is not there is remembered: each time another.
+link_mended() {
+  link_up
+  is_asked() { [[ $(status "${URL%/blobs/*}/manifests/$EPOCHREALTIME") == 404 ]]; }
+  until_true is_asked
 }
 
 link_down() { [[ -z ${PID[link]:-} ]] || stop link || true; }

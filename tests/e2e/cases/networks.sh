@@ -130,7 +130,7 @@ case_dns_that_does_not_answer() {
   UNDER=(nsenter "--net=/proc/${PID[network]}/ns/net" "--mount=/proc/${PID[network]}/ns/mnt")
   wharf_up_inside
   for n in 1-300 301-600; do
-    launch "asked-$n" "${UNDER[@]}" curl -sS -Z --parallel-max 300 -o /dev/null "http://$WHARF/v2/r[$n].example/a/b/manifests/1"
+    launch "asked-$n" "${UNDER[@]}" curl -sS -Z --parallel-immediate --parallel-max 300 -o /dev/null "http://$WHARF/v2/r[$n].example/a/b/manifests/1"
   done
   all_ask() { (($("${UNDER[@]}" ss -Htn state established dport = ":${WHARF#*:}" | wc -l) >= 600)); }
   until_true all_ask
