@@ -1,6 +1,7 @@
 //! Tags and manifests that an upstream does not have: known for ten seconds, and what follows for those that are cached.
 //!
-//! Promises that a cached tag is deleted only where its upstream says of itself, not of what it points to, that it is gone.
+//! Promises that a cached tag is deleted only where all of its upstream says of itself, not of what it points to, that it is
+//! gone.
 //! Dropped futures leave at most a tag that the next answer of that kind deletes.
 
 use crate::oci::{Reference, RepoKey, Tag};
@@ -65,5 +66,5 @@ pub(super) fn is_final(place: &Place, tag: &Tag, error: &Error) -> bool {
         WhenDeleted::Forget => true,
     };
     let of_tag = matches!(reference, Reference::Tag(it) if it == tag);
-    forgets && of_tag && source.status() == Some(404)
+    forgets && of_tag && source.is_not_found()
 }

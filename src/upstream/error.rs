@@ -176,6 +176,17 @@ pub enum Verdict {
 }
 
 impl Error {
+    /// Whether it is a 404 of everybody who could know.
+    pub fn is_not_found(&self) -> bool {
+        matches!(
+            self,
+            Self::Absent {
+                how: Absence::NotFound,
+                ..
+            }
+        )
+    }
+
     /// What to do about it, without the particulars.
     pub fn verdict(&self) -> Verdict {
         match self {

@@ -58,6 +58,9 @@ pub enum Absence {
     /// 404.
     #[error("not found")]
     NotFound,
+    /// 404, and another endpoint could not be asked.
+    #[error("not found there, and another endpoint could not be asked")]
+    NotFoundByOne,
     /// 401 or 403 to an anonymous token that it had just granted: Docker Hub's way of saying absent.
     #[error("refused although it had just granted an anonymous token, so absent or private")]
     RefusedAnonymous,

@@ -75,6 +75,7 @@ async fn what_is_deleted_goes_after_the_grace_and_what_is_named_stays() {
         assert_eq!((answer.status, answer.body == blob.all()), (200, true));
     }
     until("the trash to be empty", || !holds_anything(&wharf, "trash")).await;
+    wharf.says("freed what no manifest names").await;
     let log = wharf.log();
     assert!(
         log.contains("freed what no manifest names") && log.contains("bytes="),

@@ -87,7 +87,7 @@ async fn a_source_that_gives_nothing_is_told_to_clients_by_its_key_and_to_the_lo
     let expected = "mirror.\\\"hub\\\".docker_config gives no credentials";
     assert!(answer.text().contains(expected), "{}", answer.text());
     assert!(!answer.text().contains("/no/such"), "{}", answer.text());
-    assert!(wharf.log().contains("/no/such/config.json cannot be read"));
+    wharf.says("/no/such/config.json cannot be read").await;
     assert_eq!(upstream.count(&On::tokens()), 0);
 }
 

@@ -104,7 +104,7 @@ async fn skip_verify_works_and_is_said_aloud() {
     let wharf = Setup::new().mirror(mirror).start().await;
     pulls(&wharf, "hub", &image).await;
     let warning = "mirror.\"hub\".skip_verify = true: no certificate is checked";
-    assert!(wharf.log().contains(warning), "{}", wharf.log());
+    wharf.says(warning).await;
 
     let toml = "[mirror.hub]\nendpoints = [\"https://h\"]\nskip_verify = true\n[mirror.plain]\nendpoints = [\"http://10.0.0.1\"]";
     let (status, said) = run(&["config", "check", "--config", "wharf.toml"], toml).await;
@@ -142,6 +142,7 @@ async fn the_environments_proxies_are_used_and_hear_who_wharf_is_and_nobody_else
         assert_eq!(seen.request.header("proxy-authorization"), None);
         assert_eq!(seen.request.header("authorization"), None);
     }
+    wharf.says("through the environment's proxies: ").await;
     let log = wharf.log();
     assert!(
         log.contains("through the environment's proxies: ") && !log.contains("hunter2"),

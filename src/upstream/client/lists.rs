@@ -50,7 +50,7 @@ impl Client {
             let ask = Ask::tags(turn, remote, tally).page(Some(format!("n={PAGE}")));
             let said = in_time(turn.endpoint, Box::pin(self.all_tags(ask))).await;
             if let Some(said) = turns.heard(said).await {
-                break said?;
+                break turns.of_all(said)?;
             }
         };
         tags.sort_unstable();

@@ -53,7 +53,7 @@ impl Apis {
 }
 
 impl Client {
-    /// All that the upstream has about `subject`, sorted by digest. `known`: whether it has the repository, as far as we know.
+    /// All that the upstream has about `subject`, sorted by digest: of the first endpoint that has anything about it. `known`: whether it has the repository, as far as we know.
     pub async fn referrers(
         &self,
         mirror: &Mirror,
@@ -68,7 +68,11 @@ impl Client {
             let list = Box::pin(self.all_referrers(turn, remote, subject, known, tally));
             let said = in_time(turn.endpoint, list).await;
             if let Some(said) = turns.heard(said).await {
-                break said?;
+                break match turns.of_all(said) {
+                    // Everybody says so, who could know.
+                    Err(error) if error.is_not_found() => Vec::new(),
+                    said => said?,
+                };
             }
         };
         list.sort_by_key(|listed| *listed.digest());
@@ -84,9 +88,10 @@ impl Client {
         known: bool,
         tally: &Tally,
     ) -> Result<Vec<Listed>, Error> {
+        // A 404 of the tag, where there is no API, is how an endpoint says that it has nothing.
         let has_api = self.apis.of(turn.endpoint, self.clock.now()).await;
         if has_api == Some(false) {
-            return Ok(self.by_tag(turn, remote, subject, tally).await?.unwrap_or_default());
+            return self.by_tag(turn, remote, subject, tally).await;
         }
         let ask = Ask::referrers(turn, remote, subject, tally);
         match self.by_api(ask, known, has_api == Some(true)).await {
@@ -95,16 +100,20 @@ impl Client {
                 Ok(list)
             }
             Ok(Said::Nothing { clear }) => {
-                let tagged = self.by_tag(turn, remote, subject, tally).await?;
-                if has_api.is_none() && (clear || tagged.is_some()) {
+                let tagged = self.by_tag(turn, remote, subject, tally).await;
+                let settled = match &tagged {
+                    Ok(_) => true,
+                    Err(error) => clear && error.is_not_found(),
+                };
+                if has_api.is_none() && settled {
                     self.apis.remember(turn.endpoint, false, self.clock.now()).await;
                 }
-                Ok(tagged.unwrap_or_default())
+                tagged
             }
             // Some registries fail at what they do not know. Then what the tag has counts, but not that there is none.
             Err(error) if has_api.is_none() && error.status().is_some() => {
                 let tagged = self.by_tag(turn, remote, subject, tally).await;
-                tagged.ok().flatten().ok_or(error)
+                tagged.map_err(|_| error)
             }
             Err(error) => Err(error),
         }
@@ -113,7 +122,7 @@ impl Client {
     async fn by_api(&self, ask: Ask<'_>, known: bool, has_api: bool) -> Result<Said, Error> {
         let answer = match self.ask(&ask).await {
             Ok(answer) => answer,
-            Err(Error::Refused { .. } | Error::Absent { .. }) => return Ok(Said::Nothing { clear: false }),
+            Err(Error::Absent { .. }) => return Ok(Said::Nothing { clear: false }),
             Err(error) => return Err(error),
         };
         match answer.status() {
@@ -130,19 +139,16 @@ impl Client {
         }
     }
 
-    /// What the subject's tag has; `None` when there is no such tag.
+    /// What the subject's tag has.
     async fn by_tag(
         &self,
         turn: Turn<'_>,
         remote: &RemoteName,
         subject: &Digest,
         tally: &Tally,
-    ) -> Result<Option<Vec<Listed>>, Error> {
+    ) -> Result<Vec<Listed>, Error> {
         let tag = Reference::Tag(Tag::of_referrers(subject));
         let answer = self.ask(&Ask::manifest(Method::GET, turn, remote, &tag, tally)).await?;
-        if answer.status() == 404 {
-            return Ok(None);
-        }
         let answer = answer.expect(&[200], &self.clock)?;
         let (told, wrong) = (digest_of(&answer), answer.unusable(Fault::Digest));
         let none = answer.unusable(Fault::NoList);
@@ -150,6 +156,6 @@ impl Client {
         if told.is_some_and(|told| Digest::of(told.algorithm(), &body) != told) {
             return Err(wrong);
         }
-        lists::referrers(&body).map(Some).map_err(|_| none)
+        lists::referrers(&body).map_err(|_| none)
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::super::error::{Error, Verdict};
-use super::super::fault::{Phase, Step};
+use super::super::fault::{Absence, Phase, Step};
 use super::super::health::Probe;
 use super::super::mirror::Endpoint;
 
@@ -28,6 +28,8 @@ pub(super) struct Turns<'a> {
     repeats: u32,
     /// How the endpoints of this round failed: the word that counts.
     said: Option<Error>,
+    /// Why somebody of this round could not be asked.
+    unheard: Option<Error>,
     probes: Vec<Probe>,
     waited: bool,
 }
@@ -48,6 +50,7 @@ impl<'a> Turns<'a> {
             at: 0,
             repeats: 0,
             said: None,
+            unheard: None,
             probes: Vec::new(),
             waited: false,
         }
@@ -69,6 +72,9 @@ impl<'a> Turns<'a> {
         if let Error::Resting { probe: Some(probe), .. } = &error {
             self.probes.push(probe.clone());
         }
+        if weight(&error) == UNHEARD {
+            self.unheard.get_or_insert_with(|| error.clone());
+        }
         let error = match self.said.take() {
             Some(before) if weight(&before) >= weight(&error) => before,
             Some(_) | None => error,
@@ -79,8 +85,29 @@ impl<'a> Turns<'a> {
             return None;
         }
         self.at = 0;
-        let again = self.may_repeat(&error).await;
-        (!again).then_some(Err(error))
+        if self.may_repeat(&error).await {
+            self.unheard = None;
+            return None;
+        }
+        Some(Err(self.in_doubt(error)))
+    }
+
+    /// The same answer of a whole list. Nobody's word that there is none counts while somebody could not be asked: an empty
+    /// list would read as "unsigned".
+    pub(super) fn of_all<T>(self, said: Result<T, Error>) -> Result<T, Error> {
+        said.map_err(|error| match (&error, self.unheard) {
+            (Error::Absent { .. }, Some(unheard)) => unheard,
+            _ => error,
+        })
+    }
+
+    fn in_doubt(&self, mut error: Error) -> Error {
+        if let (Error::Absent { how, .. }, Some(_)) = (&mut error, &self.unheard)
+            && *how == Absence::NotFound
+        {
+            *how = Absence::NotFoundByOne;
+        }
+        error
     }
 
     /// Whether to ask all of them once more; then the time has come.
@@ -105,6 +132,9 @@ impl<'a> Turns<'a> {
     }
 }
 
+/// The weight of those who did not answer.
+const UNHEARD: u8 = 0;
+
 /// Which of two failures is the answer: of one who answered before one who did not, and any other before an absence.
 fn weight(error: &Error) -> u8 {
     if let Error::Resting { because, .. } = error {
@@ -119,11 +149,13 @@ fn weight(error: &Error) -> u8 {
             }
     );
     if unheard {
-        0
-    } else if error.verdict() == Verdict::RepositoryAbsent {
+        UNHEARD
+    } else if error.is_not_found() {
         1
-    } else {
+    } else if error.verdict() == Verdict::RepositoryAbsent {
         2
+    } else {
+        3
     }
 }
 

@@ -85,6 +85,61 @@ async fn what_is_not_there_is_what_all_say_who_answered() {
 }
 
 #[tokio::test]
+async fn a_404_is_of_all_only_if_all_were_heard() {
+    let (well, other, gone) = (answering(404, &[]).await, answering(404, &[]).await, gone().await);
+    for (order, of_all) in [
+        ([&well, &other], true),
+        ([&gone, &well], false),
+        ([&well, &gone], false),
+    ] {
+        let error = asker().manifest(&mirror(&order, |_| {})).await.unwrap_err();
+        assert_eq!(
+            (error.verdict(), error.is_not_found()),
+            (Verdict::RepositoryAbsent, of_all),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn that_there_is_no_list_is_the_word_of_all_or_nothing() {
+    let (bare, other, gone) = (answering(404, &[]).await, answering(404, &[]).await, gone().await);
+    let lister = Fake::start(|seen| match seen.target() {
+        target if target.contains("/tags/list") => ok(b"{\"name\":\"org/app\",\"tags\":[\"v1\"]}"),
+        target if target.contains("/referrers/") => {
+            let listed = format!(
+                r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"{0}","digest":"{1}","size":5}}]}}"#,
+                MediaType::OCI_MANIFEST.as_str(),
+                Digest::of(Algorithm::Sha256, b"a signature"),
+            );
+            Reply::new(
+                200,
+                &[("Content-Type", MediaType::OCI_INDEX.as_str())],
+                listed.as_bytes(),
+            )
+        }
+        _ => Reply::new(404, &[], b""),
+    })
+    .await;
+    let Asker {
+        client, remote, digest, ..
+    } = &asker();
+    let tally = Tally::default();
+    for (order, tags, referrers) in [
+        ([&bare, &lister], Ok(1), Ok(1)),
+        ([&bare, &other], Err(Verdict::RepositoryAbsent), Ok(0)),
+        ([&gone, &bare], Err(Verdict::Broken), Err(Verdict::Broken)),
+        ([&bare, &gone], Err(Verdict::Broken), Err(Verdict::Broken)),
+    ] {
+        let mirror = mirror(&order, |_| {});
+        let said = client.tags(&mirror, remote, &tally).await;
+        assert_eq!(said.map(|it| it.len()).map_err(|error| error.verdict()), tags);
+        let said = client.referrers(&mirror, remote, digest, true, &tally).await;
+        assert_eq!(said.map(|it| it.len()).map_err(|error| error.verdict()), referrers);
+    }
+}
+
+#[tokio::test]
 async fn a_failure_in_passing_is_repeated_twice_and_others_are_not() {
     for (status, asked) in [(500, 3), (503, 3), (408, 3), (501, 1), (404, 1), (400, 1), (429, 1)] {
         let fake = answering(status, &[]).await;

@@ -257,4 +257,8 @@ async fn a_repository_that_is_hidden_is_not_one_without_referrers() {
     let fake = registry(|_| status(401), |_| status(401)).await;
     let error = once(&fake).await.unwrap_err();
     assert!(matches!(error, Error::Refused { status: 401, .. }), "{error}");
+    // Without a tag, too: whoever may not ask hears of no signature.
+    let fake = registry(|_| status(401), |_| status(404)).await;
+    let error = once(&fake).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { status: 401, .. }), "{error}");
 }
