@@ -181,6 +181,10 @@ impl MirrorConfig {
             allow: None,
             deny: Vec::new(),
             fresh_for: FreshFor::Forever,
+            stale_for: FreshFor::Forever,
+            when_deleted: WhenDeleted::Serve,
+            tag: Vec::new(),
+            segments: NonZeroUsize::MIN,
             ..table.clone()
         };
         way(self) == way(other)

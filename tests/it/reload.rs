@@ -146,10 +146,18 @@ async fn whoever_asked_us_to_wait_is_not_asked_for_the_sake_of_another_rule() {
     let target = manifest_path("hub.example/a/b", "v1");
     assert_eq!(wharf.get(&target).await.status, 429);
     let asked = upstream.count(&On::any());
-    let mirror = Mirror::of(KEY, &upstream).set("deny", "[\"a/secret\"]");
-    wharf.reload(&Setup::new().mirror(mirror)).await;
-    assert_eq!(wharf.get(&target).await.status, 429);
-    assert_eq!(upstream.count(&On::any()), asked, "{}", upstream.story());
+    for (key, value) in [
+        ("deny", "[\"a/secret\"]"),
+        ("stale_for", "\"1h\""),
+        ("when_deleted", "\"forget\""),
+        ("tag", "[{ pattern = \"v*\", fresh_for = \"forever\" }]"),
+        ("segments", "4"),
+    ] {
+        let mirror = Mirror::of(KEY, &upstream).set(key, value);
+        wharf.reload(&Setup::new().mirror(mirror)).await;
+        assert_eq!(wharf.get(&target).await.status, 429);
+        assert_eq!(upstream.count(&On::any()), asked, "{key}: {}", upstream.story());
+    }
 }
 
 #[tokio::test]

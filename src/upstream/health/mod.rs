@@ -106,7 +106,10 @@ impl Health {
     pub(super) fn failed(&self, host: &Origin, needed: bool, error: &Error, now: Timestamp) {
         let mut hosts = self.lock();
         if hosts.len() >= HOSTS && !hosts.contains_key(host) {
-            return;
+            // What the endpoint cannot do without are few.
+            let other = hosts.iter().find(|(_, state)| !state.is_needed());
+            let other = other.map(|(host, _)| host.clone());
+            other.and_then(|other| hosts.remove(&other));
         }
         let state = hosts.entry(host.clone()).or_insert(State::Failing(0));
         let opens = match state {
@@ -133,7 +136,7 @@ impl Health {
     /// A probe of `host` came to nothing.
     pub(super) fn still_ill(&self, host: &Origin, error: &Error, now: Timestamp) {
         if let Some(state @ State::Open { .. }) = self.lock().get_mut(host) {
-            let needed = matches!(state, State::Open { needed: true, .. });
+            let needed = state.is_needed();
             *state = State::open(error, needed, REST, now);
         }
     }
@@ -144,6 +147,10 @@ impl Health {
 }
 
 impl State {
+    fn is_needed(&self) -> bool {
+        matches!(self, Self::Open { needed: true, .. })
+    }
+
     fn open(error: &Error, needed: bool, rest: Duration, now: Timestamp) -> Self {
         Self::Open {
             because: Arc::new(error.clone()),

@@ -164,6 +164,13 @@ fn a_host_that_redirects_everywhere_fills_no_memory() {
         patient.health.failed(&target, false, &unreachable(), patient.now);
     }
     assert_eq!(patient.health.lock().len(), HOSTS);
+    patient.fails(&unreachable());
+    assert!(patient.rests(), "the endpoint itself is known by its name");
+    patient
+        .health
+        .failed(&host("https://last.example"), false, &unreachable(), patient.now);
+    assert!(patient.rests());
+    assert_eq!(patient.health.lock().len(), HOSTS);
 }
 
 #[tokio::test]

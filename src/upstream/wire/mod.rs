@@ -149,10 +149,12 @@ impl Wire {
             let Some(heard) = closing.run_until_cancelled(wire.dial(hop, limits, &at, &tally)).await else {
                 return;
             };
-            match word(&heard) {
-                Some(Ok(())) => endpoint.health().is_well(&host),
-                Some(Err(error)) => endpoint.health().still_ill(&host, &error, wire.clock.now()),
-                None => {}
+            match (word(&heard), &heard) {
+                (Some(Ok(())), _) => endpoint.health().is_well(&host),
+                // What says nothing of the host was no answer either: without a rest, each question would begin a probe.
+                (Some(Err(error)), _) => endpoint.health().still_ill(&host, &error, wire.clock.now()),
+                (None, Err(error)) => endpoint.health().still_ill(&host, error, wire.clock.now()),
+                (None, Ok(_)) => {}
             }
             drop(errand);
         });
