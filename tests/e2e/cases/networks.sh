@@ -180,6 +180,7 @@ nginx_with() {
   cat >"$WORK/nginx.conf" <<-EOF
 	pid $WORK/nginx/pid;
 	error_log stderr notice;
+	user root; # the files are in a directory of ours alone
 	events {}
 	http {
 	  access_log off;
