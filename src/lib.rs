@@ -82,8 +82,8 @@
 //!   is there, also for small blobs, and the set is as small as the number of streams that ever wrote.
 //! * The main stream reads through what is present only when that is less than 1 MiB, not 16: side streams are started
 //!   only where the main stream is slow, and a slow upstream has little under way when a body is dropped.
-//! * A push is taken in one batch at a time. To read the next one while one is written costs a third more CPU time than to
-//!   let the socket's buffer gather it.
+//! * A push is taken in one batch at a time: the socket's buffer gathers what comes meanwhile. To read ahead was no faster,
+//!   cost no less CPU time, and held twice the memory.
 //! * The breaker is of each host behind an endpoint (its token realm, the CDN that it redirects to), not of the endpoint:
 //!   a CDN that is down says nothing about tags.
 //! * All single flights outside `upstream` are one mechanism, `pull::flight`, also the small ones.
