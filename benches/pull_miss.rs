@@ -57,7 +57,7 @@ fn pull_new_blob(upstream: &Upstream, seed: u64, wires: &mut [Wire]) -> Duration
     let start = Instant::now();
     thread::scope(|scope| {
         for wire in wires {
-            scope.spawn(|| wire.get(&target));
+            scope.spawn(|| wire.ask("GET", &target, &[], 200));
         }
     });
     start.elapsed()

@@ -18,10 +18,13 @@ impl Wire {
         }
     }
 
-    /// A GET that must be answered with 200 and a `Content-Length`; returns that length, once the whole body was read.
-    pub(crate) fn get(&mut self, target: &str) -> usize {
-        let request = format!("GET {target} HTTP/1.1\r\nHost: wharf.bench\r\n\r\n");
-        self.stream.write_all(request.as_bytes()).unwrap();
+    /// A request that must be answered with this status and a `Content-Length`; returns that length, once the whole body
+    /// was read.
+    pub(crate) fn ask(&mut self, method: &str, target: &str, body: &[u8], status: u16) -> usize {
+        let length = body.len();
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: wharf.bench\r\nContent-Length: {length}\r\n\r\n");
+        self.stream.write_all(head.as_bytes()).unwrap();
+        self.stream.write_all(body).unwrap();
         let mut have = 0;
         let head = loop {
             have += self.read(have);
@@ -29,7 +32,7 @@ impl Wire {
                 break end + 4;
             }
         };
-        let length = content_length(&self.buffer[..head]);
+        let length = content_length(&self.buffer[..head], status);
         let mut body = have - head;
         while body < length {
             body += self.read(0);
@@ -44,9 +47,9 @@ impl Wire {
     }
 }
 
-fn content_length(head: &[u8]) -> usize {
+fn content_length(head: &[u8], status: u16) -> usize {
     let head = std::str::from_utf8(head).unwrap().to_ascii_lowercase();
-    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(head.starts_with(&format!("http/1.1 {status}")), "{head}");
     let (_, rest) = head.split_once("\r\ncontent-length: ").unwrap();
     rest.split_once('\r').unwrap().0.parse().unwrap()
 }
