@@ -11,6 +11,7 @@
 mod bad_input;
 mod bad_manifests;
 mod breaker;
+mod budget;
 mod chained;
 mod collect;
 mod corpus;

@@ -169,6 +169,8 @@ pub(in crate::store) struct Landing {
     pub(in crate::store) digest: Digest,
     /// The file as it lies there after the rename.
     pub(in crate::store) blob: BlobRow,
+    /// Bytes that the file takes on the disk.
+    pub(in crate::store) allocated: u64,
     /// Moves the file into its place.
     pub(in crate::store) rename: FileStep,
     /// How it came.
@@ -253,6 +255,7 @@ pub enum Fact {
     Uploads,
     Loose,
     Idle,
+    Room,
     Tags(RepoKey),
     Repositories,
     Referrers(RepoKey, Digest),
@@ -278,6 +281,7 @@ impl fmt::Display for Fact {
             Self::Uploads => write!(f, "the list of uploads"),
             Self::Loose => write!(f, "what no manifest names"),
             Self::Idle => write!(f, "what nobody asks for"),
+            Self::Room => write!(f, "what goes to make room"),
             Self::Tags(repo) => write!(f, "the tags of {repo}"),
             Self::Repositories => write!(f, "the list of repositories"),
             Self::Referrers(repo, digest) => write!(f, "what {repo} has about {digest}"),

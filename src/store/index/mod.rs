@@ -21,12 +21,14 @@ mod manifests;
 mod notes;
 mod pushed;
 mod readers;
+pub(in crate::store) mod room;
 mod schema;
 mod sql;
 mod staged;
 mod tags;
 mod tx;
 mod uploads;
+mod uses;
 mod writer;
 
 use std::fmt;
@@ -34,7 +36,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use moka::future::Cache;
+use rusqlite::Connection;
 
+use self::batch::Batches;
 pub(in crate::store) use self::blobs::Dropped;
 pub(in crate::store) use self::facts::{Arrival, FileStep, Landing, StagedRow};
 pub use self::facts::{
@@ -45,6 +49,8 @@ use self::idle::Waking;
 pub use self::listings::{List, Listing};
 pub use self::pushed::facts::{Conditions, Deleted, Entities, PushManifest, Pushed};
 use self::readers::Readers;
+use self::room::Counted;
+pub(in crate::store) use self::uses::Pulled;
 use self::writer::Writer;
 use crate::oci::{Digest, MediaType, RepoKey, Tag};
 use crate::store::Error;
@@ -74,6 +80,7 @@ struct Shared {
     listings: Remembered<(RepoKey, List), Option<Listing>>,
     manifests: Cache<Digest, StoredManifest>,
     waking: Waking,
+    counted: Arc<Counted>,
     // In this order: the connection that is closed last empties the log, and only the writer's can.
     readers: Readers,
     writer: Arc<Writer>,
@@ -100,6 +107,7 @@ impl Index {
         let connection = schema::open_writer(&path)?;
         let store_id = schema::store_id(&connection).map_err(schema::cannot_open(&path))?;
         let generations = Arc::new(Generations::new());
+        let (counted, last_use) = books(&connection).map_err(schema::cannot_open(&path))?;
         Ok(Self(Arc::new(Shared {
             store_id,
             sights: Remembered::new(SIGHTS, Arc::clone(&generations)),
@@ -109,9 +117,10 @@ impl Index {
             listings: listings::remembered(Arc::clone(&generations)),
             manifests: manifests::memory(),
             waking: Waking::default(),
+            counted: Arc::clone(&counted),
             readers: Readers::new(path.clone(), tasks.clone()),
             path,
-            writer: Arc::new(Writer::start(connection, generations)?),
+            writer: Arc::new(Writer::start(Batches::new(connection, generations, counted), last_use)?),
             tasks,
         })))
     }
@@ -127,6 +136,13 @@ impl Index {
         let writer = Arc::clone(&self.0.writer);
         self.0.tasks.blocking(move || writer.close()).await.map_err(Error::Lost)
     }
+}
+
+/// What is counted, and the number of the last pull, as an earlier process has left them.
+fn books(connection: &Connection) -> rusqlite::Result<(Arc<Counted>, u64)> {
+    let counted = Counted::default();
+    counted.refresh(connection, || ())?;
+    Ok((Arc::new(counted), uses::last(connection)?))
 }
 
 impl fmt::Debug for Index {

@@ -43,10 +43,12 @@ pub(super) struct Tx<'a> {
 }
 
 /// What is to be done once for a whole batch.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Effects {
     pub(super) directories: BTreeSet<PathBuf>,
     pub(super) touched: Vec<Shard>,
+    /// To be called with the commit.
+    pub(super) landed: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 impl<'a> Tx<'a> {
@@ -113,6 +115,12 @@ impl<'a> Tx<'a> {
     /// Says that answers which `shard` covers have changed.
     pub(super) fn touch(&mut self, shard: Shard) {
         self.effects.touched.push(shard);
+    }
+
+    /// Has `then` called at the moment at which what is counted changes to what this transaction makes it; never, if it
+    /// fails. It must not panic, and must not wait. To be said last: nothing takes it back.
+    pub(super) fn when_counted(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.effects.landed.push(Box::new(then));
     }
 
     /// Whether this transaction, which is not committed yet, has changed what `shard` covers.

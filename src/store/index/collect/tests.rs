@@ -24,6 +24,7 @@ async fn upload(index: &Index, of: &str, second: i64) {
             size: 5,
             modified_ns: 7,
         },
+        allocated: 5,
         rename: FileStep::none(),
         arrival,
     };

@@ -26,6 +26,7 @@ fn pushed(upload: UploadId, of: &str, now: Timestamp) -> Landing {
             size: 5,
             modified_ns: 7,
         },
+        allocated: 5,
         rename: FileStep::none(),
         arrival: Arrival::Pushed {
             upload,

@@ -97,6 +97,7 @@ async fn bytes_stay_for_as_long_as_somebody_has_them() {
             size: 5,
             modified_ns: 7,
         },
+        allocated: 5,
         rename: FileStep::none(),
         arrival: Arrival::Pushed {
             upload: UploadId::new(),

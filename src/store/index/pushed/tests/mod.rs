@@ -30,6 +30,7 @@ async fn upload(index: &Index, name: &str, of: &str, second: i64) -> Digest {
             size: 5,
             modified_ns: 7,
         },
+        allocated: 5,
         rename: FileStep::none(),
         arrival: Arrival::Pushed {
             upload: UploadId::new(),
