@@ -5,38 +5,56 @@ use std::sync::atomic::AtomicBool;
 use super::endpoints::{answering, mirror};
 use super::*;
 
-/// An upstream that can be made well.
+/// An upstream that can be made well, or worse.
 struct Patient {
     fake: Fake,
-    well: Arc<AtomicBool>,
+    state: Arc<AtomicU32>,
 }
 
 impl Patient {
     async fn who(fails: impl Fn() -> Reply + Send + Sync + 'static) -> Self {
-        let well = Arc::new(AtomicBool::new(false));
-        let state = Arc::clone(&well);
-        let fake = Fake::start(move |_| {
-            if state.load(Ordering::SeqCst) {
-                ok(BLOB)
-            } else {
-                fails()
-            }
+        let state = Arc::new(AtomicU32::new(0));
+        let now = Arc::clone(&state);
+        let fake = Fake::start(move |_| match now.load(Ordering::SeqCst) {
+            0 => fails(),
+            1 => ok(BLOB),
+            _ => Reply::silence(),
         })
         .await;
-        Self { fake, well }
+        Self { fake, state }
     }
 
     fn recovers(&self) {
-        self.well.store(true, Ordering::SeqCst);
+        self.state.store(1, Ordering::SeqCst);
+    }
+
+    fn falls_silent(&self) {
+        self.state.store(2, Ordering::SeqCst);
     }
 
     fn questions(&self) -> usize {
-        self.fake.asked("/v2/org")
+        questions(&self.fake)
     }
 
     fn probes(&self) -> usize {
-        self.fake.asked("/v2/") - self.questions()
+        self.fake.seen().len() - self.questions()
     }
+}
+
+/// Here all that is asked is asked by GET, and probed by HEAD.
+fn questions(fake: &Fake) -> usize {
+    fake.seen().iter().filter(|seen| seen.method() == "GET").count()
+}
+
+/// A registry whose front end answers: it says who may ask, and grants tokens. What is behind it says nothing to `dead`.
+async fn front_end(dead: impl Fn(&Seen) -> bool + Send + Sync + 'static) -> Fake {
+    Fake::start(move |seen| match seen.target() {
+        "/v2/" => Reply::new(200, &[], b""),
+        _ if dead(seen) => Reply::silence(),
+        target if target.starts_with("/v2/") => ok(BLOB),
+        _ => ok(b"{\"token\":\"t\",\"expires_in\":300}"),
+    })
+    .await
 }
 
 #[tokio::test]
@@ -97,6 +115,24 @@ async fn a_herd_is_one_probe() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_as_long_as_a_probe_may_take() {
+    let patient = Patient::who(|| Reply::new(503, &[], b"")).await;
+    let (asker, mirror) = (
+        asker(),
+        mirror(&[&patient.fake], |config| config.first_byte = Duration::from_hours(1)),
+    );
+    for _ in 0..3 {
+        asker.whole(&mirror).await.unwrap_err();
+    }
+    patient.falls_silent();
+    asker.clock.advance(Duration::from_secs(5));
+    for _ in 0..2 {
+        soon(asker.whole(&mirror)).await.unwrap_err();
+        assert_eq!(patient.probes(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_token_endpoint_that_is_down_is_waited_for_once() {
     let realm = Patient::who(Reply::silence).await;
     let challenge = format!("Bearer realm=\"http://{}/v2/token\"", realm.fake.authority());
@@ -105,7 +141,7 @@ async fn a_token_endpoint_that_is_down_is_waited_for_once() {
     for _ in 0..5 {
         soon(asker.whole(&mirror)).await.unwrap_err();
     }
-    assert_eq!(realm.fake.asked("/v2/token"), 1);
+    assert_eq!(realm.questions(), 1);
     assert!(asker.client.trouble(&mirror).is_some());
 }
 
@@ -125,7 +161,7 @@ async fn a_token_endpoint_that_fails_is_left_alone_although_the_registry_beside_
     assert!(asker.client.trouble(&mirror).is_some());
     let before = fake.asked("/v2/org");
     asker.whole(&mirror).await.unwrap_err();
-    assert_eq!((fake.asked("/token"), fake.asked("/v2/org")), (3, before));
+    assert_eq!((fake.asked("/token"), fake.asked("/v2/org")), (3, before + 1));
 }
 
 #[tokio::test]
@@ -152,4 +188,131 @@ async fn a_referrers_api_that_fails_says_nothing_of_the_registry() {
     }
     assert!(asker.client.trouble(&mirror).is_none());
     assert_eq!(asker.whole(&mirror).await.unwrap(), BLOB);
+}
+
+#[tokio::test]
+async fn a_front_end_that_answers_does_not_speak_for_what_hangs_behind_it() {
+    let (asker, fake) = (asker(), front_end(|seen| seen.target().starts_with("/v2/org")).await);
+    let mirror = mirror(&[&fake], |_| {});
+    for _ in 0..30 {
+        let error = soon(asker.whole(&mirror)).await.unwrap_err();
+        assert_eq!(error.verdict(), Verdict::Slow, "{error}");
+        assert!(asker.client.trouble(&mirror).is_some());
+        asker.clock.advance(Duration::from_secs(2));
+    }
+    assert_eq!((questions(&fake), fake.asked("/v2/org")), (1, fake.seen().len()));
+}
+
+#[tokio::test]
+async fn a_hanging_first_endpoint_costs_its_deadline_once_although_its_front_end_answers() {
+    let first = front_end(|seen| seen.target().starts_with("/v2/org")).await;
+    let second = answering(200, &[]).await;
+    let (asker, mirror) = (asker(), mirror(&[&first, &second], |_| {}));
+    for _ in 0..30 {
+        assert_eq!(soon(asker.whole(&mirror)).await.unwrap(), BLOB);
+        asker.clock.advance(Duration::from_secs(2));
+    }
+    assert_eq!((questions(&first), questions(&second)), (1, 30));
+}
+
+/// As GHCR is: the token endpoint is the same host, and well.
+#[tokio::test]
+async fn who_answers_probes_and_challenges_but_no_question_is_asked_less_and_less() {
+    let fake = Fake::start(|seen| match (seen.target(), seen.header("authorization")) {
+        (target, _) if target.starts_with("/token") => ok(b"{\"token\":\"t\",\"expires_in\":300}"),
+        (_, None) => challenge(seen),
+        _ if seen.method() == "HEAD" => ok(b""),
+        _ => Reply::silence(),
+    })
+    .await;
+    let (asker, mirror) = (asker(), mirror(&[&fake], |_| {}));
+    let asked = || {
+        let seen = fake.seen();
+        let asked = seen
+            .iter()
+            .filter(|it| it.method() == "GET" && it.header("authorization").is_some());
+        asked.count()
+    };
+    // Each second for four minutes: at once, and after 5, 10, 20, 40, 60 and 60 seconds.
+    for _ in 0..240 {
+        soon(asker.whole(&mirror)).await.unwrap_err();
+        asker.clock.advance(Duration::from_secs(1));
+    }
+    assert!((7..=9).contains(&asked()), "{}", asked());
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_twice_is_not_what_a_probe_asks() {
+    let fake = Fake::start(|seen| match seen.method() {
+        "POST" => Reply::silence(),
+        "GET" => challenge(seen),
+        _ => Reply::new(404, &[], b""),
+    })
+    .await;
+    let (asker, safe) = (asker(), Safe::new());
+    let text = format!(
+        "{{\"auths\":{{\"{}\":{{\"identitytoken\":\"secret\"}}}}}}",
+        fake.authority()
+    );
+    let path = safe.put("config.json", &text);
+    let mirror = mirror(&[&fake], |config| config.docker_config = Some(path));
+    soon(asker.whole(&mirror)).await.unwrap_err();
+    soon(asker.whole(&mirror)).await.unwrap_err();
+    let seen = fake.seen();
+    let probes: Vec<_> = seen.iter().filter(|seen| seen.method() == "HEAD").collect();
+    assert_eq!(probes.iter().map(|it| it.target()).collect::<Vec<_>>(), ["/v2/"]);
+    assert!(probes.iter().all(|it| it.header("authorization").is_none()));
+}
+
+#[tokio::test]
+async fn a_probe_asks_as_was_asked_but_for_the_whole() {
+    let fake = Fake::start(|seen| match seen.header("authorization") {
+        Some(_) => Reply::silence(),
+        None if seen.target().starts_with("/token") => ok(b"{\"token\":\"t\",\"expires_in\":300}"),
+        None => challenge(seen),
+    })
+    .await;
+    let (asker, mirror) = (asker(), mirror(&[&fake], |_| {}));
+    let span = Span { from: 4, to: None };
+    soon(asker.blob(&mirror, span)).await.unwrap_err();
+    soon(asker.blob(&mirror, span)).await.unwrap_err();
+    let seen = fake.seen();
+    let (asked, probe) = (&seen[2], seen.last().unwrap());
+    assert_eq!((asked.method(), probe.method()), ("GET", "HEAD"));
+    assert_eq!(asked.target(), probe.target());
+    for name in ["authorization", "accept"] {
+        assert!(asked.header(name).is_some() && asked.header(name) == probe.header(name));
+    }
+    assert_eq!((asked.header("range"), probe.header("range")), (Some("bytes=4-"), None));
+}
+
+#[tokio::test]
+async fn a_realm_that_is_not_needed_any_more_is_no_trouble() {
+    let realm = Patient::who(|| Reply::new(503, &[], b"")).await;
+    let moved = Arc::new(AtomicBool::new(false));
+    let (named, state) = (
+        format!("http://{}/v2/token", realm.fake.authority()),
+        Arc::clone(&moved),
+    );
+    let registry = Fake::start(move |_| {
+        let challenge = format!("Bearer realm=\"{named}\"");
+        if state.load(Ordering::SeqCst) {
+            ok(BLOB)
+        } else {
+            Reply::new(401, &[("WWW-Authenticate", &challenge)], b"{}")
+        }
+    })
+    .await;
+    let (asker, mirror) = (asker(), mirror(&[&registry], |_| {}));
+    asker.whole(&mirror).await.unwrap_err();
+    // For as long as somebody needs it.
+    for _ in 0..10 {
+        soon(asker.whole(&mirror)).await.unwrap_err();
+        assert!(asker.client.trouble(&mirror).is_some());
+        asker.clock.advance(Duration::from_secs(3));
+    }
+    moved.store(true, Ordering::SeqCst);
+    assert_eq!(asker.whole(&mirror).await.unwrap(), BLOB);
+    asker.clock.advance(Duration::from_secs(10));
+    assert!(asker.client.trouble(&mirror).is_none());
 }
