@@ -23,6 +23,7 @@ use super::super::guard;
 use super::super::mirror::Endpoint;
 use super::super::place::Place;
 use super::super::redirect::{self, Answer, Start};
+use super::super::refusals::Refusals;
 use super::super::secret::Secret;
 use super::super::wire::{Heard, Hop, Wire};
 use super::{Key, Purpose, Token};
@@ -43,11 +44,23 @@ pub(super) struct Mint {
     pub(super) clock: Clock,
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) key: Key,
+    pub(super) refusals: Refusals<Key>,
     pub(super) tally: Tally,
 }
 
 impl Mint {
+    /// A token, unless this credential was refused one a moment ago.
     pub(super) async fn run(self) -> Result<Arc<Token>, Error> {
+        self.refusals.check(&self.key, self.clock.now()).await?;
+        let minted = self.ask().await;
+        if let Err(error @ (Error::Rejected { .. } | Error::Denied { .. })) = &minted {
+            let (key, now) = (self.key.clone(), self.clock.now());
+            self.refusals.remember(key, error.clone(), now).await;
+        }
+        minted
+    }
+
+    async fn ask(&self) -> Result<Arc<Token>, Error> {
         let identity_token = self.key.credential.as_ref().and_then(|it| it.identity_token());
         let posted = match identity_token {
             Some(token) => self.post(token).await?,

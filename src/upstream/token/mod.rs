@@ -1,7 +1,8 @@
 //! Owns: Bearer tokens (distribution's token specification): what each is for, and those that are good.
 //!
-//! Promises: one token request for any number of callers; a token is shown to the endpoint, for the purpose and with the
-//! credential that it was made for only; it is renewed before it expires, and forgotten when it is refused. Never logs one.
+//! Promises: one token request for any number of callers, and none with a credential that was refused a moment ago; a token
+//! is shown to the endpoint, for the purpose and with the credential that it was made for only; it is renewed before it
+//! expires, and forgotten when it is refused. Never logs one.
 //! Dropped: a request for a token goes on, for the others that wait for it.
 
 mod mint;
@@ -27,6 +28,7 @@ use super::error::Error;
 use super::fault::{Cause, Fault, Step};
 use super::guard::{self, Targets};
 use super::mirror::{Endpoint, EndpointId};
+use super::refusals::Refusals;
 use super::shared::outlive;
 use super::wire::Wire;
 use mint::Mint;
@@ -41,6 +43,7 @@ pub(super) struct Tokens {
     clock: Clock,
     wire: Wire,
     held: Cache<Key, Arc<Token>>,
+    refusals: Refusals<Key>,
 }
 
 /// A token endpoint and what it is to be asked for.
@@ -124,6 +127,7 @@ impl Tokens {
             clock,
             wire,
             held: held.eviction_policy(EvictionPolicy::lru()).build(),
+            refusals: Refusals::new(),
         }
     }
 
@@ -147,6 +151,7 @@ impl Tokens {
             clock: self.clock.clone(),
             endpoint: Arc::clone(endpoint),
             key: key.clone(),
+            refusals: self.refusals.clone(),
             tally: tally.clone(),
         };
         let (held, wanted) = (self.held.clone(), key.clone());

@@ -9,6 +9,7 @@ mod identity;
 mod lists;
 mod redirects;
 mod referrers;
+mod refusals;
 mod registries;
 mod tokens;
 
