@@ -11,6 +11,7 @@ mod redirects;
 mod referrers;
 mod refusals;
 mod registries;
+mod renewal;
 mod tokens;
 
 use std::fmt::Write as _;
