@@ -181,17 +181,7 @@ async fn what_is_refused_to_a_known_user_is_denied_with_his_name() {
 #[tokio::test]
 async fn a_herd_with_credentials_asks_for_one_token() {
     let fake = login_registry(accepting(&["site:s3cret"])).await;
-    let (mirror, asker) = (fake.mirror(login("site", "s3cret")), Arc::new(asker()));
-    let tasks = Tasks::new();
-    let herd: Vec<_> = (0..64)
-        .map(|_| {
-            let (mirror, asker) = (Arc::clone(&mirror), Arc::clone(&asker));
-            tasks.spawn(async move { asker.whole(&mirror).await })
-        })
-        .collect();
-    for member in herd {
-        assert_eq!(member.await.unwrap().unwrap(), BLOB);
-    }
+    whole_to_a_herd(fake.mirror(login("site", "s3cret"))).await;
     assert_eq!(fake.asked("/token"), 1);
 }
 

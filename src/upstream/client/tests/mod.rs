@@ -76,6 +76,20 @@ impl Asker {
     }
 }
 
+/// Sixty-four clients at once, each of which gets the whole blob.
+async fn whole_to_a_herd(mirror: Arc<Mirror>) {
+    let (asker, tasks) = (Arc::new(asker()), Tasks::new());
+    let herd: Vec<_> = (0..64)
+        .map(|_| {
+            let (mirror, asker) = (Arc::clone(&mirror), Arc::clone(&asker));
+            tasks.spawn(async move { asker.whole(&mirror).await })
+        })
+        .collect();
+    for member in herd {
+        assert_eq!(member.await.unwrap().unwrap(), BLOB);
+    }
+}
+
 fn ok(body: &[u8]) -> Reply {
     Reply::new(200, &[("Content-Type", "application/octet-stream")], body)
 }
