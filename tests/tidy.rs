@@ -159,14 +159,15 @@ fn http_below_http_is_found() {
 }
 
 #[test]
-fn a_long_file_is_found_but_its_tests_do_not_count() {
-    let long = format!("//! x\n{}", "const A: u8 = 0;\n".repeat(400));
-    finds("src/oci/mod.rs", &long, "401 lines without its tests");
+fn a_long_file_is_found_be_it_of_tests_or_not() {
+    let lines = |count: usize| format!("//! x\n{}", "const A: u8 = 0;\n".repeat(count - 1));
+    clean("src/oci/mod.rs", &lines(400));
+    for path in ["src/oci/mod.rs", "tests/it/main.rs", "benches/push.rs"] {
+        finds(path, &lines(401), &format!("{path}: 401 lines, 400 at most"));
+    }
     let tests = "    const A: u8 = 0;\n\n    // Why.\n".repeat(200);
-    clean(
-        "src/oci/mod.rs",
-        &format!("//! x\n#[cfg(test)]\nmod tests {{\n{tests}}}\n"),
-    );
+    let inside = format!("//! x\n#[cfg(test)]\nmod tests {{\n{tests}}}\n");
+    finds("src/oci/mod.rs", &inside, "604 lines, 400 at most");
 }
 
 #[test]

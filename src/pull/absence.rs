@@ -6,7 +6,7 @@
 
 use crate::oci::{Reference, RepoKey, Tag};
 use crate::pull::{Check, Error, Place, Pull};
-use crate::upstream::WhenDeleted;
+use crate::upstream::{FreshFor, WhenDeleted};
 
 impl Pull {
     /// What `ask` says, unless the upstream has just said that it is not there.
@@ -25,6 +25,18 @@ impl Pull {
             self.absent.remember(key, asked_at, absent.clone()).await;
         }
         said
+    }
+
+    /// What was said of a cached tag that is gone upstream, and serves on: within its window that is news, as it is of one
+    /// that is there.
+    pub(super) async fn said_to_be_gone(&self, place: &Place, tag: &Tag) -> Option<Error> {
+        let (key, now) = ((place.key.clone(), Reference::Tag(tag.clone())), self.clock.now());
+        let (age, said) = self.absent.aged(&key, now).await?;
+        let counts = match place.mirror.tag_fresh_for(tag) {
+            FreshFor::Within(window) => age < window,
+            FreshFor::Forever => true,
+        };
+        (counts && said.is_not_found()).then_some(said)
     }
 
     /// Makes room for a question that is to be put now.
@@ -58,7 +70,7 @@ impl Pull {
 /// image that was deleted there is still served, unless the configuration says otherwise. A refusal that may mean an
 /// absence, like Docker Hub's, deletes nothing.
 pub(super) fn is_final(place: &Place, tag: &Tag, error: &Error) -> bool {
-    let Error::ManifestUnknown { reference, source } = error else {
+    let Error::ManifestUnknown { reference, .. } = error else {
         return false;
     };
     let forgets = match place.mirror.when_deleted() {
@@ -66,5 +78,5 @@ pub(super) fn is_final(place: &Place, tag: &Tag, error: &Error) -> bool {
         WhenDeleted::Forget => true,
     };
     let of_tag = matches!(reference, Reference::Tag(it) if it == tag);
-    forgets && of_tag && source.is_not_found()
+    forgets && of_tag && error.is_not_found()
 }

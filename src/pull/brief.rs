@@ -30,10 +30,16 @@ where
 
     /// What was remembered, while it counts.
     pub(super) async fn get(&self, key: &K, now: Timestamp) -> Option<V> {
+        let (age, answer) = self.aged(key, now).await?;
+        (age < COUNTS_FOR).then_some(answer)
+    }
+
+    /// What was remembered, and how long ago.
+    pub(super) async fn aged(&self, key: &K, now: Timestamp) -> Option<(Duration, V)> {
         let (said_at, answer) = self.0.get(key).await?;
         // An answer from the future is of a clock that was set back.
         let age = Duration::try_from(now.duration_since(said_at)).ok()?;
-        (age < COUNTS_FOR).then_some(answer)
+        Some((age, answer))
     }
 
     /// Whoever asks next hears it from the upstream.

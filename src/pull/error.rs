@@ -1,6 +1,7 @@
 //! How a pull can fail. Clone, because all passengers of a flight hear the same ending.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::oci::{Digest, InvalidManifest, Reference, RepoKey};
 use crate::pull::flight::Lost;
@@ -151,9 +152,18 @@ impl Error {
         }
     }
 
-    /// Whether nobody was asked: those who could be are left alone until they are probed.
-    pub(super) fn is_of_rest(&self) -> bool {
-        matches!(self, Self::Upstream(source) if matches!(**source, upstream::Error::Resting { .. }))
+    /// Whether all of the upstream says that there is no such thing.
+    pub(super) fn is_not_found(&self) -> bool {
+        let (Self::Upstream(source) | Self::ManifestUnknown { source, .. }) = self else {
+            return false;
+        };
+        source.is_not_found()
+    }
+
+    /// How long the upstream asks us to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let Self::Upstream(source) = self else { return None };
+        source.retry_after()
     }
 
     /// Whether a body that broke, or could not be resumed, may be asked for again.

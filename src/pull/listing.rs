@@ -14,7 +14,7 @@ use crate::pull::freshness::{Freshness, Stage, Term};
 use crate::pull::tag::{reason, upstream_reason};
 use crate::pull::{Check, Error, Place, Pull, Via};
 use crate::store::{List, Listing};
-use crate::upstream::{Tally, Verdict};
+use crate::upstream::Tally;
 
 /// A list that needs no asking, or one to fall back on.
 enum Known {
@@ -48,7 +48,8 @@ impl Pull {
         let detail = match timeout(place.mirror.revalidate(), self.list(place, list, check, tally)).await {
             Ok(Ok(listing)) if listing.lines == kept.lines => return Ok((listing, Via::Revalidated)),
             Ok(Ok(listing)) => return Ok((listing, Via::Miss)),
-            Ok(Err(error)) if says_absent(&error) => return Err(error),
+            // A refusal that may mean that there is no such repository, like Docker Hub's, hides no list that is kept.
+            Ok(Err(error)) if error.is_not_found() => return Err(error),
             Ok(Err(error)) => reason(&error),
             Err(_elapsed) => "upstream-timeout".to_owned(),
         };
@@ -60,10 +61,13 @@ impl Pull {
         if place.mirror.is_offline() {
             return;
         }
-        let (pull, place, list) = (self.clone(), place.clone(), list.clone());
-        self.tasks.spawn(async move {
-            if let Err(error) = pull.list(&place, &list, check, &Tally::default()).await {
-                tracing::debug!(%error, repository = %place.key, "a list could not be renewed");
+        let key = (place.key.clone(), list.clone());
+        self.lists_aside.aside(&key, &self.tasks, || {
+            let (pull, place, list) = (self.clone(), place.clone(), list.clone());
+            async move {
+                if let Err(error) = pull.list(&place, &list, check, &Tally::default()).await {
+                    tracing::debug!(%error, repository = %place.key, "a list could not be renewed");
+                }
             }
         });
     }
@@ -106,7 +110,7 @@ impl Pull {
                 Ok(listing)
             }
             Err(error) => {
-                if says_absent(&error) {
+                if error.is_not_found() {
                     self.remember_absence(&place, list, checked_at, Err(error.clone()))
                         .await;
                 }
@@ -153,11 +157,4 @@ impl Pull {
 
 fn lines<'a>(entries: impl Iterator<Item = &'a str>) -> Arc<str> {
     entries.collect::<Vec<_>>().join("\n").into()
-}
-
-/// Whether the upstream said that there is no such repository: a refusal that may mean so, like Docker Hub's, hides no
-/// list that is kept.
-fn says_absent(error: &Error) -> bool {
-    let Error::Upstream(source) = error else { return false };
-    source.verdict() == Verdict::RepositoryAbsent && source.status() == Some(404)
 }

@@ -71,10 +71,12 @@ pub struct Pull {
     manifests: Shared<(String, Digest), manifest::Landed>,
     heads: Shared<(RepoKey, Digest), ManifestHead>,
     tags: Shared<(RepoKey, Tag), TagRow>,
+    tags_aside: Flights<(RepoKey, Tag), ()>,
     resolutions: Resolutions,
     renewals: Renewals,
     absent: Brief<(RepoKey, Reference), Error>,
     lists: Shared<(RepoKey, List), Listing>,
+    lists_aside: Flights<(RepoKey, List), ()>,
     /// Lists that are empty, and those of repositories that are not there.
     absent_lists: Brief<(RepoKey, List), Result<Listing, Error>>,
 }
@@ -95,10 +97,12 @@ impl Pull {
             manifests: Flights::new(),
             heads: Flights::new(),
             tags: Flights::new(),
+            tags_aside: Flights::new(),
             resolutions: Resolutions::new(),
             renewals: Renewals::new(),
             absent: Brief::new(),
             lists: Flights::new(),
+            lists_aside: Flights::new(),
             absent_lists: Brief::new(),
         }
     }

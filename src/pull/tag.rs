@@ -46,17 +46,31 @@ impl Pull {
         if !self.has_manifest(place, &row).await? {
             return self.newest(place, tag, None, check, tally).await;
         }
-        let word = match self.client.trouble(&place.mirror) {
-            Some(error) => {
-                self.revalidate_aside(place, tag, &row, check);
-                Word::None(upstream_reason(&error))
-            }
-            None => in_time(place, tag, self.newest(place, tag, Some(&row), check, tally)).await?,
-        };
-        match word {
+        match self.word(place, tag, &row, check, tally).await? {
             Word::New(answer) => Ok(answer),
             Word::None(detail) => self.stale(place, &row, Via::Stale { ttl_secs, detail }, tally).await,
         }
+    }
+
+    /// What the upstream says of a tag that is cached, as far as that is worth waiting for.
+    async fn word(
+        &self,
+        place: &Place,
+        tag: &Tag,
+        row: &TagRow,
+        check: Check,
+        tally: &Tally,
+    ) -> Result<Word<ManifestAnswer>, Error> {
+        if check == Check::WhenDue
+            && let Some(gone) = self.said_to_be_gone(place, tag).await
+        {
+            return Ok(Word::None(reason(&gone)));
+        }
+        if let Some(error) = self.client.trouble(&place.mirror) {
+            self.revalidate_aside(place, tag, row, check);
+            return Ok(Word::None(upstream_reason(&error)));
+        }
+        in_time(place, tag, self.newest(place, tag, Some(row), check, tally)).await
     }
 
     /// Asks aside, once in a window.
@@ -71,11 +85,14 @@ impl Pull {
         if place.mirror.is_offline() {
             return;
         }
-        let (pull, place, tag, row) = (self.clone(), place.clone(), tag.clone(), row.clone());
-        self.tasks.spawn(async move {
-            let asked = pull.newest(&place, &tag, Some(&row), check, &Tally::default()).await;
-            if let Err(error) = asked {
-                tracing::debug!(%error, %tag, repository = %place.key, "a tag could not be revalidated");
+        let key = (place.key.clone(), tag.clone());
+        self.tags_aside.aside(&key, &self.tasks, || {
+            let (pull, place, tag, row) = (self.clone(), place.clone(), tag.clone(), row.clone());
+            async move {
+                let asked = pull.newest(&place, &tag, Some(&row), check, &Tally::default()).await;
+                if let Err(error) = asked {
+                    tracing::debug!(%error, %tag, repository = %place.key, "a tag could not be revalidated");
+                }
             }
         });
     }

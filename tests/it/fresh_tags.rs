@@ -1,6 +1,8 @@
 //! P1 and P5 for the tags of mirrored repositories, by the clock: how long they answer without asking, who asks when, and
 //! what stands in for an upstream that does not answer.
 
+use std::time::Duration;
+
 use wharf::pull::{Check, Error, Via};
 
 use crate::support::image::Image;
@@ -233,6 +235,42 @@ async fn a_deleted_tag_is_served_or_forgotten_as_configured() {
         assert_eq!(answer.is_ok(), expected.is_ok(), "it is gone for good: {answer:?}");
         assert_eq!(inside.via(image.digest()).await, Via::Hit);
     }
+}
+
+#[tokio::test]
+async fn a_deleted_tag_that_is_served_costs_no_more_than_one_that_is_there() {
+    let (upstream, image) = upstream(&["v1"]);
+    let inside = Inside::of(&upstream, |it| it.fresh_for = "1h".parse().unwrap()).await;
+    inside.via("v1").await;
+    upstream.holds(|registry| registry.forget("a/b", "v1"));
+    let asked = heads(&upstream);
+    for _ in 0..24 * 6 {
+        inside.later(600);
+        inside.via("v1").await;
+    }
+    assert!(heads(&upstream) - asked <= 24, "{}", upstream.story());
+    // It is back, and who wants to know now sees it.
+    upstream.put_image("a/b", "v1", &image);
+    let (_, via) = inside.ask("v1", Check::Now).await.unwrap();
+    assert_eq!(via, Via::Revalidated);
+}
+
+#[tokio::test]
+async fn what_is_asked_aside_in_an_outage_is_asked_once_for_all() {
+    let (upstream, _) = upstream(&["v1"]);
+    let inside = Inside::of(&upstream, |it| {
+        it.revalidate = Duration::from_millis(50);
+        it.first_byte = Duration::from_millis(200);
+    })
+    .await;
+    inside.via("v1").await;
+    upstream.script(On::any(), [Act::HoldHead(Gate::shut())]);
+    inside.later(300);
+    let at_rest = tasks();
+    for _ in 0..1000 {
+        assert!(matches!(inside.via("v1").await, Via::Stale { .. }));
+    }
+    assert!(tasks() - at_rest < 20, "{} tasks more", tasks() - at_rest);
 }
 
 #[tokio::test]

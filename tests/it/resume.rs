@@ -1,5 +1,7 @@
 //! P4: a broken upstream body is resumed with `Range`, not restarted, and a partial survives a restart of wharf.
 
+use std::time::Duration;
+
 use crate::support::client::Ended;
 use crate::support::image::{Content, Image, KIB, MIB};
 use crate::support::proxy::Proxy;
@@ -7,7 +9,7 @@ use crate::support::registry::{Door, Registry};
 use crate::support::script::{Act, Gate, How, On};
 use crate::support::upstream::Upstream;
 use crate::support::wharf::{Mirror, Setup, Wharf};
-use crate::support::{blob_path, manifest_path};
+use crate::support::{blob_path, manifest_path, quiet};
 
 const LEN: u64 = 40 * MIB;
 
@@ -251,6 +253,44 @@ async fn a_registry_that_is_gone_for_a_moment_in_mid_transfer_is_waited_for() {
     upstream.resume().await;
     assert!(answer.rest().await == (blob.bytes(LEN / 2..LEN), Ended::Clean));
     assert_eq!(resumed_at(&upstream, &On::blobs()), [LEN / 2]);
+}
+
+#[tokio::test]
+async fn a_front_that_answers_for_a_registry_that_is_gone_for_a_moment_is_waited_for_too() {
+    let (upstream, blob) = (Upstream::start(), Content::seeded(1, LEN));
+    upstream.put_blob("a/b", &blob);
+    upstream.script(On::blobs().ranged(true), [Act::Status(503)]);
+    upstream.script(On::blobs().times(1), [Act::Cut(LEN / 2, How::Fin)]);
+    let setup = Setup::new().mirror(Mirror::of("hub", &upstream));
+    let wharf = setup.variable("RUST_LOG", "wharf=debug").start().await;
+    let mut answer = wharf.open(&blob_path("hub/a/b", &blob)).await;
+    wharf.says("barren=2").await;
+    assert!(answer.exactly(LEN / 2).await == blob.bytes(0..LEN / 2));
+    assert!(
+        quiet(Duration::from_secs(2), answer.rest()).await,
+        "{}",
+        upstream.story()
+    );
+    upstream.heal();
+    let rest = answer.rest().await;
+    assert!(
+        rest == (blob.bytes(LEN / 2..LEN), Ended::Clean),
+        "{:?} {}",
+        rest.1,
+        upstream.story()
+    );
+}
+
+#[tokio::test]
+async fn who_is_asked_to_wait_for_a_moment_in_mid_transfer_waits() {
+    let (upstream, wharf, blob) = harbour().await;
+    let wait = [Act::Status(429), Act::Header("retry-after", "1".to_owned())];
+    upstream.script(On::blobs().ranged(true).times(1), wait);
+    upstream.script(On::blobs().ranged(false), [Act::Cut(LEN / 2, How::Rst)]);
+    let answer = wharf.open(&blob_path("hub/a/b", &blob)).await.hashed().await;
+    let whole = (LEN, blob.digest().to_owned(), Ended::Clean);
+    assert_eq!(answer, whole, "{}", upstream.story());
+    assert_eq!(upstream.count(&On::blobs()), 3, "{}", upstream.story());
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ pub(crate) fn blank_tests(code: &str) -> String {
 }
 
 /// Where the items under `#[cfg(test)]` stand, each to its `;` or closing brace.
-pub(crate) fn test_items(code: &str) -> Vec<Range<usize>> {
+fn test_items(code: &str) -> Vec<Range<usize>> {
     let mut items: Vec<Range<usize>> = Vec::new();
     for (at, mark) in code.match_indices("#[cfg(test)]") {
         if items.last().is_some_and(|last| at < last.end) {

@@ -1,8 +1,6 @@
 //! What one file may say: its header, length, imports, attributes and `unsafe`.
 
-use super::scan::{
-    attributes, blank_literals, blank_tests, imports, is_word, leading_word, module_folder, roots, test_items,
-};
+use super::scan::{attributes, blank_literals, blank_tests, imports, is_word, leading_word, module_folder, roots};
 
 /// Who may import what inside the crate: whole layers, or single items of one. Everything else is refused.
 pub(crate) const MAY_IMPORT: &[(&str, &str)] = &[
@@ -68,10 +66,16 @@ impl<'a> Source<'a> {
         }
     }
 
+    pub(crate) fn check_length(&self, found: &mut Vec<String>) {
+        let lines = self.raw.lines().count();
+        if lines > LONGEST_FILE {
+            found.push(format!("{}: {lines} lines, {LONGEST_FILE} at most", self.path));
+        }
+    }
+
     pub(crate) fn check_product(&self, found: &mut Vec<String>) {
         let code = blank_tests(&self.code);
         self.check_header(found);
-        self.check_length(found);
         self.check_imports(&code, found);
         self.check_http(&code, found);
         self.check_unsafe(&code, found);
@@ -84,18 +88,6 @@ impl<'a> Source<'a> {
         } else if lines > LONGEST_HEADER && self.path != "src/lib.rs" {
             found.push(format!(
                 "{}: a header of {lines} lines, {LONGEST_HEADER} at most",
-                self.path
-            ));
-        }
-    }
-
-    fn check_length(&self, found: &mut Vec<String>) {
-        let tests = test_items(&self.code).into_iter();
-        let tests: usize = tests.map(|item| self.code[item].matches('\n').count()).sum();
-        let lines = self.raw.lines().count() - tests;
-        if lines > LONGEST_FILE {
-            found.push(format!(
-                "{}: {lines} lines without its tests, {LONGEST_FILE} at most",
                 self.path
             ));
         }

@@ -72,6 +72,7 @@ impl Tree {
         for (path, text) in &self.files {
             let source = Source::new(path, text);
             source.check_attributes(&mut found);
+            source.check_length(&mut found);
             if product.contains(path) {
                 source.check_product(&mut found);
             } else if path.starts_with("src/") && !tests.contains(path) {

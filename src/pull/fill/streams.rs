@@ -29,6 +29,8 @@ const SIDE_PAUSE: Duration = Duration::from_secs(1);
 const READ_THROUGH: u64 = 1024 * 1024;
 /// So many attempts in a row that bring no byte end the fill.
 const BARREN_ATTEMPTS: u32 = 3;
+/// Longer than this nobody's `Retry-After` is waited out while readers wait: they are told.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The pause after a barren attempt; it doubles.
 const BARREN_PAUSE: Duration = Duration::from_millis(200);
 
@@ -149,7 +151,7 @@ impl Fill {
             }
             tracing::debug!(%error, digest = %self.digest, barren, "resuming a broken body");
             if barren > 0 {
-                sleep(pause(barren, &error)).await;
+                sleep(pause(barren, sources.left().len() == 1, &error)).await;
             }
         }
         self.announce(staged, permit);
@@ -258,14 +260,16 @@ fn is_awaited(arriving: &Arriving, permit: &Pilot) -> bool {
     permit.has_passengers() || arriving.is_read()
 }
 
-/// How long to wait after so many barren attempts. An upstream that was restarted is found well after its rest; before that an
-/// attempt asks nobody.
-fn pause(barren: u32, error: &Error) -> Duration {
-    if error.is_of_rest() {
+/// How long to wait after so many barren attempts. Before the last one that anybody is given, a registry that is being
+/// restarted has time to come back, and one that is left alone is found well.
+fn pause(barren: u32, is_last: bool, error: &Error) -> Duration {
+    let asked_for = error.retry_after().filter(|wait| *wait <= PATIENCE);
+    let pause = if is_last && barren + 1 == BARREN_ATTEMPTS {
         REST
     } else {
         BARREN_PAUSE * 2u32.pow(barren - 1)
-    }
+    };
+    pause.max(asked_for.unwrap_or_default())
 }
 
 async fn until(then: Option<Instant>) {

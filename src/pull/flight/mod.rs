@@ -95,6 +95,22 @@ where
     }
 }
 
+impl<K: Eq + Hash + Clone + Send + 'static> Flights<K, ()> {
+    /// Runs `work` in a task that nobody waits for, unless the same is under way: thousands may ask for it.
+    pub(super) fn aside<F>(&self, key: &K, tasks: &Tasks, work: impl FnOnce() -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        if let Seat::Pilot(permit, _) = self.board(key, || ()) {
+            let work = work();
+            tasks.spawn(async move {
+                work.await;
+                drop(permit);
+            });
+        }
+    }
+}
+
 impl<K, P> Clone for Flights<K, P> {
     fn clone(&self) -> Self {
         Self {

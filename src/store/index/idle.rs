@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 
 use crate::oci::{Digest, Manifest, RepoKey, Tag};
-use crate::store::index::batch::Tx;
 use crate::store::index::facts::{Fact, Link, StoredManifest};
 use crate::store::index::generation::Shard;
+use crate::store::index::tx::Tx;
 use crate::store::index::{Index, links, manifests, sql};
 
 /// What is becoming active.

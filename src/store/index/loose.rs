@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use crate::oci::{Digest, RepoKey};
 use crate::store::Error;
 use crate::store::index::Index;
-use crate::store::index::batch::Tx;
 use crate::store::index::facts::Fact;
 use crate::store::index::generation::Shard;
 use crate::store::index::sql;
+use crate::store::index::tx::Tx;
 
 impl Index {
     /// Gives a loose blob its whole grace again. False when it is not loose any more: named meanwhile, or gone.

@@ -25,6 +25,7 @@ mod schema;
 mod sql;
 mod staged;
 mod tags;
+mod tx;
 mod uploads;
 mod writer;
 

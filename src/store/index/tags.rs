@@ -8,11 +8,11 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::oci::{RepoKey, Tag};
 use crate::store::Error;
 use crate::store::index::Index;
-use crate::store::index::batch::Tx;
 use crate::store::index::facts::{Fact, TagRow};
 use crate::store::index::generation::Shard;
 use crate::store::index::idle::Row;
 use crate::store::index::sql;
+use crate::store::index::tx::Tx;
 
 impl Index {
     /// Where the tag points; a warm answer costs neither a read nor a thread.

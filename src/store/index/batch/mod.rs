@@ -6,21 +6,20 @@
 //! then, so a file may be without a row or a row without its file: recovery and the next open find out. After a sync
 //! that may have failed nothing is written any more: a later one could succeed over a log with a hole in it.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Params, Row};
+use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::oci::RepoKey;
 use crate::store::Error;
 use crate::store::content::disk;
-use crate::store::index::facts::{Fact, FileStep};
-use crate::store::index::generation::{Generations, Shard};
+use crate::store::index::facts::Fact;
+use crate::store::index::generation::Generations;
 use crate::store::index::notes::Progress;
 use crate::store::index::schema::{self, Durability};
-use crate::store::index::{sql, staged};
+use crate::store::index::staged;
+use crate::store::index::tx::{Effects, Tx};
 
 /// What a caller wants done, how sure it must be of it, and where it waits for the answer.
 pub(super) struct Op {
@@ -48,109 +47,6 @@ impl Answer {
     fn refuse(self) {
         let fact = self.fact.clone();
         self.give(Err(Error::Closed { fact }));
-    }
-}
-
-/// Why a change is not made.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    Sql(rusqlite::Error),
-    Step(Error),
-}
-
-impl Refusal {
-    pub(super) fn of(self, fact: Box<Fact>) -> Error {
-        match self {
-            Self::Sql(source) => Error::Write { fact, source },
-            Self::Step(error) => error,
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Refusal {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-/// The open transaction, as one operation sees it.
-pub(super) struct Tx<'a> {
-    connection: &'a Connection,
-    effects: &'a mut Effects,
-}
-
-/// What is to be done once for a whole batch.
-#[derive(Debug, Default)]
-struct Effects {
-    directories: BTreeSet<PathBuf>,
-    touched: Vec<Shard>,
-}
-
-impl Tx<'_> {
-    /// Runs a statement; tells how many rows it changed.
-    pub(super) fn execute(&self, statement: &str, params: impl Params) -> rusqlite::Result<usize> {
-        self.connection.prepare_cached(statement)?.execute(params)
-    }
-
-    /// Runs a statement that yields one row.
-    pub(super) fn one<R>(
-        &self,
-        statement: &str,
-        params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<R>,
-    ) -> rusqlite::Result<R> {
-        self.connection.prepare_cached(statement)?.query_row(params, read)
-    }
-
-    /// Runs a statement that yields any number of rows.
-    pub(super) fn all<R>(
-        &self,
-        statement: &str,
-        params: impl Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<R>,
-    ) -> rusqlite::Result<Vec<R>> {
-        self.connection
-            .prepare_cached(statement)?
-            .query_map(params, read)?
-            .collect()
-    }
-
-    /// Asks what a reader would, and hears what the transaction has come to.
-    pub(super) fn read<R>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<R>) -> rusqlite::Result<R> {
-        query(self.connection)
-    }
-
-    /// The row of a repository, made when it is missing.
-    pub(super) fn repository(&self, key: &RepoKey, mirror: Option<&str>) -> rusqlite::Result<i64> {
-        // A name that was a mirror's, in an earlier configuration, is hosted once it is pushed to: never to be evicted.
-        const ADD: &str = "
-            INSERT INTO repository (key, mirror) VALUES (?1, ?2)
-            ON CONFLICT (key) DO UPDATE SET mirror = NULL WHERE mirror IS NOT NULL AND excluded.mirror IS NULL";
-        let key = sql::text(key);
-        self.execute(ADD, (&key, mirror))?;
-        self.one("SELECT id FROM repository WHERE key = ?1", [&key], |row| row.get(0))
-    }
-
-    /// The row of a repository; `None` when it is missing, and a comparison with that is never true.
-    pub(super) fn known_repository(&self, key: &RepoKey) -> rusqlite::Result<Option<i64>> {
-        const KNOWN: &str = "SELECT id FROM repository WHERE key = ?1";
-        self.one(KNOWN, [sql::text(key)], |row| row.get(0)).optional()
-    }
-
-    /// Does a file step. Its directories count as touched even when it fails: it may have failed half-way.
-    pub(super) fn run(&mut self, step: FileStep) -> Result<(), Refusal> {
-        self.effects.directories.extend(step.directories);
-        (step.run)().map_err(Refusal::Step)
-    }
-
-    /// Says that answers which `shard` covers have changed.
-    pub(super) fn touch(&mut self, shard: Shard) {
-        self.effects.touched.push(shard);
-    }
-
-    /// Whether this transaction, which is not committed yet, has changed what `shard` covers.
-    pub(super) fn has_touched(&self, shard: Shard) -> bool {
-        self.effects.touched.contains(&shard)
     }
 }
 
@@ -227,10 +123,7 @@ impl Batches {
     /// Makes one change. The outer error is the transaction's: SQLite gives up all of it when a disk is full or broken.
     fn apply(&self, change: Change, effects: &mut Effects) -> Result<Result<(), Error>, Error> {
         self.execute("SAVEPOINT op").map_err(failed_to("continue"))?;
-        let changed = change(&mut Tx {
-            connection: &self.connection,
-            effects,
-        });
+        let changed = change(&mut Tx::new(&self.connection, effects));
         match changed {
             Err(lost) if self.connection.is_autocommit() => return Err(lost),
             Err(_) => self.execute("ROLLBACK TO op").map_err(failed_to("continue"))?,

@@ -9,9 +9,9 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::oci::Digest;
 use crate::store::Error;
 use crate::store::index::Index;
-use crate::store::index::batch::Tx;
 use crate::store::index::facts::{Arrival, BlobRow, Fact, FileStep, Landing};
 use crate::store::index::generation::Shard;
+use crate::store::index::tx::Tx;
 use crate::store::index::{links, loose, sql, staged, uploads};
 
 const STORED: &str = "SELECT EXISTS (SELECT 1 FROM blob WHERE digest = ?1)";

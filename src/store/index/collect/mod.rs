@@ -10,9 +10,9 @@ use rusqlite::Connection;
 use crate::oci::Digest;
 use crate::store::Error;
 use crate::store::index::Index;
-use crate::store::index::batch::Tx;
 use crate::store::index::facts::Fact;
 use crate::store::index::generation::Shard;
+use crate::store::index::tx::Tx;
 use crate::store::index::{blobs, loose, sql};
 
 /// What one step came to.

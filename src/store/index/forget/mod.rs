@@ -10,9 +10,9 @@ use rusqlite::OptionalExtension;
 
 use crate::oci::{Digest, RepoKey, Tag};
 use crate::store::Error;
-use crate::store::index::batch::Tx;
 use crate::store::index::facts::Fact;
 use crate::store::index::generation::Shard;
+use crate::store::index::tx::Tx;
 use crate::store::index::{Index, idle, sql};
 
 /// Where a pass has come to.

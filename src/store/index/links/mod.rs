@@ -9,11 +9,11 @@ use rusqlite::Connection;
 use crate::oci::{Digest, RepoKey};
 use crate::store::Error;
 use crate::store::index::Index;
-use crate::store::index::batch::Tx;
 use crate::store::index::facts::{BlobRow, Fact, Link, Sight};
 use crate::store::index::generation::Shard;
 use crate::store::index::idle::Row;
 use crate::store::index::sql;
+use crate::store::index::tx::Tx;
 
 impl Index {
     /// What the repository knows of the digest; a warm answer costs neither a read nor a thread.

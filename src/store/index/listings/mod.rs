@@ -10,9 +10,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::oci::{Digest, RepoKey};
 use crate::store::Error;
-use crate::store::index::batch::Tx;
 use crate::store::index::facts::Fact;
 use crate::store::index::generation::{Generations, Remembered, Shard};
+use crate::store::index::tx::Tx;
 use crate::store::index::{Index, sql};
 
 /// What the remembered lists may weigh together, in KiB.

@@ -13,8 +13,8 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::oci::{Digest, Manifest};
 use crate::store::Error;
 use crate::store::index::Index;
-use crate::store::index::batch::Tx;
 use crate::store::index::facts::{Fact, Link, PutManifest, StoredManifest, TagRow};
+use crate::store::index::tx::Tx;
 use crate::store::index::{links, sql, tags};
 
 const KIB: usize = 1024;

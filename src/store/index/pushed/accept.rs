@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashSet};
 use crate::oci::{Digest, Kind, Manifest, Reference, Tag};
 use crate::store::Error;
 use crate::store::index::Index;
-use crate::store::index::batch::Tx;
 use crate::store::index::facts::{Fact, TagRow};
 use crate::store::index::generation::Shard;
 use crate::store::index::pushed::facts::{PushManifest, Pushed};
+use crate::store::index::tx::Tx;
 use crate::store::index::{loose, manifests, sql, tags};
 
 impl Index {

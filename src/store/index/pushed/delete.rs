@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use crate::oci::{Digest, RepoKey, Tag};
 use crate::store::Error;
 use crate::store::index::Index;
-use crate::store::index::batch::Tx;
 use crate::store::index::facts::Fact;
 use crate::store::index::generation::Shard;
 use crate::store::index::pushed::facts::Deleted;
+use crate::store::index::tx::Tx;
 use crate::store::index::{blobs, loose, sql};
 
 impl Index {

@@ -6,8 +6,8 @@ use rusqlite::Connection;
 use crate::oci::{Digest, RepoKey};
 use crate::store::Error;
 use crate::store::index::Index;
-use crate::store::index::batch::Tx;
 use crate::store::index::facts::{Fact, Kept};
+use crate::store::index::tx::Tx;
 use crate::store::index::{links, loose, sql};
 
 impl Index {

@@ -11,10 +11,10 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use crate::oci::{Digest, RemoteName};
 use crate::store::Error;
 use crate::store::index::Index;
-use crate::store::index::batch::Tx;
 use crate::store::index::facts::{Fact, FileStep, StagedRow};
 use crate::store::index::notes::Progress;
 use crate::store::index::sql;
+use crate::store::index::tx::Tx;
 
 impl Index {
     /// The mirror's partial of the digest. What was noted last may not be in it yet: see `flush`.

@@ -9,9 +9,9 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::oci::Digest;
 use crate::store::index::Index;
-use crate::store::index::batch::Tx;
 use crate::store::index::facts::{Fact, UploadRow};
 use crate::store::index::sql;
+use crate::store::index::tx::Tx;
 use crate::store::{Error, UploadId};
 
 impl Index {

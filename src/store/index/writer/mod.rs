@@ -15,11 +15,12 @@ use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::store::Error;
-use crate::store::index::batch::{Answer, Batches, Op, Refusal, Tx};
+use crate::store::index::batch::{Answer, Batches, Op};
 use crate::store::index::facts::Fact;
 use crate::store::index::generation::Generations;
 use crate::store::index::notes::{Notes, Progress};
 use crate::store::index::schema::Durability;
+use crate::store::index::tx::{Refusal, Tx};
 
 /// Operations in one transaction.
 const BATCH: usize = 256;

@@ -9,7 +9,9 @@ mod identity;
 mod lists;
 mod redirects;
 mod referrers;
+mod refusals;
 mod registries;
+mod renewal;
 mod tokens;
 
 use std::fmt::Write as _;
@@ -71,6 +73,20 @@ impl Asker {
         self.client
             .get_manifest(mirror.endpoints(), &self.remote, &latest, &Tally::default())
             .await
+    }
+}
+
+/// Sixty-four clients at once, each of which gets the whole blob.
+async fn whole_to_a_herd(mirror: Arc<Mirror>) {
+    let (asker, tasks) = (Arc::new(asker()), Tasks::new());
+    let herd: Vec<_> = (0..64)
+        .map(|_| {
+            let (mirror, asker) = (Arc::clone(&mirror), Arc::clone(&asker));
+            tasks.spawn(async move { asker.whole(&mirror).await })
+        })
+        .collect();
+    for member in herd {
+        assert_eq!(member.await.unwrap().unwrap(), BLOB);
     }
 }
 

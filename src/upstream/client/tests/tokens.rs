@@ -34,31 +34,8 @@ async fn an_anonymous_token_is_asked_for_once_and_then_sent_at_once() {
 #[tokio::test]
 async fn a_herd_asks_for_one_token() {
     let fake = token_registry(|_| true).await;
-    let (mirror, asker) = (fake.mirror(|_| {}), Arc::new(asker()));
-    let tasks = Tasks::new();
-    let herd: Vec<_> = (0..64)
-        .map(|_| {
-            let (mirror, asker) = (Arc::clone(&mirror), Arc::clone(&asker));
-            tasks.spawn(async move { asker.whole(&mirror).await })
-        })
-        .collect();
-    for member in herd {
-        assert_eq!(member.await.unwrap().unwrap(), BLOB);
-    }
+    whole_to_a_herd(fake.mirror(|_| {})).await;
     assert_eq!(fake.asked("/token"), 1);
-}
-
-#[tokio::test]
-async fn a_token_is_renewed_before_it_expires() {
-    let fake = token_registry(|_| true).await;
-    let (mirror, asker) = (fake.mirror(|_| {}), asker());
-    asker.whole(&mirror).await.unwrap();
-    asker.clock.advance(Duration::from_secs(250));
-    asker.whole(&mirror).await.unwrap();
-    assert_eq!(fake.asked("/token"), 1);
-    asker.clock.advance(Duration::from_secs(10));
-    asker.whole(&mirror).await.unwrap();
-    assert_eq!(fake.asked("/token"), 2, "85 % of 300 s have passed");
 }
 
 #[tokio::test]
