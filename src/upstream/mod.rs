@@ -28,6 +28,7 @@ mod network;
 mod pace;
 mod place;
 mod redirect;
+mod refusals;
 mod resolve;
 mod secret;
 mod shared;

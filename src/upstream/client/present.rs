@@ -76,7 +76,11 @@ impl Client {
                 }
             };
             if better.is_none() {
-                return Err(refusal(ask, grant.as_ref(), &answer, &self.clock));
+                let refusal = refusal(ask, grant.as_ref(), &answer, &self.clock);
+                if let Some(grant) = &grant {
+                    self.auth.note_refusal(grant, endpoint, remote, &refusal).await;
+                }
+                return Err(refusal);
             }
             grant = better;
             attempts += 1;

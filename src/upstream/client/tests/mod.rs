@@ -9,7 +9,9 @@ mod identity;
 mod lists;
 mod redirects;
 mod referrers;
+mod refusals;
 mod registries;
+mod renewal;
 mod tokens;
 
 use std::fmt::Write as _;
