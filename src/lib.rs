@@ -85,7 +85,8 @@
 //! * A push is taken in one batch at a time: the socket's buffer gathers what comes meanwhile. To read ahead was no faster,
 //!   cost no less CPU time, and held twice the memory.
 //! * The breaker is of each host behind an endpoint (its token realm, the CDN that it redirects to), not of the endpoint:
-//!   a CDN that is down says nothing about tags.
+//!   a CDN that is down says nothing about tags. A probe asks what was to be asked, not `/v2/`: that is what a front end
+//!   answers when all behind it hangs. Who has no other way waits for it, but no longer than a connection may take.
 //! * All single flights outside `upstream` are one mechanism, `pull::flight`, also the small ones.
 
 pub mod access;
