@@ -14,6 +14,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`cli`], [`config`], [`app`] | a command line and a file become a running process |
+//! | [`admin`] | what an operator on this machine tells a running process, by a socket in the store |
 //! | [`server`] | accepts, limits and drains connections |
 //! | [`http`] | turns a request line into a route of domain types, an outcome into a response; the only place that knows status codes, and where body bytes leave |
 //! | [`access`] | may this caller do this; may anybody have this of that mirror |
@@ -90,6 +91,7 @@
 //! * All single flights outside `upstream` are one mechanism, `pull::flight`, also the small ones.
 
 pub mod access;
+pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod clock;
