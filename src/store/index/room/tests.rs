@@ -1,8 +1,8 @@
 use super::*;
 use crate::oci::RemoteName;
 use crate::store::UploadId;
-use crate::store::index::facts::{Arrival, BlobRow, FileStep, Landing};
-use crate::store::index::tests::{MIRROR, digest, fresh, landing, open, repo};
+use crate::store::index::facts::{FileStep, Landing};
+use crate::store::index::tests::{MIRROR, digest, fresh, landing, open, pushed, repo};
 use crate::store::index::{Pulled, StagedRow};
 
 const ALL: Bounds = Bounds {
@@ -23,23 +23,17 @@ async fn partial(index: &Index, of: &str) -> StagedRow {
     index.partial(MIRROR, &remote, &digest(of)).await.unwrap()
 }
 
+/// Lands a blob of a hosted repository that takes as many bytes as its number says.
 async fn push(index: &Index, n: u64) -> Digest {
-    let landing = Landing {
-        digest: digest(&n),
-        blob: BlobRow {
-            size: n,
-            modified_ns: 7,
-        },
-        allocated: n,
-        rename: FileStep::none(),
-        arrival: Arrival::Pushed {
-            upload: UploadId::new(),
-            repo: repo("team/app"),
-            at: "2026-08-01T12:00:00Z".parse().unwrap(),
-        },
-    };
-    let blob = landing.digest;
-    index.land(landing).await.unwrap();
+    let (blob, now) = (digest(&n), "2026-08-01T12:00:00Z".parse().unwrap());
+    let landing = pushed(UploadId::new(), blob, "team/app", now);
+    index
+        .land(Landing {
+            allocated: n,
+            ..landing
+        })
+        .await
+        .unwrap();
     blob
 }
 
