@@ -63,6 +63,13 @@ impl Lane {
         })))
     }
 
+    /// From now on for `most` bodies at a time; who is in keeps the slot.
+    pub(super) fn adjust(&self, most: usize) {
+        let mut line = self.lock();
+        line.most = most;
+        line.call();
+    }
+
     /// Waits for a slot. `is_awaited`: whether anybody waits for the body, then; it is asked in passing, and does not block.
     pub async fn enter(self: &Arc<Self>, is_awaited: impl Fn() -> bool + Send + 'static) -> Slot {
         let called = Arc::new(Notify::new());
@@ -253,6 +260,21 @@ mod tests {
             drop(slot);
             slot = next.await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_changes_holds_for_who_is_in_line() {
+        let lane = Lane::new(1);
+        let first = lane.enter(|| true).await;
+        let (mut second, mut third) = (comes(&lane, &awaited(true)).await, comes(&lane, &awaited(true)).await);
+        lane.adjust(2);
+        let second = second.as_mut().await;
+        assert!(poll!(third.as_mut()).is_pending());
+        lane.adjust(1);
+        drop(first);
+        assert!(poll!(third.as_mut()).is_pending() && lane.is_wanted());
+        drop(second);
+        drop(third.await);
     }
 
     #[derive(Default)]
