@@ -75,7 +75,9 @@ impl Reload {
             ..
         } = plan;
         self.http.adopt(policy);
-        mirrors.iter().for_each(|mirror| mirror.take_over());
+        for mirror in &mirrors {
+            mirror.take_over();
+        }
         (self.config, self.mirrors) = (config, mirrors);
         for key in left {
             warn!("{key} has changed: restart needed");

@@ -246,17 +246,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_free_slot_wakes_one_however_many_wait() {
-        let (lane, wakes) = (Lane::new(1), Arc::new(Wakes::default()));
+        let (lane, woken) = (Lane::new(1), Arc::new(Wakes::default()));
         let mut slot = lane.enter(|| true).await;
-        let mut line = Vec::new();
+        let mut others = Vec::new();
         for _ in 0..100 {
-            let (lane, waker) = (Arc::clone(&lane), Waker::from(Arc::clone(&wakes)));
+            let (lane, waker) = (Arc::clone(&lane), Waker::from(Arc::clone(&woken)));
             let mut entering = Box::pin(async move { lane.enter(|| true).await });
             assert!(entering.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-            line.push(entering);
+            others.push(entering);
         }
-        for (nth, next) in line.into_iter().enumerate() {
-            assert_eq!(wakes.0.load(Ordering::SeqCst), nth);
+        for (nth, next) in others.into_iter().enumerate() {
+            assert_eq!(woken.0.load(Ordering::SeqCst), nth);
             drop(slot);
             slot = next.await;
         }
