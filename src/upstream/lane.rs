@@ -164,7 +164,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::task::{Context, Wake, Waker};
 
-    use futures_util::poll;
+    use futures_util::{FutureExt, poll};
 
     use super::*;
 
@@ -240,7 +240,7 @@ mod tests {
         let next = comes(&lane, &awaited(true)).await;
         drop(slot);
         drop(called);
-        drop(next.await);
+        drop(next.now_or_never().unwrap());
         assert!(lane.try_enter().is_some());
     }
 
@@ -258,7 +258,7 @@ mod tests {
         for (nth, next) in others.into_iter().enumerate() {
             assert_eq!(woken.0.load(Ordering::SeqCst), nth);
             drop(slot);
-            slot = next.await;
+            slot = next.now_or_never().unwrap();
         }
     }
 
@@ -268,13 +268,13 @@ mod tests {
         let first = lane.enter(|| true).await;
         let (mut second, mut third) = (comes(&lane, &awaited(true)).await, comes(&lane, &awaited(true)).await);
         lane.adjust(2);
-        let second = second.as_mut().await;
+        let second = second.as_mut().now_or_never().unwrap();
         assert!(poll!(third.as_mut()).is_pending());
         lane.adjust(1);
         drop(first);
         assert!(poll!(third.as_mut()).is_pending() && lane.is_wanted());
         drop(second);
-        drop(third.await);
+        drop(third.now_or_never().unwrap());
     }
 
     #[derive(Default)]

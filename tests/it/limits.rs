@@ -189,22 +189,25 @@ async fn a_fill_in_line_that_somebody_wants_after_all_is_seen_by_those_who_can_m
     upstream.script(of(&one).times(1), [Act::Hold(gate.clone())]);
     let target = |blob| blob_path("hub/a/b", blob);
     // All three are asked for and left: the first comes, the others are in line.
-    let (mut leavers, mut ports) = (Vec::new(), Vec::new());
+    let mut leavers = Vec::new();
     for blob in [&one, &two, &three] {
         let mut client = wharf.connect().await;
         client.ask("GET", &target(blob), &[]).await;
         upstream.until("the first body", |it| it.sent(&of(&one)) >= MIB).await;
-        ports.push(client.port());
         leavers.push(client);
     }
-    drop(leavers);
     let mut steps = tokio::time::interval(Duration::from_millis(5));
-    crate::support::soon("wharf to see them gone", async {
-        while ports.iter().any(|port| wharf.holds(*port)) {
-            steps.tick().await;
-        }
-    })
-    .await;
+    // The first one last: until then it makes way for nobody.
+    while let Some(client) = leavers.pop() {
+        let port = client.port();
+        drop(client);
+        crate::support::soon("wharf to see it gone", async {
+            while wharf.holds(port) {
+                steps.tick().await;
+            }
+        })
+        .await;
+    }
     let mut level = MIB;
     let mut reader = wharf.connect().await;
     reader.ask("GET", &target(&three), &[]).await;
