@@ -21,8 +21,7 @@ use super::pace::Pace;
 use super::place::without_user;
 
 pub use caution::Caution;
-pub use endpoint::Endpoint;
-pub(super) use endpoint::EndpointId;
+pub use endpoint::{Endpoint, EndpointId};
 pub use invalid::InvalidMirror;
 
 /// A configured upstream registry.
