@@ -13,6 +13,7 @@ mod bad_input;
 mod bad_manifests;
 mod breaker;
 mod budget;
+mod budget_load;
 mod chained;
 mod collect;
 mod corpus;

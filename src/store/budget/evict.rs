@@ -19,6 +19,22 @@ use crate::store::recover::remove_stray;
 /// Rows in one step.
 const STEP: usize = 64;
 
+/// What one step came to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Evicted {
+    /// Blobs and partials.
+    pub(super) gone: usize,
+    /// Whether another step may find something.
+    pub(super) more: bool,
+}
+
+impl Evicted {
+    /// Nothing went, and all that might go has been looked at.
+    pub(super) fn is_vain(self) -> bool {
+        self.gone == 0 && !self.more
+    }
+}
+
 /// What is not evicted, although it is cached.
 #[derive(Debug, Clone)]
 struct Spared {
@@ -37,9 +53,9 @@ impl Spared {
 }
 
 impl Budget {
-    /// Frees `enough` bytes, or what is found in one step, of what was pulled no later than `until`. False when all of
-    /// that has been looked at. To be called by who has the turn.
-    pub(super) async fn evict(&self, until: u64, enough: u64) -> Result<bool, Error> {
+    /// Frees `enough` bytes, or what is found in one step, of what was pulled no later than `until`. To be called by who
+    /// has the turn.
+    pub(super) async fn evict(&self, until: u64, enough: u64) -> Result<Evicted, Error> {
         let bounds = Bounds {
             until,
             enough,
@@ -54,8 +70,9 @@ impl Budget {
         let step = self.index.evict(bounds, judge).await;
         let step = step.inspect_err(|_unsure| self.running.set_in_doubt())?;
         tracing::debug!(gone = step.forgotten.len(), enough, "evicted");
+        let gone = step.forgotten.len();
         join_all(step.forgotten.into_iter().map(|(gone, until)| self.remove(gone, until))).await;
-        Ok(step.more)
+        Ok(Evicted { gone, more: step.more })
     }
 
     /// How many bytes could go.

@@ -113,16 +113,18 @@ impl Budget {
         if lack > self.may_go().await? {
             return Err(Error::NoRoom { needed });
         }
-        let until = self.index.last_use();
+        let mut until = self.index.last_use();
         loop {
             let _turn = self.turn.acquire().await;
             let Err(lack) = self.ledger.reserve(of, total, self.look().await?) else {
                 break;
             };
-            if !self.evict(until, lack).await? {
-                let last = self.ledger.reserve(of, total, self.look().await?);
-                last.map_err(|_lack| Error::NoRoom { needed })?;
-                break;
+            if self.evict(until, lack).await?.is_vain() {
+                // Others had their turns first: what is there now was pulled later, or came with them.
+                until = self.index.last_use();
+                if lack > self.may_go().await? || self.evict(until, lack).await?.is_vain() {
+                    return Err(Error::NoRoom { needed });
+                }
             }
         }
         self.keep_ahead();
@@ -147,7 +149,7 @@ impl Budget {
         while !self.tasks.closing().is_cancelled() {
             let _turn = self.turn.acquire().await;
             let excess = self.ledger.excess(self.look().await?);
-            if excess == 0 || self.may_go().await? == 0 || !self.evict(until, excess).await? {
+            if excess == 0 || self.may_go().await? == 0 || !self.evict(until, excess).await?.more {
                 break;
             }
         }
@@ -188,5 +190,7 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+mod history;
 #[cfg(test)]
 mod tests;
