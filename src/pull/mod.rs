@@ -4,11 +4,14 @@
 //! mirrored alike. Never knows HTTP. Every future here may be dropped at any time: shared work runs in tasks of its own.
 
 mod absence;
+mod attempts;
 mod batch;
 mod blame;
 mod blob;
 mod brief;
 mod catalog;
+mod complaints;
+mod errand;
 mod error;
 mod fill;
 mod flight;
@@ -16,7 +19,9 @@ mod freshness;
 mod hosted;
 mod listing;
 mod manifest;
+mod opened;
 mod referrers;
+mod relay;
 mod resolution;
 mod tag;
 mod tags;
@@ -30,23 +35,25 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::namespaces::Repo;
 use crate::oci::{Digest, Reference, RemoteName, RepoKey, Tag};
-use crate::store::{List, Listing, Store, TagRow};
+use crate::store::{self, List, Listing, Store, TagRow};
 use crate::tasks::Tasks;
 use crate::upstream::{Client, ManifestHead, Mirror};
 
-pub use blob::{BlobStat, Opened};
+pub use blob::BlobStat;
 pub use error::Error;
 pub use flight::Lost;
 pub use manifest::{ManifestAnswer, ManifestStat};
+pub use opened::Opened;
 pub use referrers::Which;
 pub use tags::Slice;
-pub use tail::Tail;
+pub use tail::{Cut, Tail};
 
-pub use crate::store::{Cut, Kept, Part, Referrer};
+pub use crate::store::{Kept, Part, Referrer};
 pub use crate::upstream::{Tally, Verdict};
 
 use blame::Blame;
 use brief::Brief;
+use complaints::Complaints;
 use flight::Flights;
 use resolution::{Renewals, Resolutions};
 
@@ -63,6 +70,7 @@ pub struct Pull {
     /// How long a pushed blob that no manifest names is kept.
     grace: Duration,
     blame: Arc<Blame>,
+    complaints: Arc<Complaints>,
     /// A fill has stored its blob.
     landed: Arc<Notify>,
     fills: Flights<fill::Key, (Place, fill::Progress)>,
@@ -91,6 +99,7 @@ impl Pull {
             tasks,
             grace,
             blame: Arc::default(),
+            complaints: Arc::default(),
             landed: Arc::default(),
             fills: Flights::new(),
             stats: Flights::new(),
@@ -105,6 +114,12 @@ impl Pull {
             lists_aside: Flights::new(),
             absent_lists: Brief::new(),
         }
+    }
+
+    /// What the store said, where it could: a mirror's upstream can be asked instead.
+    fn or_none<T>(&self, read: Result<T, store::Error>) -> Option<T> {
+        read.inspect_err(|error| self.complaints.tell("cannot read the index", error))
+            .ok()
     }
 }
 
@@ -137,6 +152,8 @@ pub enum Via {
     Miss,
     /// From the upstream, by a fetch that somebody else had begun.
     Collapsed,
+    /// From the upstream, by a fetch of its own, past a store that cannot take or give it.
+    Relay,
     /// From the store, although the upstream should have been asked and could not answer.
     Stale {
         /// What is left of the freshness, in seconds: negative.

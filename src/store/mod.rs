@@ -18,6 +18,7 @@ mod lock;
 mod recover;
 mod restore;
 mod running;
+mod trouble;
 mod upload_id;
 mod uploads;
 
@@ -41,7 +42,7 @@ pub use collect::Freed;
 pub use config::{Config, InvalidConfig};
 pub use content::arriving::{Arriving, Ending};
 pub use content::blob::{Attempt, Blob, Extent};
-pub use content::reader::{Cut, Reader};
+pub use content::reader::{Reader, Stopped};
 pub use content::staging::{Staged, Unproven, Verified};
 pub use content::upload::{Received, Unreceived, Upload};
 pub use error::Error;
@@ -49,6 +50,7 @@ pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, S
 pub use index::{Conditions, Deleted, Entities, PushManifest, Pushed};
 pub use index::{List, Listing};
 pub use restore::{Restored, restore};
+pub use trouble::Trouble;
 pub use upload_id::{InvalidUploadId, UploadId};
 pub use uploads::Uncommitted;
 
