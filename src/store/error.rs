@@ -131,6 +131,13 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// What may be evicted does not make enough room within `store.max_size` and `store.min_free`. Nothing was written, and
+    /// nothing was evicted for it.
+    #[error("there is no room for {needed} bytes more within store.max_size and store.min_free")]
+    NoRoom {
+        /// Bytes that were to be written next.
+        needed: u64,
+    },
     /// A fact cannot be read.
     #[error("cannot read {fact} from the index")]
     Read {
@@ -199,6 +206,7 @@ impl Error {
             | Self::DamagedCopy { .. }
             | Self::Foreign { .. }
             | Self::Newer { .. }
+            | Self::NoRoom { .. }
             | Self::Closed { .. }
             | Self::Lost(_) => false,
         }

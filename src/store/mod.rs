@@ -17,6 +17,7 @@ mod lists;
 mod lock;
 mod recover;
 mod restore;
+mod rounds;
 mod running;
 mod trouble;
 mod upload_id;

@@ -1,7 +1,8 @@
 //! Owns: what a request presents: nothing, a login, or a token; and what each repository is known to demand.
 //!
 //! Promises: a repository's second request begins with what its first one had to present. What is refused is replaced
-//! once: a token by a fresh one, a credential by what its source gives now; only then it is the answer.
+//! once: a token by a fresh one, a credential by what its source gives now; only then it is the answer, and it is not
+//! presented again for a moment.
 //! Dropped: a request for a token and a look at a source go on, for the others that wait for them.
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use super::Tally;
 use super::credentials::{Credential, Credentials};
 use super::error::Error;
 use super::mirror::{Endpoint, EndpointId};
+use super::refusals::Refusals;
 use super::token::{Pass, Purpose, Tokens};
 use super::wire::Wire;
 
@@ -28,10 +30,13 @@ const UNUSED: Duration = Duration::from_hours(1);
 /// Whom wharf is to every upstream.
 #[derive(Clone)]
 pub(super) struct Auth {
+    clock: Clock,
     credentials: Credentials,
     tokens: Tokens,
     /// Per endpoint and repository, so that the second request does not begin with a 401.
     demands: Cache<(EndpointId, RemoteName), Demand>,
+    /// Of credentials that were shown to the endpoint itself.
+    refusals: Refusals<(EndpointId, RemoteName, Arc<Credential>)>,
 }
 
 /// What an upstream wants to see.
@@ -79,8 +84,10 @@ impl Auth {
         let demands = Cache::builder().max_capacity(DEMANDS).time_to_idle(UNUSED);
         Self {
             credentials: Credentials::new(tasks.clone(), clock.clone()),
-            tokens: Tokens::new(tasks, clock, wire),
+            tokens: Tokens::new(tasks, clock.clone(), wire),
+            clock,
             demands: demands.eviction_policy(EvictionPolicy::lru()).build(),
+            refusals: Refusals::new(),
         }
     }
 
@@ -100,7 +107,7 @@ impl Auth {
         let Some(demand) = self.demands.get(&repository).await else {
             return Ok(None);
         };
-        let grant = self.grant(endpoint, demand, tally).await;
+        let grant = self.grant(endpoint, remote, demand, tally).await;
         if grant.is_err() {
             // The upstream may have moved its realm: the next request hears the challenge again.
             self.demands.invalidate(&repository).await;
@@ -116,7 +123,7 @@ impl Auth {
         demand: Demand,
         tally: &Tally,
     ) -> Result<Grant, Error> {
-        let grant = self.grant(endpoint, demand.clone(), tally).await?;
+        let grant = self.grant(endpoint, remote, demand.clone(), tally).await?;
         let repository = (endpoint.id().clone(), remote.clone());
         self.demands.insert(repository, demand).await;
         Ok(grant)
@@ -144,15 +151,29 @@ impl Auth {
         self.meet(endpoint, remote, demand, tally).await.map(Some)
     }
 
-    async fn grant(&self, endpoint: &Arc<Endpoint>, demand: Demand, tally: &Tally) -> Result<Grant, Error> {
+    /// Remembers that the endpoint itself does not accept a credential (401). What a 403 forbids may be one image only.
+    pub(super) async fn note_refusal(&self, grant: &Grant, endpoint: &Endpoint, remote: &RemoteName, error: &Error) {
+        if let (Grant::Basic(credential), Some(401)) = (grant, error.status()) {
+            let key = (endpoint.id().clone(), remote.clone(), Arc::clone(credential));
+            self.refusals.remember(key, error.clone(), self.clock.now()).await;
+        }
+    }
+
+    async fn grant(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        remote: &RemoteName,
+        demand: Demand,
+        tally: &Tally,
+    ) -> Result<Grant, Error> {
         let credential = self.credentials.current(endpoint).await?;
-        let granted = self.present(endpoint, &demand, credential.clone(), tally).await;
+        let granted = self.present(endpoint, remote, &demand, credential.clone(), tally).await;
         let refused = matches!(granted, Err(Error::Rejected { .. } | Error::Denied { .. }));
         let Some(credential) = credential.filter(|_| refused) else {
             return granted;
         };
         match self.credentials.instead_of(&credential, endpoint).await {
-            Some(other) => self.present(endpoint, &demand, Some(other), tally).await,
+            Some(other) => self.present(endpoint, remote, &demand, Some(other), tally).await,
             None => granted,
         }
     }
@@ -160,16 +181,22 @@ impl Auth {
     async fn present(
         &self,
         endpoint: &Arc<Endpoint>,
+        remote: &RemoteName,
         demand: &Demand,
         credential: Option<Arc<Credential>>,
         tally: &Tally,
     ) -> Result<Grant, Error> {
-        match demand {
-            Demand::Token(purpose) => {
+        match (demand, credential) {
+            (Demand::Token(purpose), credential) => {
                 let pass = self.tokens.pass(endpoint, purpose, credential, tally).await;
                 pass.map(Grant::Token)
             }
-            Demand::Basic => credential.map(Grant::Basic).ok_or_else(|| Error::Refused {
+            (Demand::Basic, Some(credential)) => {
+                let key = (endpoint.id().clone(), remote.clone(), Arc::clone(&credential));
+                self.refusals.check(&key, self.clock.now()).await?;
+                Ok(Grant::Basic(credential))
+            }
+            (Demand::Basic, None) => Err(Error::Refused {
                 at: endpoint.place(),
                 status: 401,
                 mirror: endpoint.mirror().to_owned(),

@@ -12,6 +12,7 @@ use super::super::challenge::{self, Challenge};
 use super::super::error::Error;
 use super::super::fault::Absence;
 use super::super::guard::Targets;
+use super::super::health::Part;
 use super::super::redirect::{self, Answer, Start};
 use super::super::token::Purpose;
 use super::Client;
@@ -76,7 +77,11 @@ impl Client {
                 }
             };
             if better.is_none() {
-                return Err(refusal(ask, grant.as_ref(), &answer, &self.clock));
+                let refusal = refusal(ask, grant.as_ref(), &answer, &self.clock);
+                if let Some(grant) = &grant {
+                    self.auth.note_refusal(grant, endpoint, remote, &refusal).await;
+                }
+                return Err(refusal);
             }
             grant = better;
             attempts += 1;
@@ -94,6 +99,7 @@ impl Client {
             headers,
             targets: Targets::Any,
             endpoint: ask.endpoint,
+            part: Part::Itself,
             at: ask.endpoint.place(),
             stays: ask.stays,
             counts: ask.counts,

@@ -1,8 +1,8 @@
 //! Owns: [`Exceptions`], what is reached directly although there is a proxy.
 //!
-//! Promises: entries mean what they mean to curl and to Go's programs, docker and containerd among them: `*`, an address,
-//! a network, or a domain with all below it, each perhaps with a port. Loopback never goes through a proxy.
-//! Never resolves a name.
+//! Promises: entries mean what they mean to Go's programs, docker and containerd among them: `*`, an address, a network, a
+//! domain with all below it, or, after a dot, only what is below it; each perhaps with a port. Loopback never goes through
+//! a proxy. Never resolves a name.
 
 use std::net::IpAddr;
 
@@ -17,7 +17,15 @@ pub(super) struct Exceptions(Vec<Exception>);
 enum Exception {
     Everything,
     Network { net: IpNet, port: Option<u16> },
-    Domain { name: String, port: Option<u16> },
+    Domain(Domain),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Domain {
+    name: String,
+    /// Whether the name itself is meant too, and not only what is below it.
+    itself: bool,
+    port: Option<u16>,
 }
 
 impl Exceptions {
@@ -47,22 +55,18 @@ impl Exceptions {
         let fits = |exception: &Exception| match exception {
             Exception::Everything => true,
             Exception::Network { net, port: only } => net.contains(&address) && (only.is_none() || *only == port),
-            Exception::Domain { .. } => false,
+            Exception::Domain(_) => false,
         };
         address.is_loopback() || self.0.iter().any(fits)
     }
 
     fn contain_name(&self, name: &str, port: Option<u16>) -> bool {
-        let below = |domain: &str| {
-            name.strip_suffix(domain)
-                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        };
         let fits = |exception: &Exception| match exception {
             Exception::Everything => true,
             Exception::Network { .. } => false,
-            Exception::Domain { name, port: only } => below(name) && (only.is_none() || *only == port),
+            Exception::Domain(domain) => domain.contains(name) && (domain.port.is_none() || domain.port == port),
         };
-        below("localhost") || self.0.iter().any(fits)
+        Domain::new("localhost", None).contains(name) || self.0.iter().any(fits)
     }
 }
 
@@ -84,8 +88,26 @@ impl Exception {
         if let Some(net) = network(host) {
             return Self::Network { net, port };
         }
-        let name = host.trim_start_matches("*.").trim_matches('.').to_ascii_lowercase();
-        Self::Domain { name, port }
+        Self::Domain(Domain::new(host, port))
+    }
+}
+
+impl Domain {
+    fn new(host: &str, port: Option<u16>) -> Self {
+        let host = host
+            .strip_prefix('*')
+            .filter(|host| host.starts_with('.'))
+            .unwrap_or(host);
+        Self {
+            name: host.trim_matches('.').to_ascii_lowercase(),
+            itself: !host.starts_with('.'),
+            port,
+        }
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        let rest = name.strip_suffix(&*self.name);
+        rest.is_some_and(|rest| rest.ends_with('.') || self.itself && rest.is_empty())
     }
 }
 
@@ -105,16 +127,18 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_means_itself_and_all_below() {
-        for entry in [
-            "corp.example",
-            ".corp.example",
-            "*.corp.example",
-            "x, Corp.Example. ,y",
-            "x corp.example",
+    fn a_domain_means_all_below_it_and_itself_unless_it_begins_with_a_dot() {
+        for (entry, itself) in [
+            ("corp.example", true),
+            ("x, Corp.Example. ,y", true),
+            ("x corp.example", true),
+            (".corp.example", false),
+            ("*.corp.example", false),
+            (".corp.example:443", false),
         ] {
-            assert!(contain(entry, "https://corp.example/v2/"), "{entry}");
-            assert!(contain(entry, "http://r.corp.example:5000/v2/"), "{entry}");
+            assert_eq!(contain(entry, "https://corp.example/v2/"), itself, "{entry}");
+            assert!(contain(entry, "https://r.corp.example/v2/"), "{entry}");
+            assert!(contain(entry, "https://a.r.corp.example/v2/"), "{entry}");
             assert!(!contain(entry, "https://evilcorp.example/"), "{entry}");
             assert!(!contain(entry, "https://corp.example.evil/"), "{entry}");
         }

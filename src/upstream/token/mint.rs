@@ -4,7 +4,7 @@
 //! identity token goes by POST (OAuth 2, RFC 6749 section 6), and by GET like a password where that is not known.
 //! Never: credentials to where the token endpoint redirects.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -20,9 +20,11 @@ use super::super::credentials::sensitive;
 use super::super::error::Error;
 use super::super::fault::Fault;
 use super::super::guard;
+use super::super::health::Part;
 use super::super::mirror::Endpoint;
 use super::super::place::Place;
 use super::super::redirect::{self, Answer, Start};
+use super::super::refusals::Refusals;
 use super::super::secret::Secret;
 use super::super::wire::{Heard, Hop, Wire};
 use super::{Key, Purpose, Token};
@@ -32,7 +34,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// What an answer without `expires_in` means, and the least that is believed (distribution: at least 60 s).
 const LEAST_LIFE: Duration = Duration::from_mins(1);
 const MOST_LIFE: Duration = Duration::from_hours(24);
-/// A token is renewed when this much of its life is over: it must be good when a request starts, not longer.
+/// The next token is asked for when this much of one's life is over.
 const USED: f64 = 0.85;
 /// How OAuth 2 has servers know us.
 const CLIENT_ID: &str = "wharf";
@@ -43,11 +45,23 @@ pub(super) struct Mint {
     pub(super) clock: Clock,
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) key: Key,
+    pub(super) refusals: Refusals<Key>,
     pub(super) tally: Tally,
 }
 
 impl Mint {
+    /// A token, unless this credential was refused one a moment ago.
     pub(super) async fn run(self) -> Result<Arc<Token>, Error> {
+        self.refusals.check(&self.key, self.clock.now()).await?;
+        let minted = self.ask().await;
+        if let Err(error @ (Error::Rejected { .. } | Error::Denied { .. })) = &minted {
+            let (key, now) = (self.key.clone(), self.clock.now());
+            self.refusals.remember(key, error.clone(), now).await;
+        }
+        minted
+    }
+
+    async fn ask(&self) -> Result<Arc<Token>, Error> {
         let identity_token = self.key.credential.as_ref().and_then(|it| it.identity_token());
         let posted = match identity_token {
             Some(token) => self.post(token).await?,
@@ -79,6 +93,7 @@ impl Mint {
             headers,
             targets: self.key.purpose.targets,
             endpoint: &self.endpoint,
+            part: Part::Realm,
             at: self.at(),
             stays: false,
             counts: true,
@@ -104,11 +119,11 @@ impl Mint {
             body: Some(self.key.purpose.refresh(identity_token)),
             targets: self.key.purpose.targets,
             endpoint: &self.endpoint,
-            known: true,
+            part: Part::Realm,
             counts: true,
         };
         let sent = self.wire.send(hop, &self.at(), &self.tally).await;
-        let Heard { response, at, peer: _ } = sent.map_err(|error| self.told(error))?;
+        let Heard { response, at, .. } = sent.map_err(|error| self.told(error))?;
         let status = response.status();
         // GCR says 404, others 405, Artifactory 401, ACR 400.
         if redirect::redirects(status) || matches!(status.as_u16(), 400 | 401 | 404 | 405) {
@@ -199,11 +214,13 @@ pub(super) fn read(answer: TokenAnswer, clock: &Clock) -> Option<Token> {
         .as_ref()
         .and_then(Value::as_f64)
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let life = life.unwrap_or(LEAST_LIFE).clamp(LEAST_LIFE, MOST_LIFE).mul_f64(USED);
+    let life = life.unwrap_or(LEAST_LIFE).clamp(LEAST_LIFE, MOST_LIFE);
     // From receipt, not from `issued_at`: clocks differ.
+    let now = clock.now();
     Some(Token {
         header,
         minted: Instant::now(),
-        renew_at: clock.now() + life,
+        renew_at: Mutex::new(Some(now + life.mul_f64(USED))),
+        ends_at: now + life,
     })
 }

@@ -1,12 +1,13 @@
 //! Owns: Bearer tokens (distribution's token specification): what each is for, and those that are good.
 //!
-//! Promises: one token request for any number of callers; a token is shown to the endpoint, for the purpose and with the
-//! credential that it was made for only; it is renewed before it expires, and forgotten when it is refused. Never logs one.
+//! Promises: one token request for any number of callers, and none with a credential that was refused a moment ago; a token
+//! is shown to the endpoint, for the purpose and with the credential that it was made for only; the next one is asked for
+//! aside before it expires, and it is used until that one is there, or it is refused, or its life is over. Never logs one.
 //! Dropped: a request for a token goes on, for the others that wait for it.
 
 mod mint;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use moka::future::Cache;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use tracing::debug;
 use url::Url;
 
 use crate::clock::Clock;
@@ -27,12 +29,15 @@ use super::error::Error;
 use super::fault::{Cause, Fault, Step};
 use super::guard::{self, Targets};
 use super::mirror::{Endpoint, EndpointId};
+use super::refusals::Refusals;
 use super::shared::outlive;
 use super::wire::Wire;
 use mint::Mint;
 
 const TOKENS: u64 = 1024;
 const UNUSED: Duration = Duration::from_hours(1);
+/// A token endpoint that gave no next token is asked again after so long, unless it says when.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
 
 /// All tokens of the process.
 #[derive(Clone)]
@@ -41,6 +46,7 @@ pub(super) struct Tokens {
     clock: Clock,
     wire: Wire,
     held: Cache<Key, Arc<Token>>,
+    refusals: Refusals<Key>,
 }
 
 /// A token endpoint and what it is to be asked for.
@@ -64,7 +70,22 @@ struct Key {
 struct Token {
     header: HeaderValue,
     minted: Instant,
-    renew_at: Timestamp,
+    /// When to ask for the next one; none while somebody does.
+    renew_at: Mutex<Option<Timestamp>>,
+    /// When it is no longer good.
+    ends_at: Timestamp,
+}
+
+impl Token {
+    /// Whether the caller is the one to ask for the next one, now.
+    fn take_renewal(&self, now: Timestamp) -> bool {
+        let mut renew_at = self.renew_at.lock().unwrap_or_else(PoisonError::into_inner);
+        renew_at.take_if(|at| *at <= now).is_some()
+    }
+
+    fn renew_at(&self, then: Timestamp) {
+        *self.renew_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(then);
+    }
 }
 
 /// A token in use.
@@ -124,6 +145,7 @@ impl Tokens {
             clock,
             wire,
             held: held.eviction_policy(EvictionPolicy::lru()).build(),
+            refusals: Refusals::new(),
         }
     }
 
@@ -137,18 +159,14 @@ impl Tokens {
     ) -> Result<Pass, Error> {
         let purpose = Arc::clone(purpose);
         let key = Key { purpose, credential };
-        if let Some(token) = self.held.get(&key).await
-            && token.renew_at <= self.clock.now()
-        {
+        if let Some(token) = self.held.get(&key).await {
+            if self.clock.now() < token.ends_at {
+                self.renew_aside(endpoint, &key, &token);
+                return Ok(Pass { key, token });
+            }
             self.remove(&key, &token).await;
         }
-        let mint = Mint {
-            wire: self.wire.clone(),
-            clock: self.clock.clone(),
-            endpoint: Arc::clone(endpoint),
-            key: key.clone(),
-            tally: tally.clone(),
-        };
+        let mint = self.mint(endpoint, &key, tally);
         let (held, wanted) = (self.held.clone(), key.clone());
         let shared = async move { held.try_get_with(wanted, mint.run()).await };
         match outlive(&self.tasks, shared).await {
@@ -159,6 +177,37 @@ impl Tokens {
                 step: Step::Stopped,
                 cause: Cause::new(lost),
             }),
+        }
+    }
+
+    /// Asks for the next token where that is due, in a task of its own: one for a token, which is used meanwhile.
+    fn renew_aside(&self, endpoint: &Arc<Endpoint>, key: &Key, token: &Arc<Token>) {
+        if !token.take_renewal(self.clock.now()) {
+            return;
+        }
+        // No client's doing: it is in no client's count.
+        let mint = self.mint(endpoint, key, &Tally::default());
+        let (this, key, token) = (self.clone(), key.clone(), Arc::clone(token));
+        drop(outlive(&self.tasks, async move {
+            match mint.run().await {
+                Ok(next) => this.held.insert(key, next).await,
+                Err(error) => {
+                    debug!(%error, "a token is not renewed; the one from before is used");
+                    let pause = error.retry_after().unwrap_or(RENEWAL_PAUSE);
+                    token.renew_at(this.clock.now().checked_add(pause).unwrap_or(Timestamp::MAX));
+                }
+            }
+        }));
+    }
+
+    fn mint(&self, endpoint: &Arc<Endpoint>, key: &Key, tally: &Tally) -> Mint {
+        Mint {
+            wire: self.wire.clone(),
+            clock: self.clock.clone(),
+            endpoint: Arc::clone(endpoint),
+            key: key.clone(),
+            refusals: self.refusals.clone(),
+            tally: tally.clone(),
         }
     }
 

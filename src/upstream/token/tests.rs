@@ -9,7 +9,7 @@ fn read_text(text: &str) -> Option<(String, i64)> {
     let token = read(serde_json::from_str(text).ok()?, &clock)?;
     Some((
         token.header.to_str().unwrap().to_owned(),
-        token.renew_at.as_millisecond(),
+        token.renew_at.lock().unwrap().unwrap().as_millisecond(),
     ))
 }
 

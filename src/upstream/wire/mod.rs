@@ -3,17 +3,19 @@
 //! Promises: HTTP/1.1 (unread bodies of one HTTP/2 connection freeze each other), no redirects, retries or decompression
 //! of reqwest's own, and no proxy but the one that [`Routes`] names; connect and first-byte deadlines, where a slow
 //! connection takes nothing from the answer's time. Without certificate authorities only https fails, when it is asked.
-//! A host that its endpoint's health forbids is not dialled, but probed when that is due.
+//! A host that its endpoint's health forbids is not dialled, but asked aside when a probe is due: by HEAD for what was to
+//! be asked, because a front end answers whatever else is asked although all behind it hangs.
 //! Dropped: a request that is dropped closes its connection; a probe goes on.
 
 use std::error::Error as StdError;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, RANGE};
 use reqwest::redirect::Policy;
 use reqwest::{Body, Method, Proxy, Request, Response};
 use tokio::time::timeout;
@@ -26,7 +28,7 @@ use super::Tally;
 use super::error::Error;
 use super::fault::{Cause, Fault, Phase, Step};
 use super::guard::Targets;
-use super::health::Errand;
+use super::health::{Errand, Host, Part, Witness};
 use super::mirror::{Deadlines, Endpoint};
 use super::network::{Config, Pem, ProxyUrl, Routes};
 use super::place::Place;
@@ -76,8 +78,7 @@ pub(super) struct Hop<'a> {
     pub(super) body: Option<String>,
     pub(super) targets: Targets,
     pub(super) endpoint: &'a Arc<Endpoint>,
-    /// Whether this is the party that was meant, who may see wharf's certificate.
-    pub(super) known: bool,
+    pub(super) part: Part,
     /// Whether a 5xx says something of the host: not where it may just not know the question, or was asked before.
     pub(super) counts: bool,
 }
@@ -103,64 +104,75 @@ impl Wire {
 
     /// Sends one request and waits for the head of its answer, unless its host is known to give none.
     pub(super) async fn send(&self, hop: Hop<'_>, at: &Place, tally: &Tally) -> Result<Heard, Error> {
-        let (health, host) = (hop.endpoint.health(), hop.url.origin());
-        if let Err((resting, errand)) = health.admit(&host, self.clock.now()) {
+        let host = Host {
+            origin: hop.url.origin(),
+            part: hop.part,
+        };
+        let witness = Witness::new(hop.endpoint, host, &self.clock);
+        if let Err((resting, errand)) = witness.admit() {
             if let Some(errand) = errand {
-                self.probe(errand, &hop, at);
+                self.probe(errand, witness, &hop, at);
             }
             return Err(resting);
         }
-        let (counts, needed, limits) = (hop.counts, hop.known, hop.endpoint.deadlines());
-        let heard = self.dial(hop, limits, at, tally).await;
-        match word(&heard) {
-            // The token endpoint may be on this host, and it is only asked after a challenge.
+        let counts = hop.counts;
+        let heard = self.dial(hop, at, tally).await;
+        match word(&heard, counts) {
+            // A front end asks for a token whatever is behind it.
             Some(Ok(())) if is_challenge(&heard) => {}
-            Some(Ok(())) => health.is_well(&host),
-            Some(Err(error)) if counts || error.status().is_none() => {
-                health.failed(&host, needed, &error, self.clock.now());
-            }
-            Some(Err(_)) | None => {}
+            Some(Ok(())) => witness.is_well(),
+            Some(Err(error)) => witness.failed(&error),
+            None => {}
         }
         heard
     }
 
-    /// Asks the host of this hop something that is nobody's question. Any answer will do that is no failure of its own.
-    fn probe(&self, errand: Errand, hop: &Hop<'_>, at: &Place) {
+    /// Asks aside what this hop was to ask, in the time that an answer has: a slow registry is not an ill one. What cannot
+    /// be asked twice is not asked, but its host. Any answer will do that is no failure of the host's own.
+    fn probe(&self, errand: Errand, witness: Witness, hop: &Hop<'_>, at: &Place) {
         let (wire, endpoint, at) = (self.clone(), Arc::clone(hop.endpoint), at.clone());
-        let (targets, known, host) = (hop.targets, hop.known, hop.url.origin());
-        let mut url = hop.url.clone();
-        url.set_path("/v2/");
-        url.set_query(None);
+        let (mut url, mut headers) = (hop.url.clone(), hop.headers.clone());
+        if hop.body.is_some() {
+            url.set_path("/v2/");
+            url.set_query(None);
+            headers.clear();
+        }
+        headers.remove(RANGE);
+        let (targets, part, counts) = (hop.targets, hop.part, hop.counts);
         let closing = self.tasks.closing();
         self.tasks.spawn(async move {
             let hop = Hop {
-                method: &Method::GET,
+                method: &Method::HEAD,
                 url: &url,
-                headers: &HeaderMap::new(),
+                headers: &headers,
                 body: None,
                 targets,
                 endpoint: &endpoint,
-                known,
-                counts: true,
+                part,
+                counts,
             };
-            let mut limits = endpoint.deadlines();
-            limits.first_byte = limits.first_byte.min(limits.connect);
             let tally = Tally::default();
-            let Some(heard) = closing.run_until_cancelled(wire.dial(hop, limits, &at, &tally)).await else {
-                return;
+            let mut asked = pin!(closing.run_until_cancelled(wire.dial(hop, &at, &tally)));
+            let heard = match timeout(endpoint.deadlines().connect, &mut asked).await {
+                Ok(heard) => heard,
+                Err(_elapsed) => {
+                    errand.takes_long();
+                    asked.await
+                }
             };
-            match (word(&heard), &heard) {
-                (Some(Ok(())), _) => endpoint.health().is_well(&host),
+            let Some(heard) = heard else { return };
+            match (word(&heard, counts), &heard) {
+                (Some(Err(error)), _) => witness.still_ill(&error),
                 // What says nothing of the host was no answer either: without a rest, each question would begin a probe.
-                (Some(Err(error)), _) => endpoint.health().still_ill(&host, &error, wire.clock.now()),
-                (None, Err(error)) => endpoint.health().still_ill(&host, error, wire.clock.now()),
-                (None, Ok(_)) => {}
+                (None, Err(error)) => witness.still_ill(error),
+                (Some(Ok(())), _) | (None, Ok(_)) => witness.is_mended(),
             }
             drop(errand);
         });
     }
 
-    async fn dial(&self, hop: Hop<'_>, limits: Deadlines, at: &Place, tally: &Tally) -> Result<Heard, Error> {
+    async fn dial(&self, hop: Hop<'_>, at: &Place, tally: &Tally) -> Result<Heard, Error> {
+        let limits = hop.endpoint.deadlines();
         let line = self.line(&hop, limits.connect).await;
         let proxy = line.proxy.clone();
         let at = at.through(proxy.as_ref().map(ProxyUrl::authority));
@@ -193,7 +205,7 @@ impl Wire {
             url,
             endpoint,
             targets,
-            known,
+            part,
             ..
         } = *hop;
         let network = endpoint.network();
@@ -207,7 +219,7 @@ impl Wire {
         let tls = if secure {
             Some(Tls {
                 pem: network.certificates.current(&self.tasks).await,
-                known,
+                known: part != Part::Elsewhere,
                 verifies: network.verifies,
             })
         } else {
@@ -280,15 +292,18 @@ fn build(line: &Line, lookups: &Lookups) -> reqwest::Result<reqwest::Client> {
     }
 }
 
-/// What this says of the host: it is well, or what is wrong there; `None` where it was not asked.
-fn word(heard: &Result<Heard, Error>) -> Option<Result<(), Error>> {
+/// What this says of the host: it is well, or what is wrong there; `None` where it was not asked, or answered with a 5xx
+/// that does not count.
+fn word(heard: &Result<Heard, Error>, counts: bool) -> Option<Result<(), Error>> {
     match heard {
         // 501: it cannot do this, and is well.
-        Ok(heard) if matches!(heard.response.status().as_u16(), 500 | 502..=599) => Some(Err(Error::Failed {
-            at: heard.at.clone(),
-            status: heard.response.status().as_u16(),
-            retry_after: None,
-        })),
+        Ok(heard) if matches!(heard.response.status().as_u16(), 500 | 502..=599) => {
+            counts.then_some(Err(Error::Failed {
+                at: heard.at.clone(),
+                status: heard.response.status().as_u16(),
+                retry_after: None,
+            }))
+        }
         Ok(_) => Some(Ok(())),
         Err(error) => error.is_of_a_host().then(|| Err(error.clone())),
     }

@@ -7,9 +7,12 @@ mod helpers;
 mod holds;
 mod identity;
 mod lists;
+mod probes;
 mod redirects;
 mod referrers;
+mod refusals;
 mod registries;
+mod renewal;
 mod tokens;
 
 use std::fmt::Write as _;

@@ -39,19 +39,6 @@ async fn a_herd_asks_for_one_token() {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_before_it_expires() {
-    let fake = token_registry(|_| true).await;
-    let (mirror, asker) = (fake.mirror(|_| {}), asker());
-    asker.whole(&mirror).await.unwrap();
-    asker.clock.advance(Duration::from_secs(250));
-    asker.whole(&mirror).await.unwrap();
-    assert_eq!(fake.asked("/token"), 1);
-    asker.clock.advance(Duration::from_secs(10));
-    asker.whole(&mirror).await.unwrap();
-    assert_eq!(fake.asked("/token"), 2, "85 % of 300 s have passed");
-}
-
-#[tokio::test]
 async fn a_token_that_is_no_longer_good_is_replaced_once() {
     let revoked = Arc::new(AtomicU32::new(0));
     let until = Arc::clone(&revoked);
