@@ -76,23 +76,11 @@ impl Blame {
     }
 
     /// Notes that bytes of an earlier attempt, or of several endpoints, came out wrong: nobody can be accused yet. False when
-    /// that is so for the second time.
+    /// that has been so a while ago.
     pub(super) fn doubt(&self, mirror: &str, digest: &Digest, now: Instant) -> bool {
         let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
         doubts.retain(|_, since| now < *since + LONGEST);
         doubts.insert((mirror.to_owned(), *digest), now).is_none()
-    }
-
-    /// Whether what is there of it is not to be built upon.
-    pub(super) fn is_in_doubt(&self, mirror: &str, digest: &Digest) -> bool {
-        let doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
-        doubts.contains_key(&(mirror.to_owned(), *digest))
-    }
-
-    /// It came out right.
-    pub(super) fn settle(&self, mirror: &str, digest: &Digest) {
-        let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
-        doubts.remove(&(mirror.to_owned(), *digest));
     }
 
     fn lock(&self) -> MutexGuard<'_, Strikes> {

@@ -138,7 +138,7 @@ async fn a_disk_that_fills_in_mid_transfer_cuts_no_reader_wherever_it_is() {
 }
 
 #[tokio::test]
-async fn a_herd_on_a_full_disk_gets_every_byte_and_keeps_to_its_lane() {
+async fn a_herd_on_a_full_disk_gets_every_byte_one_after_the_other() {
     let in_line = |mirror: Mirror| mirror.set("max_connections", "1");
     let Some(harbour) = harbour_with(true, in_line).await else {
         return;
@@ -261,7 +261,7 @@ async fn wrong_bytes_past_the_store_never_complete_and_are_not_asked_for_again_a
 }
 
 #[tokio::test]
-async fn wrong_bytes_behind_a_right_prefix_never_complete_and_what_is_in_doubt_is_not_built_upon() {
+async fn wrong_bytes_of_a_file_never_complete_past_the_store_and_are_not_built_upon() {
     let Some(harbour) = harbour(true).await else { return };
     let gate = Gate::at(2 * MIB);
     harbour.upstream.script(On::blobs(), [Act::Corrupt(7)]);
@@ -345,7 +345,7 @@ async fn a_blob_of_unknown_length_is_relayed_in_chunks_and_with_a_length_to_http
 }
 
 #[tokio::test]
-async fn who_leaves_ends_its_relay() {
+async fn a_relay_has_a_slot_in_the_lane_and_who_leaves_ends_it() {
     let in_line = |mirror: Mirror| mirror.set("max_connections", "1");
     let Some(harbour) = harbour_with(true, in_line).await else {
         return;
@@ -356,9 +356,12 @@ async fn who_leaves_ends_its_relay() {
         .script(On::blobs().get().times(1), [Act::Hold(Gate::at(MIB))]);
     let mut leaver = harbour.wharf.open(&harbour.target).await;
     leaver.exactly(1000).await;
-    drop(leaver);
     // There is a slot for one.
-    harbour.assert_whole("after it").await;
+    let mut next = std::pin::pin!(harbour.assert_whole("after it"));
+    assert!(quiet(Duration::from_millis(200), next.as_mut()).await);
+    assert_eq!(harbour.upstream.count(&On::blobs()), 1, "{}", harbour.upstream.story());
+    drop(leaver);
+    next.await;
 }
 
 #[tokio::test]

@@ -92,10 +92,7 @@ impl Errand {
             Turn::Ours(slot) => slot,
             Turn::Stored(blob) => return Ok(blob),
         };
-        let mut in_doubt = pull.blame.is_in_doubt(mirror, digest);
-        if in_doubt {
-            self.begin_anew().await?;
-        }
+        let mut in_doubt = false;
         loop {
             let innocent = pull.blame.innocent(&place.mirror, digest, Instant::now())?;
             let sources = Sources::new(innocent);
@@ -109,7 +106,6 @@ impl Errand {
                 Ok(()) => match staged.verify().await {
                     Ok(verified) => {
                         pull.blame.clear(&sources.givers(), digest);
-                        pull.blame.settle(mirror, digest);
                         return Ok(pull.store.commit(verified, mirror, &place.key).await?);
                     }
                     Err(Unproven::Unreadable { staged, error }) => {
@@ -196,7 +192,8 @@ impl Errand {
                 if self.expected.is_some() {
                     return Err(Error::Upstream(source));
                 }
-                self.begin_anew().await?;
+                let useless = pull.store.stage(mirror, &place.remote, digest, None).await?;
+                pull.store.discard(useless).await?;
                 self.ask(sources, whole_from(0), None).await?
             }
             asked => asked?,
@@ -215,25 +212,20 @@ impl Errand {
         error.into()
     }
 
-    /// Forgets what an earlier attempt has brought.
-    async fn begin_anew(&self) -> Result<(), Error> {
-        let (store, mirror) = (&self.pull.store, self.place.mirror.key());
-        let useless = store.stage(mirror, &self.place.remote, &self.digest, None).await?;
-        Ok(store.discard(useless).await?)
-    }
-
     /// The bytes that came are kept for the next attempt. The flight ends before the readers are cut, so that nobody
-    /// boards one that is over. Where it is the store that fails, they are not: each goes on by a relay.
+    /// boards one that is over. Where it is the store that fails they are not: each goes on by a relay, over what the file
+    /// has, which therefore nobody takes up again; and a disk that is full has its space back.
     async fn give_up(&self, staged: Staged, error: Error, permit: &mut Pilot) -> Error {
         permit.clear();
         self.report(permit, Progress::Failed(error.clone()));
-        if let Error::Store(_) = error {
+        let unkept = error.is_of_the_disk();
+        if unkept {
             staged.arriving().end(Ending::Unkept);
         }
-        if staged.is_empty()
+        if (unkept || staged.is_empty())
             && let Err(error) = self.pull.store.discard(staged).await
         {
-            self.pull.complaints.tell("cannot discard an empty partial", &error);
+            self.pull.complaints.tell("cannot discard a partial", &error);
         }
         error
     }
