@@ -157,6 +157,35 @@ case_no_space_on_a_full_disk() {
   umount "$WORK/store"
 }
 
+# A disk that takes or gives nothing fails no pull: a real client gets every byte past it. What came meanwhile is stored with the
+# first pull once it works again; where a sync of the index has failed, after a restart.
+case_pull_past_a_failing_disk() {
+  upstreams_up
+  wharf_up
+  local fault n=0
+  for fault in ENOSPC EDQUOT EIO EROFS; do
+    broken "pwrite64,pwritev:error=$fault"
+    skopeo_by_path app "$WORK/past.$fault"
+    mended
+  done
+  broken pread64:error=EIO -P "$WORK/store/index/index.sqlite3" -P "$WORK/store/index/index.sqlite3-wal"
+  skopeo_by_path tools "$WORK/past.index"
+  mended
+  skopeo_by_path app "$WORK/stored"
+  broken fdatasync,fsync:error=EIO
+  skopeo_by_path tools "$WORK/past.sync"
+  mended
+  skopeo_by_path tools "$WORK/closed"
+  n=$(grep -c 'pulls go on without the store' "$WORK/wharf.log")
+  ((n <= 4)) || fail "the log tells of the disk $n times: $(grep 'without the store' "$WORK/wharf.log")"
+  stop wharf
+  wharf_up
+  skopeo_by_path tools "$WORK/tools.stored"
+  upstreams_down
+  skopeo_by_path app "$WORK/app.again"
+  skopeo_by_path tools "$WORK/tools.again"
+}
+
 # --- pushing by hand -------------------------------------------------------------------------------------------------
 
 OCI_MANIFEST=application/vnd.oci.image.manifest.v1+json
