@@ -5,6 +5,7 @@
 //! Never does the work: `config` reads, `app` serves.
 
 mod config;
+mod gc;
 mod restore;
 mod serve;
 
@@ -15,7 +16,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::app;
+use tokio::runtime::{self, Runtime};
+
+use crate::{admin, app};
 
 /// A pull-through caching OCI registry: every byte is fetched once, streamed while it arrives, proven, and kept.
 #[derive(Debug, Parser)]
@@ -29,6 +32,8 @@ struct Cli {
 enum Command {
     /// Serve until SIGTERM or SIGINT.
     Serve(ConfigFile),
+    /// Free what was pushed and nobody can reach any more, now; beside the running wharf, or without one.
+    Gc(gc::Arguments),
     /// Put the index back as it was when it was copied last; nobody may be serving.
     Restore(restore::Arguments),
     /// Look at the configuration without serving.
@@ -50,6 +55,8 @@ enum Failure {
     Unusable(#[from] app::Unusable),
     #[error(transparent)]
     App(#[from] app::Error),
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
     #[error("cannot print: {0}")]
@@ -62,6 +69,7 @@ enum Failure {
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(file) => serve::run(file),
+        Command::Gc(arguments) => gc::run(arguments),
         Command::Restore(arguments) => restore::run(arguments),
         Command::Config(command) => config::run(command),
     };
@@ -78,9 +86,14 @@ impl Failure {
     fn code(&self) -> ExitCode {
         match self {
             Self::Unusable(_) => ExitCode::from(2),
-            Self::App(_) | Self::Runtime(_) | Self::Print(_) | Self::Toml(_) => ExitCode::FAILURE,
+            Self::App(_) | Self::Admin(_) | Self::Runtime(_) | Self::Print(_) | Self::Toml(_) => ExitCode::FAILURE,
         }
     }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let built = runtime::Builder::new_multi_thread().enable_all().build();
+    built.map_err(Failure::Runtime)
 }
 
 /// An error and its causes in one line, each cause once: some errors repeat theirs.

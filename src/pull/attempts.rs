@@ -39,12 +39,13 @@ impl Attempts {
     pub(super) async fn failed(&mut self, failed: Failed, sources: &Sources) -> Result<(), Error> {
         let Failed { error, brought, giver } = failed;
         self.barren = if brought { 0 } else { self.barren + 1 };
-        if self.barren == BARREN_ATTEMPTS || !error.is_worth_another_try() {
-            let another = giver.is_some_and(|giver| error.is_of_upstream() && sources.pass_over(&giver));
-            if !another {
-                return Err(error);
-            }
+        let over = self.barren == BARREN_ATTEMPTS || !error.is_worth_another_try();
+        // Who brought nothing in all that time is not given as much again, if there is somebody else.
+        let next = over || self.barren > 0 && error.is_of_silence();
+        if next && giver.is_some_and(|giver| error.is_of_upstream() && sources.pass_over(&giver)) {
             self.barren = 0;
+        } else if over {
+            return Err(error);
         }
         let barren = self.barren;
         tracing::debug!(%error, barren, "resuming a broken body");

@@ -20,7 +20,7 @@ pub(in crate::store) struct Lock {
 impl Lock {
     /// Takes the lock of the store in the directory `store`, which must exist. Blocks for the disk, not for the holder.
     pub(in crate::store) fn take(store: &Path) -> Result<Self, Error> {
-        let path = store.join("lock");
+        let path = file(store);
         let mut file = disk::open_lock(&path)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -35,6 +35,11 @@ impl Lock {
         name_holder(&mut file).map_err(at("write to", path))?;
         Ok(Self { _file: file })
     }
+}
+
+/// The file of the lock; it stays when the lock is given back.
+pub(in crate::store) fn file(store: &Path) -> PathBuf {
+    store.join("lock")
 }
 
 /// Replaces what an earlier holder has left behind.

@@ -14,7 +14,7 @@ use super::Tally;
 use super::error::Error;
 use super::fault::Fault;
 use super::guard::{self, Targets};
-use super::health::Part;
+use super::health::{Part, Witness};
 use super::mirror::Endpoint;
 use super::place::Place;
 use super::wire::{Hop, Wire};
@@ -48,6 +48,7 @@ pub(super) struct Answer {
     pub(super) elsewhere: bool,
     /// What the party first asked may point to.
     pub(super) targets: Targets,
+    pub(super) witness: Witness,
 }
 
 pub(super) async fn follow(wire: &Wire, start: Start<'_>, tally: &Tally) -> Result<Answer, Error> {
@@ -90,12 +91,12 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, tally: &Tally) -> Resu
                 endpoint: Arc::clone(endpoint),
                 elsewhere,
                 targets,
+                witness: heard.witness,
             });
         };
-        let status = Some(response.status().as_u16());
         let to = to.map_err(|fault| Error::Unusable {
             at: heard.at,
-            status,
+            status: Some(response.status().as_u16()),
             fault,
         })?;
         if to.origin() != url.origin() {

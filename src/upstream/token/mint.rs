@@ -123,7 +123,9 @@ impl Mint {
             counts: true,
         };
         let sent = self.wire.send(hop, &self.at(), &self.tally).await;
-        let Heard { response, at, .. } = sent.map_err(|error| self.told(error))?;
+        let Heard {
+            response, at, witness, ..
+        } = sent.map_err(|error| self.told(error))?;
         let status = response.status();
         // GCR says 404, others 405, Artifactory 401, ACR 400.
         if redirect::redirects(status) || matches!(status.as_u16(), 400 | 401 | 404 | 405) {
@@ -135,6 +137,7 @@ impl Mint {
             endpoint: Arc::clone(&self.endpoint),
             elsewhere: false,
             targets: self.key.purpose.targets,
+            witness,
         }))
     }
 

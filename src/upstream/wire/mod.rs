@@ -3,19 +3,19 @@
 //! Promises: HTTP/1.1 (unread bodies of one HTTP/2 connection freeze each other), no redirects, retries or decompression
 //! of reqwest's own, and no proxy but the one that [`Routes`] names; connect and first-byte deadlines, where a slow
 //! connection takes nothing from the answer's time. Without certificate authorities only https fails, when it is asked.
-//! A host that its endpoint's health forbids is not dialled, but asked aside when a probe is due: by HEAD for what was to
-//! be asked, because a front end answers whatever else is asked although all behind it hangs.
+//! A host that its endpoint's health forbids is not dialled, but probed when that is due.
 //! Dropped: a request that is dropped closes its connection; a probe goes on.
+
+mod probe;
 
 use std::error::Error as StdError;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, RANGE};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Body, Method, Proxy, Request, Response};
 use tokio::time::timeout;
@@ -28,7 +28,7 @@ use super::Tally;
 use super::error::Error;
 use super::fault::{Cause, Fault, Phase, Step};
 use super::guard::Targets;
-use super::health::{Errand, Host, Part, Witness};
+use super::health::{Host, Part, Witness};
 use super::mirror::{Deadlines, Endpoint};
 use super::network::{Config, Pem, ProxyUrl, Routes};
 use super::place::Place;
@@ -88,6 +88,7 @@ pub(super) struct Heard {
     pub(super) response: Response,
     pub(super) at: Place,
     pub(super) peer: Option<SocketAddr>,
+    pub(super) witness: Witness,
 }
 
 impl Wire {
@@ -115,11 +116,13 @@ impl Wire {
             }
             return Err(resting);
         }
-        let counts = hop.counts;
-        let heard = self.dial(hop, at, tally).await;
+        let (counts, is_head) = (hop.counts, hop.method == Method::HEAD);
+        let heard = self.dial(hop, &witness, at, tally).await;
         match word(&heard, counts) {
             // A front end asks for a token whatever is behind it.
             Some(Ok(())) if is_challenge(&heard) => {}
+            // Whether what it promises comes is for the body to tell.
+            Some(Ok(())) if !is_head && brings_content(&heard) => {}
             Some(Ok(())) => witness.is_well(),
             Some(Err(error)) => witness.failed(&error),
             None => {}
@@ -127,51 +130,7 @@ impl Wire {
         heard
     }
 
-    /// Asks aside what this hop was to ask, in the time that an answer has: a slow registry is not an ill one. What cannot
-    /// be asked twice is not asked, but its host. Any answer will do that is no failure of the host's own.
-    fn probe(&self, errand: Errand, witness: Witness, hop: &Hop<'_>, at: &Place) {
-        let (wire, endpoint, at) = (self.clone(), Arc::clone(hop.endpoint), at.clone());
-        let (mut url, mut headers) = (hop.url.clone(), hop.headers.clone());
-        if hop.body.is_some() {
-            url.set_path("/v2/");
-            url.set_query(None);
-            headers.clear();
-        }
-        headers.remove(RANGE);
-        let (targets, part, counts) = (hop.targets, hop.part, hop.counts);
-        let closing = self.tasks.closing();
-        self.tasks.spawn(async move {
-            let hop = Hop {
-                method: &Method::HEAD,
-                url: &url,
-                headers: &headers,
-                body: None,
-                targets,
-                endpoint: &endpoint,
-                part,
-                counts,
-            };
-            let tally = Tally::default();
-            let mut asked = pin!(closing.run_until_cancelled(wire.dial(hop, &at, &tally)));
-            let heard = match timeout(endpoint.deadlines().connect, &mut asked).await {
-                Ok(heard) => heard,
-                Err(_elapsed) => {
-                    errand.takes_long();
-                    asked.await
-                }
-            };
-            let Some(heard) = heard else { return };
-            match (word(&heard, counts), &heard) {
-                (Some(Err(error)), _) => witness.still_ill(&error),
-                // What says nothing of the host was no answer either: without a rest, each question would begin a probe.
-                (None, Err(error)) => witness.still_ill(error),
-                (Some(Ok(())), _) | (None, Ok(_)) => witness.is_mended(),
-            }
-            drop(errand);
-        });
-    }
-
-    async fn dial(&self, hop: Hop<'_>, at: &Place, tally: &Tally) -> Result<Heard, Error> {
+    async fn dial(&self, hop: Hop<'_>, witness: &Witness, at: &Place, tally: &Tally) -> Result<Heard, Error> {
         let limits = hop.endpoint.deadlines();
         let line = self.line(&hop, limits.connect).await;
         let proxy = line.proxy.clone();
@@ -189,7 +148,12 @@ impl Wire {
                 let (peer, failed) = (response.remote_addr(), response.status().is_server_error());
                 self.lookups.answered(host, peer, failed).await;
                 let peer = peer.filter(|_| proxy.is_none());
-                Ok(Heard { response, at, peer })
+                Ok(Heard {
+                    response,
+                    at,
+                    peer,
+                    witness: witness.clone(),
+                })
             }
             Ok(Err(error)) => Err(failure(error, at, limits, proxy.is_some())),
             Err(_) => Err(Error::Timeout {
@@ -311,6 +275,10 @@ fn word(heard: &Result<Heard, Error>, counts: bool) -> Option<Result<(), Error>>
 
 fn is_challenge(heard: &Result<Heard, Error>) -> bool {
     matches!(heard, Ok(heard) if heard.response.status() == 401)
+}
+
+fn brings_content(heard: &Result<Heard, Error>) -> bool {
+    matches!(heard, Ok(heard) if matches!(heard.response.status().as_u16(), 200 | 206))
 }
 
 /// What a failed send means.

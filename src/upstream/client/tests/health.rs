@@ -121,6 +121,40 @@ async fn nobody_waits_for_as_long_as_a_probe_may_take() {
     }
 }
 
+/// A head that promises ten bytes, and none of them.
+fn empty_promise() -> Reply {
+    Reply::new(200, &[("Content-Length", "10")], b"").then_stall()
+}
+
+#[tokio::test]
+async fn who_falls_silent_in_manifests_is_waited_for_as_for_an_answer_and_seldom() {
+    let (first, second) = (Patient::who(empty_promise).await, answering(200, &[]).await);
+    let (asker, mirror) = (
+        asker(),
+        mirror(&[&first.fake, &second], |config| {
+            config.silence = Duration::from_hours(1);
+        }),
+    );
+    for _ in 0..60 {
+        assert_eq!(*soon(asker.manifest(&mirror)).await.unwrap().bytes, *BLOB);
+        asker.clock.advance(Duration::from_secs(1));
+    }
+    // At once, once it was probed, and after 5, 10 and 20 seconds.
+    assert!((4..=5).contains(&first.questions()), "{}", first.questions());
+}
+
+#[tokio::test]
+async fn three_bodies_that_bring_nothing_are_no_accident() {
+    let patient = Patient::who(empty_promise).await;
+    let (asker, mirror) = (asker(), mirror(&[&patient.fake], |_| {}));
+    for _ in 0..3 {
+        assert!(asker.client.trouble(&mirror).is_none());
+        let error = soon(asker.whole(&mirror)).await.unwrap_err();
+        assert_eq!(error.verdict(), Verdict::Cut, "{error}");
+    }
+    assert!(asker.client.trouble(&mirror).is_some());
+}
+
 #[tokio::test]
 async fn a_token_endpoint_that_is_down_is_waited_for_once() {
     let realm = Patient::who(Reply::silence).await;
