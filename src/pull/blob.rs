@@ -158,11 +158,7 @@ impl Pull {
     fn board(&self, errand: &Arc<Errand>) -> (Ride, Via) {
         let key = (errand.place.mirror.key().to_owned(), errand.digest);
         match self.fills.board(&key, || (errand.place.clone(), Progress::Asking)) {
-            Seat::Passenger(passenger) => {
-                // A fill that nobody waited for may be in line.
-                errand.place.mirror.lane().look_again();
-                (passenger, Via::Collapsed)
-            }
+            Seat::Passenger(passenger) => (passenger, Via::Collapsed),
             Seat::Pilot(permit, passenger) => {
                 self.tasks.spawn(Arc::clone(errand).fill(permit));
                 (passenger, Via::Miss)

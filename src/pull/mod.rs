@@ -30,8 +30,6 @@ mod tail;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use crate::clock::Clock;
 use crate::namespaces::Repo;
 use crate::oci::{Digest, Reference, RemoteName, RepoKey, Tag};
@@ -71,8 +69,7 @@ pub struct Pull {
     grace: Duration,
     blame: Arc<Blame>,
     complaints: Arc<Complaints>,
-    /// A fill has stored its blob.
-    landed: Arc<Notify>,
+    landings: Arc<fill::Landings>,
     fills: Flights<fill::Key, (Place, fill::Progress)>,
     /// Blobs whose place in a repository, or size, is being asked for.
     stats: Shared<(RepoKey, Digest), Option<u64>>,
@@ -100,7 +97,7 @@ impl Pull {
             grace,
             blame: Arc::default(),
             complaints: Arc::default(),
-            landed: Arc::default(),
+            landings: Arc::default(),
             fills: Flights::new(),
             stats: Flights::new(),
             manifests: Flights::new(),

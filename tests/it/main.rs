@@ -46,6 +46,7 @@ mod push_shapes;
 mod push_wire;
 mod races;
 mod ranges;
+mod rates;
 mod relay;
 mod reload;
 mod restore;

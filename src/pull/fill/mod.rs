@@ -4,6 +4,7 @@
 //! the next endpoint, and that nothing is stored that is not proven. Never talks to a client: readers follow the
 //! `Arriving`. It is spawned and detached; when wharf winds down it parks what it has.
 
+mod landings;
 mod sources;
 mod streams;
 
@@ -20,6 +21,8 @@ use crate::pull::{Error, Place};
 use crate::store::{self, Arriving, Blob, Ending, Sight, Staged, Unproven, piece_end};
 use crate::upstream::{BlobBody, Slot, Span, Verdict};
 pub(super) use sources::Sources;
+
+pub(super) use landings::Landings;
 
 /// How much one body brings where several share a blob, in bytes: enough to be worth a request, and little enough for
 /// readers not to wait long for the first of them.
@@ -62,10 +65,7 @@ impl Errand {
     /// Flies: reports to the passengers until the blob is stored or the fetch has failed.
     pub(super) async fn fill(self: Arc<Self>, mut permit: Pilot) {
         match self.land(&mut permit).await {
-            Ok(blob) => {
-                permit.land((self.place.clone(), Progress::Stored(blob)));
-                self.pull.landed.notify_waiters();
-            }
+            Ok(blob) => permit.land((self.place.clone(), Progress::Stored(blob))),
             Err(error) => {
                 let (mirror, cause): (_, &dyn StdError) = (self.place.mirror.key(), &error);
                 tracing::debug!(cause, digest = %self.digest, mirror, "a fill failed");
@@ -76,6 +76,7 @@ impl Errand {
                 permit.land((self.place.clone(), Progress::Failed(error)));
             }
         }
+        self.pull.landings.tell(&self.digest);
     }
 
     async fn land(&self, permit: &mut Pilot) -> Result<Blob, Error> {
@@ -145,9 +146,11 @@ impl Errand {
     /// Waits for a slot in the mirror's lane, or until somebody else has stored the blob.
     async fn wait_in_line(&self, permit: &Pilot) -> Result<Turn, Error> {
         let (lane, closing) = (self.place.mirror.lane(), self.pull.tasks.closing());
-        let mut slot = pin!(lane.enter(|| permit.has_passengers()));
-        let mut landed = pin!(self.pull.landed.notified());
-        landed.as_mut().enable();
+        if let Some(slot) = lane.try_enter() {
+            return Ok(Turn::Ours(slot));
+        }
+        let mut slot = pin!(lane.enter(permit.boarded()));
+        let mut landed = pin!(self.pull.landings.next(&self.digest));
         loop {
             tokio::select! {
                 biased;
@@ -156,8 +159,7 @@ impl Errand {
                 () = &mut landed => {}
             }
             // Listening again before looking, so that none is missed.
-            landed.set(self.pull.landed.notified());
-            landed.as_mut().enable();
+            landed.set(self.pull.landings.next(&self.digest));
             if let Some(blob) = self.look().await?.1 {
                 return Ok(Turn::Stored(blob));
             }
