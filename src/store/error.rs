@@ -33,6 +33,23 @@ pub enum Error {
         /// Who holds it, as its lock file tells: pid and host.
         holder: String,
     },
+    /// A wharf serves the store that is to be checked.
+    #[error(
+        "the store {} is served by {holder}, which proves its content by itself (store.scrub): to check all of it now, stop that first",
+        path.display()
+    )]
+    Served {
+        /// The store's directory.
+        path: PathBuf,
+        /// Who holds it, as its lock file tells: pid and host.
+        holder: String,
+    },
+    /// There is no store to be checked.
+    #[error("there is no store {}: is store.path right?", path.display())]
+    NoStore {
+        /// The store's directory.
+        path: PathBuf,
+    },
     /// The index is on a file system on which SQLite's shared memory does not work.
     #[error("the index {} is on a network file system ({kind}): set store.index to a local directory", path.display())]
     NetworkFileSystem {
@@ -115,6 +132,25 @@ pub enum Error {
         /// The newest schema of this program.
         known: i64,
     },
+    /// An older wharf has written this index, and it is not to be changed now.
+    #[error(
+        "the index {} has schema {found}, and only `wharf serve` without --read-only brings it to {known}: run that once",
+        path.display()
+    )]
+    Older {
+        /// The database file.
+        path: PathBuf,
+        /// The schema in the file.
+        found: i64,
+        /// The newest schema of this program.
+        known: i64,
+    },
+    /// There is no index, and none is to be made now.
+    #[error("there is no index {}: is store.path right, and store.index?", path.display())]
+    NoIndex {
+        /// The database file.
+        path: PathBuf,
+    },
     /// A step to a newer schema failed; the index is as it was.
     #[error("cannot bring the index {} to schema {to}", path.display())]
     Migrate {
@@ -171,6 +207,12 @@ pub enum Error {
         /// What was to be read or written.
         fact: Box<Fact>,
     },
+    /// The store is only read.
+    #[error("the store is only read, so it does not take {fact}")]
+    ReadOnly {
+        /// What was to be written.
+        fact: Box<Fact>,
+    },
     /// Work on the blocking pool did not come to its end.
     #[error("a step of the store was lost")]
     Lost(#[source] Lost),
@@ -192,6 +234,8 @@ impl Error {
             | Self::Transaction { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
             Self::Batch { source, .. } => source.is_full(),
             Self::Locked { .. }
+            | Self::Served { .. }
+            | Self::NoStore { .. }
             | Self::NetworkFileSystem { .. }
             | Self::Missing { .. }
             | Self::NoCopy { .. }
@@ -199,6 +243,9 @@ impl Error {
             | Self::DamagedCopy { .. }
             | Self::Foreign { .. }
             | Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::NoIndex { .. }
+            | Self::ReadOnly { .. }
             | Self::Closed { .. }
             | Self::Lost(_) => false,
         }
@@ -206,7 +253,7 @@ impl Error {
 
     /// Whether wharf has to be restarted before it does this.
     pub fn is_closed(&self) -> bool {
-        matches!(self, Self::Closed { .. })
+        matches!(self, Self::Closed { .. } | Self::ReadOnly { .. })
     }
 
     /// Whether it is one file that failed: a copy of it may do better. A process that is short of descriptors or memory

@@ -11,10 +11,12 @@ mod config;
 mod content;
 mod error;
 mod forget;
+mod fsck;
 mod hosted;
 mod index;
 mod lists;
 mod lock;
+mod read_only;
 mod recover;
 mod restore;
 mod running;
@@ -30,7 +32,7 @@ use tokio::sync::Semaphore;
 use crate::oci::{Digest, RepoKey, Tag};
 use crate::tasks::Tasks;
 
-use content::disk;
+use content::disk::{self, Stamp};
 use content::layout::Layout;
 use index::Index;
 use lock::Lock;
@@ -38,13 +40,14 @@ use recover::Recovery;
 use running::Running;
 
 pub use collect::Freed;
-pub use config::{Config, InvalidConfig};
+pub use config::{Config, InvalidConfig, Scrub};
 pub use content::arriving::{Arriving, Ending};
 pub use content::blob::{Attempt, Blob, Extent};
 pub use content::reader::{Cut, Reader};
 pub use content::staging::{Staged, Unproven, Verified};
 pub use content::upload::{Received, Unreceived, Upload};
 pub use error::Error;
+pub use fsck::{Damage, Event, Finding, Fsck, Outcome, Report, Watch, fsck};
 pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow};
 pub use index::{Conditions, Deleted, Entities, PushManifest, Pushed};
 pub use index::{List, Listing};
@@ -60,6 +63,9 @@ const SMALL_BLOBS_KIB: u64 = 32 * 1024;
 /// Files proven again at a time: hashing must not take every core from the transfers.
 const PROOFS: usize = 1;
 
+/// Files proven again that are remembered where no row can be changed; some 100 bytes each.
+const TOUCHED: u64 = 16_384;
+
 /// The store of one process. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -69,8 +75,11 @@ pub struct Store {
     /// Proven bytes of small blobs; a digest means the same bytes for ever.
     small: Cache<Digest, Bytes>,
     proofs: Arc<Semaphore>,
+    /// What was proven again where no row can be changed.
+    touched: Cache<Digest, Stamp>,
     running: Arc<Running>,
-    _lock: Arc<Lock>,
+    /// None where the store is only read.
+    _lock: Option<Arc<Lock>>,
 }
 
 impl Store {
@@ -86,31 +95,39 @@ impl Store {
             Ok::<_, Error>((lock, running, layout, index))
         });
         let (lock, running, layout, index) = opened.await.map_err(Error::Lost)??;
-        let small = Cache::builder()
-            .weigher(|_, bytes: &Bytes| kib(bytes.len()))
-            .max_capacity(SMALL_BLOBS_KIB)
-            .build();
-        let proofs = Arc::new(Semaphore::new(PROOFS));
-        let running = Arc::new(running);
-        let recovery = Recovery {
-            index: index.clone(),
-            layout: layout.clone(),
-            running: Arc::clone(&running),
-            tasks: tasks.clone(),
-        };
+        let store = Self::over(index, layout, running, Some(lock), tasks.clone());
+        let recovery = store.recovery();
         // Uploads first: what a client has sent is dearer than what can be fetched again.
         recovery.uploads().await?;
         let known = recovery.partials().await?;
         tasks.spawn(recovery.tidy(known));
-        Ok(Self {
+        Ok(store)
+    }
+
+    fn over(index: Index, layout: Layout, running: Running, lock: Option<Lock>, tasks: Tasks) -> Self {
+        let small = Cache::builder()
+            .weigher(|_, bytes: &Bytes| kib(bytes.len()))
+            .max_capacity(SMALL_BLOBS_KIB)
+            .build();
+        Self {
             index,
             layout,
             tasks,
             small,
-            proofs,
-            running,
-            _lock: Arc::new(lock),
-        })
+            proofs: Arc::new(Semaphore::new(PROOFS)),
+            touched: Cache::new(TOUCHED),
+            running: Arc::new(running),
+            _lock: lock.map(Arc::new),
+        }
+    }
+
+    fn recovery(&self) -> Recovery {
+        Recovery {
+            index: self.index.clone(),
+            layout: self.layout.clone(),
+            running: Arc::clone(&self.running),
+            tasks: self.tasks.clone(),
+        }
     }
 
     /// Says that work is cut before its end: the next start looks for what it has left.

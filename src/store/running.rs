@@ -13,7 +13,9 @@ use crate::store::content::disk::{self, OpenFile};
 /// The mark of a process that uses the store.
 #[derive(Debug)]
 pub(in crate::store) struct Running {
-    path: PathBuf,
+    /// None where the store is only read.
+    path: Option<PathBuf>,
+    in_order: bool,
     doubts: AtomicU64,
     /// How many of the doubts have been looked into.
     settled: AtomicU64,
@@ -29,10 +31,26 @@ impl Running {
             disk::sync_dir(store)?;
         }
         Ok(Self {
-            path,
+            path: Some(path),
+            in_order,
             doubts: AtomicU64::new(u64::from(!in_order)),
             settled: AtomicU64::new(0),
         })
+    }
+
+    /// No mark: nothing will be written.
+    pub(in crate::store) fn unmarked() -> Self {
+        Self {
+            path: None,
+            in_order: true,
+            doubts: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the last process came to its end in good order.
+    pub(in crate::store) fn was_in_order(&self) -> bool {
+        self.in_order
     }
 
     /// Says that something may be left which the next start has to look for.
@@ -53,10 +71,10 @@ impl Running {
 
     /// Takes the mark away: nothing more will be written. Blocks.
     pub(in crate::store) fn end(&self) -> Result<(), Error> {
-        if self.doubts().is_none() {
-            disk::remove(&self.path)?;
+        match &self.path {
+            Some(path) if self.doubts().is_none() => disk::remove(path),
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -189,7 +189,7 @@ fn arrive(tx: &mut Tx<'_>, digest: &Digest, size: u64, arrival: Arrival) -> rusq
     }
 }
 
-fn put_blob(tx: &mut Tx<'_>, digest: &Digest, blob: BlobRow) -> rusqlite::Result<()> {
+pub(super) fn put_blob(tx: &mut Tx<'_>, digest: &Digest, blob: BlobRow) -> rusqlite::Result<()> {
     const PUT: &str = "
         INSERT INTO blob (digest, size, modified) VALUES (?1, ?2, ?3)
         ON CONFLICT (digest) DO UPDATE SET size = excluded.size, modified = excluded.modified";

@@ -36,6 +36,7 @@ pub(super) struct Writer {
     places: Arc<Semaphore>,
     notes: Arc<Notes>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    read_only: bool,
 }
 
 enum Message {
@@ -65,7 +66,24 @@ impl Writer {
             places,
             notes,
             thread: Mutex::new(Some(thread)),
+            read_only: false,
         })
+    }
+
+    /// Of an index that is only read: whatever would change it is refused.
+    pub(super) fn none() -> Self {
+        let (queue, _nobody) = mpsc::channel();
+        Self {
+            queue,
+            places: Arc::new(Semaphore::new(PLACES)),
+            notes: Arc::default(),
+            thread: Mutex::new(None),
+            read_only: true,
+        }
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// Makes a change and waits until it is durable; the value is what `change` came to.
@@ -93,6 +111,9 @@ impl Writer {
         change: impl FnOnce(&mut Tx<'_>) -> Result<R, Refusal> + Send + 'static,
     ) -> Result<R, Error> {
         let fact = Box::new(fact);
+        if self.read_only {
+            return Err(Error::ReadOnly { fact });
+        }
         let closed = Error::Closed { fact: fact.clone() };
         let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
             return Err(closed);

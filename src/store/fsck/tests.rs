@@ -1,0 +1,326 @@
+#![expect(clippy::disallowed_methods, reason = "the tests harm the store behind its back")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::oci::{Algorithm, Digest, RepoKey};
+use crate::store::tests::{BIG, Dir, content, get, put};
+
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_second(1_000_000).unwrap()
+}
+
+pub(super) fn config(dir: &Dir) -> Config {
+    Config {
+        path: root(dir),
+        ..Config::default()
+    }
+}
+
+pub(super) fn root(dir: &Dir) -> PathBuf {
+    dir.0.path().join("store")
+}
+
+const REPAIR: Fsck = Fsck {
+    repair: true,
+    anew: false,
+    rate: None,
+};
+
+/// What a check found, each with whether it was mended, and what it came to.
+async fn check(dir: &Dir, how: Fsck) -> (Vec<(Finding, bool)>, Report) {
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&found);
+    let watch = move |event: Event<'_>| {
+        if let Event::Found(finding, outcome) = event {
+            heard.lock().unwrap().push((finding.clone(), outcome != Outcome::Left));
+        }
+    };
+    let report = fsck(&config(dir), how, Tasks::new(), now(), Arc::new(watch)).await.unwrap();
+    let found = found.lock().unwrap().clone();
+    (found, report)
+}
+
+/// What was found before a repair, by it and after it.
+async fn mend(dir: &Dir) -> [Vec<(Finding, bool)>; 3] {
+    let before = tree(&root(dir));
+    let found = check(dir, Fsck::default()).await.0;
+    assert_eq!(tree(&root(dir)), before, "without --repair nothing changes");
+    let mended = check(dir, REPAIR).await.0;
+    [found, mended, check(dir, Fsck::default()).await.0]
+}
+
+/// All files with their bytes; but for the lock, which names its last holder.
+fn tree(dir: &PathBuf) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            found.push((entry.clone(), Vec::new()));
+            found.extend(tree(&entry));
+        } else if !entry.ends_with("lock") {
+            found.push((entry.clone(), fs::read(&entry).unwrap()));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn app() -> RepoKey {
+    "team/app".parse().unwrap()
+}
+
+async fn push(store: &Store, bytes: &[u8], digest: &Digest) {
+    let app = app();
+    let begun = store.begin_upload(&app, "anonymous", Algorithm::Sha256, now());
+    let (_, mut upload) = begun.await.unwrap();
+    upload.append(&[Bytes::copy_from_slice(bytes)]).unwrap();
+    let received = upload.verify(digest).await.unwrap();
+    store.commit_upload(received, &app, now()).await.unwrap();
+}
+
+/// A cached blob and a pushed one, and a copy of the index.
+async fn filled(dir: &Dir) -> [Digest; 2] {
+    let store = dir.open().await;
+    let [cached, pushed] = [BIG, 7].map(content);
+    put(&store, &cached.0, &cached.1).await;
+    push(&store, &pushed.0, &pushed.1).await;
+    store.back_up(now()).await.unwrap();
+    store.close().await.unwrap();
+    [cached.1, pushed.1]
+}
+
+fn blob(digest: Digest, damage: Damage, homes: &[RepoKey]) -> Finding {
+    let homes = homes.to_vec();
+    Finding::Blob { digest, damage, homes }
+}
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_store_in_order_is_clean() {
+    let dir = Dir::new();
+    filled(&dir).await;
+    let (found, report) = check(&dir, Fsck::default()).await;
+    assert_eq!(found, []);
+    assert_eq!((report.blobs, report.bytes), (2, BIG as u64 + 7));
+    assert!(report.finished);
+}
+
+#[tokio::test]
+async fn what_an_unclean_stop_has_in_its_log_counts_without_a_repair() {
+    let dir = Dir::new();
+    filled(&dir).await;
+    // Another index, that knows more than its database file.
+    let store = dir.open().await;
+    let (bytes, digest) = content(1000);
+    put(&store, &bytes, &digest).await;
+    let copy = Dir::new();
+    fs::create_dir(root(&copy)).unwrap();
+    for (path, bytes) in tree(&root(&dir)) {
+        let to = root(&copy).join(path.strip_prefix(root(&dir)).unwrap());
+        if path.is_dir() {
+            fs::create_dir(to).unwrap();
+        } else if !path.ends_with("index.sqlite3-shm") {
+            fs::write(to, bytes).unwrap();
+        }
+    }
+    assert!(fs::metadata(root(&copy).join("index/index.sqlite3-wal")).unwrap().len() > 0);
+    let before = tree(&root(&copy));
+    let (found, report) = check(&copy, Fsck::default()).await;
+    let touched = found.iter().filter(|(finding, _)| matches!(finding, Finding::Touched(_)));
+    assert_eq!((report.blobs, report.troubles, touched.count()), (3, 0, 3), "{found:?}");
+    assert_eq!(tree(&root(&copy)), before, "not even the log was emptied");
+}
+
+#[tokio::test]
+async fn a_damaged_cached_blob_is_put_aside_and_fetched_again() {
+    let damages: [(fn(&Path), Damage); 4] = [
+        (flip, Damage::Content),
+        (|path| fs::write(path, "short").unwrap(), Damage::Length),
+        (|path| fs::remove_file(path).unwrap(), Damage::Gone),
+        (
+            |path| {
+                fs::remove_file(path).unwrap();
+                fs::create_dir(path).unwrap();
+                fs::write(path.join("somebody's"), "").unwrap();
+            },
+            Damage::NoFile,
+        ),
+    ];
+    for (harm, damage) in damages {
+        let dir = Dir::new();
+        let [cached, _] = filled(&dir).await;
+        harm(&dir.blob(&cached));
+        let [found, mended, after] = mend(&dir).await;
+        let finding = blob(cached, damage, &[]);
+        assert_eq!(found, [(finding.clone(), false)]);
+        assert_eq!(mended, [(finding, true)]);
+        let kept = usize::from(damage != Damage::Gone);
+        assert_eq!((after.len(), dir.files("quarantine").len()), (kept, kept), "{after:?}");
+        let store = dir.open().await;
+        assert_eq!(get(&store, &cached).await, None);
+        let bytes = content(BIG).0;
+        put(&store, &bytes, &cached).await;
+        assert_eq!(get(&store, &cached).await, Some(bytes));
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_pushed_blob_is_told_until_it_is_pushed_again_and_never_deleted() {
+    let dir = Dir::new();
+    let [_, pushed] = filled(&dir).await;
+    flip(&dir.blob(&pushed));
+    let left = fs::read(dir.blob(&pushed)).unwrap();
+    let [found, mended, after] = mend(&dir).await;
+    let finding = blob(pushed, Damage::Content, &[app()]);
+    assert_eq!((found, mended), (vec![(finding.clone(), false)], vec![(finding, false)]));
+    assert_eq!(fs::read(&dir.files("quarantine")[0]).unwrap(), left);
+    let (repo, digest) = (app(), pushed);
+    assert!(after.contains(&(Finding::Lost { repo, digest }, false)), "{after:?}");
+    let store = dir.open().await;
+    let bytes = content(7).0;
+    push(&store, &bytes, &pushed).await;
+    store.close().await.unwrap();
+    assert_eq!(check(&dir, Fsck::default()).await.1.troubles, 0);
+}
+
+#[tokio::test]
+async fn what_is_put_aside_replaces_nothing() {
+    let dir = Dir::new();
+    let [_, pushed] = filled(&dir).await;
+    for times in 1..=3 {
+        fs::write(dir.blob(&pushed), "short").unwrap();
+        check(&dir, REPAIR).await;
+        assert_eq!(dir.files("quarantine").len(), times);
+        let store = dir.open().await;
+        push(&store, &content(7).0, &pushed).await;
+        store.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_blob_without_a_row_is_taken_in_if_it_is_what_its_name_says() {
+    let dir = Dir::new();
+    filled(&dir).await;
+    let (bytes, stray) = content(1000);
+    let wrong = content(1001).1;
+    for digest in [&stray, &wrong] {
+        fs::write(dir.blob(digest), &bytes).unwrap();
+    }
+    let [found, mended, after] = mend(&dir).await;
+    assert_eq!((found.len(), mended.len()), (2, 2));
+    assert!(mended.contains(&(Finding::Stray(stray), true)));
+    assert!(matches!(after[..], [(Finding::Quarantined { files: 1, .. }, _)]), "{after:?}");
+    let store = dir.open().await;
+    assert_eq!(store.collect(now(), Duration::from_hours(1)).await.unwrap().blobs, 0, "it has its grace");
+    let later = now() + Duration::from_hours(2);
+    assert_eq!(store.collect(later, Duration::from_hours(1)).await.unwrap().bytes, 1000);
+}
+
+#[tokio::test]
+async fn what_a_crash_has_left_goes_and_what_is_foreign_stays() {
+    let dir = Dir::new();
+    filled(&dir).await;
+    let upload = "6b1c7a52-3c11-4f0e-9f0d-1d2a5a6f7c11";
+    let rubbish = ["staging/4711".to_owned(), format!("uploads/{upload}"), "trash/x".to_owned()];
+    let foreign = ["notes.txt", "blobs/lost+found", "blobs/sha256/x", "staging/a", "uploads/b", "index/c", "backup/d"];
+    for name in rubbish.iter().map(String::as_str).chain(foreign) {
+        fs::write(root(&dir).join(name), "x").unwrap();
+    }
+    let [found, mended, after] = mend(&dir).await;
+    for name in &rubbish {
+        let finding = Finding::Rubbish(root(&dir).join(name));
+        assert!(found.contains(&(finding.clone(), false)) && mended.contains(&(finding, true)));
+        assert!(!root(&dir).join(name).exists());
+    }
+    for name in foreign {
+        let finding = Finding::Foreign(root(&dir).join(name));
+        assert!(found.contains(&(finding.clone(), false)) && after.contains(&(finding, false)), "{name}");
+    }
+    assert_eq!((found.len(), after.len()), (10, 7));
+}
+
+#[tokio::test]
+async fn a_copy_that_is_of_no_use_is_made_anew() {
+    let harms: [fn(&Path); 3] = [
+        |copy| fs::remove_file(copy).unwrap(),
+        |copy| fs::write(copy, vec![0x5a; 100_000]).unwrap(),
+        |copy| {
+            fs::remove_file(copy).unwrap();
+            fs::create_dir_all(copy.join("x")).unwrap();
+        },
+    ];
+    for harm in harms {
+        let dir = Dir::new();
+        filled(&dir).await;
+        harm(&root(&dir).join("backup/index.sqlite3"));
+        let [found, mended, after] = mend(&dir).await;
+        assert!(matches!(found[..], [(Finding::Copy { .. }, false)]), "{found:?}");
+        assert!(matches!(mended[..], [(Finding::Copy { .. }, true)]), "{mended:?}");
+        assert!(after.iter().all(|(finding, _)| !finding.is_trouble()), "{after:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_is_broken_off_is_gone_on_with() {
+    let dir = Dir::new();
+    let store = dir.open().await;
+    for length in 1..=20 {
+        let (bytes, digest) = content(length);
+        put(&store, &bytes, &digest).await;
+    }
+    store.back_up(now()).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    let mut in_order: Vec<_> = (1..=20).map(|length| content(length).1).collect();
+    in_order.sort_by_key(ToString::to_string);
+    flip(&dir.blob(&in_order[0]));
+    // Ends when the seventh has been read.
+    let (tasks, reads) = (Tasks::new(), Mutex::new(0));
+    let (ends, found) = (tasks.clone(), Arc::new(Mutex::new(0)));
+    let heard = Arc::clone(&found);
+    let watch = move |event: Event<'_>| match event {
+        Event::Read(_) => {
+            *reads.lock().unwrap() += 1;
+            if *reads.lock().unwrap() == 7 {
+                futures_util::FutureExt::now_or_never(ends.close(Duration::ZERO));
+            }
+        }
+        Event::Found(..) => *heard.lock().unwrap() += 1,
+        Event::GoesOn(_) | Event::Looks(_) | Event::Total(_) => {}
+    };
+    let how = Fsck::default();
+    let report = fsck(&config(&dir), how, tasks, now(), Arc::new(watch)).await.unwrap();
+    assert_eq!((report.finished, *found.lock().unwrap()), (false, 1));
+    assert!((6..=7).contains(&report.blobs), "{report:?}");
+
+    // What lies behind it is not read again, what was found is told again, and what lies before it is looked at.
+    flip(&dir.blob(&in_order[1]));
+    flip(&dir.blob(&in_order[19]));
+    let (found, report) = check(&dir, how).await;
+    let damaged = |n: usize| (blob(in_order[n], Damage::Content, &[]), false);
+    assert_eq!(found, [damaged(0), damaged(19)]);
+    assert_eq!((report.blobs, report.finished), (20, true));
+    assert_eq!(check(&dir, how).await.0.len(), 3, "the next one begins anew");
+}
+
+#[tokio::test]
+async fn a_store_that_is_served_or_is_none_is_not_checked() {
+    let dir = Dir::new();
+    let none = fsck(&config(&dir), REPAIR, Tasks::new(), now(), Arc::new(|_| {})).await;
+    assert!(matches!(none, Err(Error::NoStore { .. })) && !root(&dir).exists());
+    let _served = dir.open().await;
+    let refused = fsck(&config(&dir), REPAIR, Tasks::new(), now(), Arc::new(|_| {})).await;
+    let said = refused.unwrap_err().to_string();
+    assert!(said.contains(&std::process::id().to_string()) && said.contains("store.scrub"), "{said}");
+}
