@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::oci::Digest;
 use crate::pull::Error;
-use crate::upstream::{Endpoint, Mirror};
+use crate::upstream::{Endpoint, EndpointId, Mirror};
 
 /// How long an upstream is left alone after the first mismatch; it doubles with each further one.
 const FIRST: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ pub(super) struct Blame {
 }
 
 /// By endpoint and digest.
-type Strikes = HashMap<(String, Digest), Strike>;
+type Strikes = HashMap<(EndpointId, Digest), Strike>;
 
 #[derive(Debug)]
 struct Strike {
@@ -36,7 +36,7 @@ impl Blame {
     pub(super) fn innocent(&self, mirror: &Mirror, digest: &Digest, now: Instant) -> Result<Vec<Arc<Endpoint>>, Error> {
         let strikes = self.lock();
         let blamed = |endpoint: &Arc<Endpoint>| {
-            let strike = strikes.get(&(endpoint.to_string(), *digest));
+            let strike = strikes.get(&(endpoint.id().clone(), *digest));
             strike.is_some_and(|strike| now < strike.until)
         };
         let innocent: Vec<_> = mirror.endpoints().iter().filter(|it| !blamed(it)).cloned().collect();
@@ -53,7 +53,7 @@ impl Blame {
         strikes.retain(|_, strike| now < strike.until + LONGEST);
         for upstream in endpoints {
             let strike = strikes
-                .entry((upstream.to_string(), *digest))
+                .entry((upstream.id().clone(), *digest))
                 .and_modify(|strike| strike.pause = (strike.pause * 2).min(LONGEST))
                 .or_insert(Strike {
                     pause: FIRST,
@@ -68,7 +68,7 @@ impl Blame {
     pub(super) fn clear(&self, endpoints: &[Arc<Endpoint>], digest: &Digest) {
         let mut strikes = self.lock();
         for endpoint in endpoints {
-            strikes.remove(&(endpoint.to_string(), *digest));
+            strikes.remove(&(endpoint.id().clone(), *digest));
         }
     }
 
@@ -91,49 +91,59 @@ mod tests {
     use crate::oci::Algorithm;
     use crate::upstream::MirrorConfig;
 
-    fn mirror() -> Mirror {
+    fn mirror(key: &str) -> Mirror {
         let endpoints = vec!["http://a".to_owned(), "http://b".to_owned()];
         let config = MirrorConfig {
             endpoints,
             ..MirrorConfig::default()
         };
-        Mirror::new("hub", &config).unwrap()
+        Mirror::new(key, &config).unwrap()
     }
 
-    fn innocent(blame: &Blame, digest: &Digest, now: Instant) -> String {
-        let innocent = blame.innocent(&mirror(), digest, now).unwrap_or_default();
+    fn innocent(blame: &Blame, mirror: &Mirror, digest: &Digest, now: Instant) -> String {
+        let innocent = blame.innocent(mirror, digest, now).unwrap_or_default();
         innocent.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn an_upstream_is_left_alone_for_five_seconds_doubling_to_ten_minutes() {
         let (blame, digest) = (Blame::default(), Digest::of(Algorithm::Sha256, b"x"));
-        let (mirror, mut now) = (mirror(), Instant::now());
+        let (mirror, mut now) = (mirror("hub"), Instant::now());
         for pause in [5, 10, 20, 40, 80, 160, 320, 600, 600] {
             blame.strike(&mirror.endpoints()[..1], &digest, now);
             let until = now + Duration::from_secs(pause);
             let before = until - Duration::from_millis(1);
-            assert_eq!(innocent(&blame, &digest, before), "b", "{pause}");
-            assert_eq!(innocent(&blame, &digest, until), "ab", "{pause}");
+            assert_eq!(innocent(&blame, &mirror, &digest, before), "b", "{pause}");
+            assert_eq!(innocent(&blame, &mirror, &digest, until), "ab", "{pause}");
             now = until;
         }
     }
 
     #[test]
     fn blame_is_for_one_upstream_and_one_digest_and_ends_with_the_right_bytes() {
-        let (blame, now, mirror) = (Blame::default(), Instant::now(), mirror());
+        let (blame, now, mirror) = (Blame::default(), Instant::now(), mirror("hub"));
         let (digest, other) = (Digest::of(Algorithm::Sha256, b"x"), Digest::of(Algorithm::Sha256, b"y"));
         blame.strike(mirror.endpoints(), &digest, now);
         assert!(blame.innocent(&mirror, &digest, now).is_err());
-        assert_eq!(innocent(&blame, &other, now), "ab");
+        assert_eq!(innocent(&blame, &mirror, &other, now), "ab");
         blame.clear(&mirror.endpoints()[1..], &digest);
-        assert_eq!(innocent(&blame, &digest, now), "b");
+        assert_eq!(innocent(&blame, &mirror, &digest, now), "b");
+    }
+
+    #[test]
+    fn what_one_mirror_was_sent_is_not_held_against_another_of_the_same_hosts() {
+        let (blame, now) = (Blame::default(), Instant::now());
+        let digest = Digest::of(Algorithm::Sha256, b"x");
+        let (mirror, other) = (mirror("hub"), mirror("quay"));
+        blame.strike(mirror.endpoints(), &digest, now);
+        assert!(blame.innocent(&mirror, &digest, now).is_err());
+        assert_eq!(innocent(&blame, &other, &digest, now), "ab");
     }
 
     #[test]
     fn what_is_long_past_is_forgotten() {
         let (blame, digest) = (Blame::default(), Digest::of(Algorithm::Sha256, b"x"));
-        let (now, mirror) = (Instant::now(), mirror());
+        let (now, mirror) = (Instant::now(), mirror("hub"));
         blame.strike(&mirror.endpoints()[..1], &digest, now);
         blame.strike(&mirror.endpoints()[1..], &digest, now + FIRST + LONGEST);
         assert_eq!(blame.strikes.lock().unwrap().len(), 1);

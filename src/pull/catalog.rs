@@ -57,7 +57,7 @@ mod tests {
             WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n < 2499)
             INSERT INTO repository (id, key, mirror) SELECT n, printf('hub/r%04d', n), 'hub' FROM number;
             INSERT INTO link (repository, digest, proven) SELECT id, 'x', TRUE FROM repository;
-            INSERT INTO blob VALUES ('x', 1, 1);";
+            INSERT INTO blob (digest, size, modified) VALUES ('x', 1, 1);";
         beside.execute_batch(rows).unwrap();
         Pull::new(
             store,

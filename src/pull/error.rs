@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::oci::{Digest, InvalidManifest, Reference, RepoKey};
 use crate::pull::flight::Lost;
 use crate::store;
-use crate::upstream::{self, Verdict};
+use crate::upstream::{self, Phase, Verdict};
 
 /// Why a pull got no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -164,6 +164,18 @@ impl Error {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         let Self::Upstream(source) = self else { return None };
         source.retry_after()
+    }
+
+    /// Whether it took a body's whole silence to know.
+    pub(super) fn is_of_silence(&self) -> bool {
+        let Self::Upstream(source) = self else { return false };
+        matches!(
+            **source,
+            upstream::Error::Timeout {
+                phase: Phase::Silence,
+                ..
+            }
+        )
     }
 
     /// Whether a body that broke, or could not be resumed, may be asked for again.

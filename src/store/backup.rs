@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::sleep;
 
 use crate::clock::Clock;
 use crate::store::content::disk;
@@ -40,22 +39,8 @@ impl Store {
 
     /// Makes copies, until wharf winds down: at once when the last one is older than a day, and then by the clock.
     pub async fn keep_backed_up(self, clock: Clock) {
-        let closing = self.tasks.closing();
-        while !closing.is_cancelled() {
-            let wait = match self.back_up_if_due(clock.now()).await {
-                Ok(wait) => wait,
-                Err(_) if closing.is_cancelled() => return,
-                Err(error) => {
-                    let cause = std::error::Error::source(&error);
-                    tracing::error!(%error, ?cause, "the index is not backed up: tried again in an hour");
-                    LOOK
-                }
-            };
-            tokio::select! {
-                () = closing.cancelled() => {}
-                () = sleep(wait.min(LOOK)) => {}
-            }
-        }
+        let trouble = "the index is not backed up: tried again in an hour";
+        self.keep(LOOK, trouble, || self.back_up_if_due(clock.now())).await;
     }
 
     /// Makes a copy if the last one is too old; says when to look again.

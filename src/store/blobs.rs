@@ -194,8 +194,9 @@ impl Store {
         expected: Option<u64>,
     ) -> Result<Staged, Error> {
         let row = self.index.stage(mirror, remote, digest).await?;
-        let (id, path) = (row.id, self.layout.staging(row.id));
+        let (id, path, layout) = (row.id, self.layout.staging(row.id), self.layout.clone());
         let open = move || {
+            layout.make_way(&path)?;
             let file = OpenFile::create(path)?;
             let (mut pieces, length) = head_start(&row, expected);
             // What the row says may be more than what a power cut left.

@@ -4,7 +4,7 @@
 //! and that a refusal to start says what to do next. Never holds bytes of content, and no status code.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -33,6 +33,16 @@ pub enum Error {
         /// Who holds it, as its lock file tells: pid and host.
         holder: String,
     },
+    /// A directory cannot be used as the store, or as its index.
+    #[error("cannot use the directory {} ({key}): wharf must be able to write there; give it the right to, or set {key} to another one", path.display())]
+    Unusable {
+        /// "store.path" or "store.index".
+        key: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// What failed.
+        source: Box<Error>,
+    },
     /// A wharf serves the store that is to be checked.
     #[error(
         "the store {} is served by {holder}, which proves its content by itself (store.scrub): to check all of it now, stop that first",
@@ -59,7 +69,10 @@ pub enum Error {
         kind: &'static str,
     },
     /// The index cannot be opened.
-    #[error("cannot open the index {}", path.display())]
+    #[error(
+        "cannot open the index {}: wharf must be able to write to it and to its directory (store.index); if that is so, `wharf restore` goes back to its last copy",
+        path.display()
+    )]
     Open {
         /// The database file.
         path: PathBuf,
@@ -167,6 +180,13 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// What may be evicted does not make enough room within `store.max_size` and `store.min_free`. Nothing was written, and
+    /// nothing was evicted for it.
+    #[error("there is no room for {needed} bytes more within store.max_size and store.min_free")]
+    NoRoom {
+        /// Bytes that were to be written next.
+        needed: u64,
+    },
     /// A fact cannot be read.
     #[error("cannot read {fact} from the index")]
     Read {
@@ -219,6 +239,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Of a start that a directory is in the way of; a disk that is full speaks for itself.
+    pub(in crate::store) fn of_start(self, key: &'static str, path: &Path) -> Self {
+        if !matches!(self, Self::Disk { .. }) || self.is_full() {
+            return self;
+        }
+        Self::Unusable {
+            key,
+            path: path.to_path_buf(),
+            source: Box::new(self),
+        }
+    }
+
     /// Whether a disk is full, or the quota on it: the way to go on is to make room, and to try again.
     pub fn is_full(&self) -> bool {
         match self {
@@ -233,6 +265,7 @@ impl Error {
             | Self::Write { source, .. }
             | Self::Transaction { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
             Self::Batch { source, .. } => source.is_full(),
+            Self::Unusable { source, .. } => source.is_full(),
             Self::Locked { .. }
             | Self::Served { .. }
             | Self::NoStore { .. }
@@ -246,6 +279,7 @@ impl Error {
             | Self::Older { .. }
             | Self::NoIndex { .. }
             | Self::ReadOnly { .. }
+            | Self::NoRoom { .. }
             | Self::Closed { .. }
             | Self::Lost(_) => false,
         }

@@ -19,6 +19,7 @@ mod lock;
 mod read_only;
 mod recover;
 mod restore;
+mod rounds;
 mod running;
 mod upload_id;
 mod uploads;
@@ -87,11 +88,14 @@ impl Store {
     pub async fn open(config: &Config, tasks: Tasks) -> Result<Self, Error> {
         let (path, index_path, background) = (config.path.clone(), config.index_path(), tasks.clone());
         let opened = tasks.blocking(move || {
-            disk::create_dir(&path)?;
-            let lock = Lock::take(&path)?;
-            let running = Running::mark(&path)?;
-            let layout = Layout::create(&path)?;
-            let index = Index::open(&index_path, &layout.backup(), background)?;
+            let made = || {
+                disk::create_dir(&path)?;
+                let lock = Lock::take(&path)?;
+                Ok((lock, Running::mark(&path)?, Layout::create(&path)?))
+            };
+            let (lock, running, layout) = made().map_err(|error: Error| error.of_start("store.path", &path))?;
+            let index = Index::open(&index_path, &layout.backup(), background)
+                .map_err(|error| error.of_start("store.index", &index_path))?;
             Ok::<_, Error>((lock, running, layout, index))
         });
         let (lock, running, layout, index) = opened.await.map_err(Error::Lost)??;

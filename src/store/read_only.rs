@@ -33,3 +33,67 @@ impl Store {
         self.index.is_read_only()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "the tests harm the store behind its back")]
+
+    use std::fs;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::store::tests::{BIG, Dir, content, get, put, remote};
+
+    async fn read_only(dir: &Dir) -> Result<Store, Error> {
+        let config = Config {
+            path: dir.0.path().join("store"),
+            ..Config::default()
+        };
+        Store::open_read_only(&config, Tasks::new()).await
+    }
+
+    #[tokio::test]
+    async fn what_is_stored_is_read_and_nothing_is_changed() {
+        let dir = Dir::new();
+        let [(bytes, digest), (other, damaged)] = [content(BIG), content(BIG + 1)];
+        let store = dir.open().await;
+        put(&store, &bytes, &digest).await;
+        put(&store, &other, &damaged).await;
+        store.close().await.unwrap();
+        drop(store);
+        let file = fs::File::options().write(true).open(dir.blob(&digest)).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        fs::write(dir.blob(&damaged), "short").unwrap();
+        let was = dir.files(".");
+
+        let store = read_only(&dir).await.unwrap();
+        let row = store.index.blob(&digest).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(get(&store, &digest).await.as_ref(), Some(&bytes), "proven, though its time is another");
+            assert_eq!(get(&store, &damaged).await, None);
+        }
+        assert!(dir.blob(&damaged).exists() && store.index.blob(&damaged).await.unwrap().is_some());
+        assert_eq!(store.index.blob(&digest).await.unwrap(), row);
+        let refused = store.stage("docker.io", &remote(), &digest, None).await.unwrap_err();
+        assert!(matches!(refused, Error::ReadOnly { .. }), "{refused}");
+        store.close().await.unwrap();
+        assert_eq!(dir.files("."), was);
+    }
+
+    #[tokio::test]
+    async fn it_reads_beside_one_who_writes() {
+        let dir = Dir::new();
+        let store = dir.open().await;
+        let reader = read_only(&dir).await.unwrap();
+        let (bytes, digest) = content(BIG);
+        put(&store, &bytes, &digest).await;
+        assert_eq!(get(&reader, &digest).await, Some(bytes));
+    }
+
+    #[tokio::test]
+    async fn no_store_is_made() {
+        let dir = Dir::new();
+        assert!(matches!(read_only(&dir).await, Err(Error::NoIndex { .. })));
+        assert!(!dir.0.path().join("store").exists());
+    }
+}

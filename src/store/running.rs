@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::store::Error;
 use crate::store::content::disk::{self, OpenFile};
+use crate::store::content::layout::Layout;
 
 /// The mark of a process that uses the store.
 #[derive(Debug)]
@@ -26,7 +27,8 @@ impl Running {
     pub(in crate::store) fn mark(store: &Path) -> Result<Self, Error> {
         let path = store.join("running");
         let in_order = !disk::exists(&path);
-        if in_order {
+        Layout::at(store).make_way(&path)?;
+        if !disk::exists(&path) {
             OpenFile::create(path.clone())?;
             disk::sync_dir(store)?;
         }

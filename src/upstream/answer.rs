@@ -1,6 +1,7 @@
 //! Owns: what an answer's head means: usable, or which [`Error`].
 //!
-//! Promises: HTML and encoded content are refused before a byte is read; a small body is bounded in size and in time.
+//! Promises: HTML and encoded content are refused before a byte is read; a small body is bounded in size and in time, and
+//! who falls silent in one is not waited for longer than for an answer.
 //! Dropped: the connection is closed.
 
 use std::time::Duration;
@@ -99,18 +100,17 @@ impl Answer {
     /// The whole body, of `limit` bytes at most.
     pub(super) async fn small_body(self, limit: usize) -> Result<Bytes, Error> {
         let limits = self.endpoint.deadlines();
-        let at = self.at.clone();
-        let slow = |within| Error::Timeout {
-            at: at.clone(),
-            phase: Phase::SmallBody,
-            within,
-        };
+        let (at, witness) = (self.at.clone(), self.witness.clone());
         let within = limits.first_byte + limits.silence;
-        match timeout(within, self.collect(limit)).await {
-            Err(_) => Err(slow(within)),
-            Ok(Err(Error::Timeout { within, .. })) => Err(slow(within)),
-            Ok(result) => result,
-        }
+        timeout(within, self.collect(limit)).await.unwrap_or_else(|_elapsed| {
+            let slow = Error::Timeout {
+                at,
+                phase: Phase::SmallBody,
+                within,
+            };
+            witness.failed(&slow);
+            Err(slow)
+        })
     }
 
     async fn collect(self, limit: usize) -> Result<Bytes, Error> {
@@ -118,7 +118,7 @@ impl Answer {
         if self.length().is_some_and(|length| length > limit as u64) {
             return Err(too_big);
         }
-        let mut body = BlobBody::open(self, Span::default())?;
+        let mut body = BlobBody::open(self, Span::default())?.small();
         let mut whole = BytesMut::new();
         while let Some(bytes) = body.chunk().await? {
             if whole.len() + bytes.len() > limit {

@@ -1,10 +1,12 @@
 //! Owns: the body of an answer while it arrives, and what it says about itself.
 //!
-//! Promises: `Ok(None)` is a clean end with every promised byte; no deadline but silence; nothing is read ahead of the caller.
+//! Promises: `Ok(None)` is a clean end with every promised byte; no deadline but silence, of which the host's health hears;
+//! nothing is read ahead of the caller.
 //! Dropped: the connection is closed. [`BlobBody::chunk`] is cancel safe: no byte is lost.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Response;
@@ -13,6 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::error::Error;
 use super::fault::{Cause, Fault, Phase};
+use super::health::Witness;
 use super::mirror::Endpoint;
 use super::place::Place;
 use super::redirect::Answer;
@@ -37,6 +40,9 @@ pub struct BlobBody {
     from: Arc<Endpoint>,
     /// Whether the mirror's rate holds for it.
     paced: bool,
+    /// What is too long between two chunks, and what that is called.
+    silence: (Phase, Duration),
+    witness: Witness,
 }
 
 impl BlobBody {
@@ -66,14 +72,16 @@ impl BlobBody {
             self.from.pace().ready().await;
         }
         loop {
-            let Ok(arrived) = timeout(self.from.deadlines().silence, self.response.chunk()).await else {
-                let (at, within) = (self.at.clone(), self.from.deadlines().silence);
-                return Err(Error::Timeout {
-                    at,
-                    phase: Phase::Silence,
-                    within,
-                });
+            let (phase, within) = self.silence;
+            let Ok(arrived) = timeout(within, self.response.chunk()).await else {
+                let at = self.at.clone();
+                let silent = Error::Timeout { at, phase, within };
+                self.witness.failed(&silent);
+                return Err(silent);
             };
+            if self.got == 0 && arrived.is_ok() {
+                self.witness.is_well();
+            }
             match arrived {
                 Ok(Some(bytes)) if bytes.is_empty() => {}
                 Ok(Some(bytes)) => return self.count(bytes).map(Some),
@@ -99,7 +107,11 @@ impl BlobBody {
             (0, length, length)
         };
         let Answer {
-            response, at, endpoint, ..
+            response,
+            at,
+            endpoint,
+            witness,
+            ..
         } = answer;
         Ok(Self {
             response,
@@ -108,9 +120,18 @@ impl BlobBody {
             total,
             promised,
             got: 0,
+            silence: (Phase::Silence, endpoint.deadlines().silence),
             from: endpoint,
             paced: false,
+            witness,
         })
+    }
+
+    /// The same body, of which each part is as small as an answer's head.
+    pub(super) fn small(self) -> Self {
+        let limits = self.from.deadlines();
+        let silence = (Phase::SmallBody, limits.first_byte.min(limits.silence));
+        Self { silence, ..self }
     }
 
     /// The same body, at the mirror's rate.

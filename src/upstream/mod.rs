@@ -44,7 +44,7 @@ pub use error::{Error, Verdict};
 pub use fault::{Absence, Cause, Fault, Phase, Step};
 pub use health::{Probe, REST};
 pub use lane::{Lane, Slot};
-pub use mirror::{Caution, Endpoint, InvalidMirror, Mirror, mirrors};
+pub use mirror::{Caution, Endpoint, EndpointId, InvalidMirror, Mirror, mirrors};
 pub use network::{BadFile, Config, Environment, NoProxyUrl, Proxy, ProxyUrl};
 pub use place::Place;
 pub use secret::Secret;

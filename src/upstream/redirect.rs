@@ -14,6 +14,7 @@ use super::Tally;
 use super::error::Error;
 use super::fault::Fault;
 use super::guard::{self, Targets};
+use super::health::{Part, Witness};
 use super::mirror::Endpoint;
 use super::place::Place;
 use super::wire::{Hop, Wire};
@@ -27,6 +28,8 @@ pub(super) struct Start<'a> {
     pub(super) headers: HeaderMap,
     pub(super) targets: Targets,
     pub(super) endpoint: &'a Arc<Endpoint>,
+    /// Of the host that is asked first.
+    pub(super) part: Part,
     pub(super) at: Place,
     /// Whether only redirects within the host are followed: any other is the answer then.
     pub(super) stays: bool,
@@ -45,6 +48,7 @@ pub(super) struct Answer {
     pub(super) elsewhere: bool,
     /// What the party first asked may point to.
     pub(super) targets: Targets,
+    pub(super) witness: Witness,
 }
 
 pub(super) async fn follow(wire: &Wire, start: Start<'_>, tally: &Tally) -> Result<Answer, Error> {
@@ -54,6 +58,7 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, tally: &Tally) -> Resu
         mut headers,
         mut targets,
         endpoint,
+        part,
         mut at,
         stays,
         counts,
@@ -67,7 +72,7 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, tally: &Tally) -> Resu
             body: None,
             targets,
             endpoint,
-            known: url.origin() == origin,
+            part: if url.origin() == origin { part } else { Part::Elsewhere },
             counts,
         };
         let heard = wire.send(hop, &at, tally).await?;
@@ -86,12 +91,12 @@ pub(super) async fn follow(wire: &Wire, start: Start<'_>, tally: &Tally) -> Resu
                 endpoint: Arc::clone(endpoint),
                 elsewhere,
                 targets,
+                witness: heard.witness,
             });
         };
-        let status = Some(response.status().as_u16());
         let to = to.map_err(|fault| Error::Unusable {
             at: heard.at,
-            status,
+            status: Some(response.status().as_u16()),
             fault,
         })?;
         if to.origin() != url.origin() {

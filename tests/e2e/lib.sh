@@ -48,6 +48,15 @@ await() {
   grep -q "$pattern" "$WORK/$name.log" || fail "$name ended: $(tail -n 5 "$WORK/$name.log")"
 }
 
+# Launches NAME, a tool of these tests, and waits until it listens.
+tool_up() { # NAME ARGUMENT…
+  launch "$1" "$ROOT/$1" "${@:2}"
+  await "$1" 'listening on'
+}
+
+# Where NAME said that it listens.
+address_of() { grep -oP 'listening on \K[0-9.]+:\d+' "$WORK/$1.log" | head -n 1; }
+
 # stop NAME [SIGNAL]: ends it, waits, and returns its exit code.
 stop() {
   local name=$1 pid=${PID[$1]}
@@ -98,26 +107,26 @@ run_cases() {
 
 # --- upstreams -------------------------------------------------------------------------------------------------------
 
-# registry_up NAME COMMAND PORT STORAGE [MORE]: distribution 3 (`registry`) or Debian's 2.8 (`docker-registry`), configured
+# registry_up NAME COMMAND ADDRESS STORAGE [MORE]: distribution 3 (`registry`) or Debian's 2.8 (`docker-registry`), configured
 # with MORE lines
 registry_up() {
-  local name=$1 command=$2 port=$3 storage=$4 more=${5:-}
+  local name=$1 command=$2 address=$3 storage=$4 more=${5:-}
   cat >"$WORK/$name.yaml" <<-EOF
 	version: 0.1
 	log: {level: info}
 	storage: {filesystem: {rootdirectory: $storage}, delete: {enabled: true}}
-	http: {addr: "127.0.0.1:$port", secret: e2e}
+	http: {addr: "$address", secret: e2e}
 	$more
 	EOF
   OTEL_TRACES_EXPORTER=none launch "$name" "$command" serve "$WORK/$name.yaml"
-  await "$name" "listening on 127.0.0.1:$port"
+  await "$name" "listening on $address"
 }
 
 # Both real upstreams over the fixtures: `new` holds library/app:1, `old` holds org/tools:1.
 upstreams_up() {
   NEW=127.0.0.1:$(free_port) OLD=127.0.0.1:$(free_port)
-  registry_up new registry "${NEW#*:}" "$FIXTURES/new"
-  registry_up old docker-registry "${OLD#*:}" "$FIXTURES/old"
+  registry_up new registry "$NEW" "$FIXTURES/new"
+  registry_up old docker-registry "$OLD" "$FIXTURES/old"
 }
 
 upstreams_down() {
@@ -146,13 +155,17 @@ fetched_once() { # LIST OTHERS
 
 # --- wharf -----------------------------------------------------------------------------------------------------------
 
+# Writes $WORK/wharf.toml, or that of another wharf with a store of its own: the mirrors are on the standard input.
+mirrors() { # [NAME STORE]
+  {
+    printf '[server]\nlisten = "127.0.0.1:0"\n[store]\npath = "%s"\n' "$WORK/${2:-store}"
+    cat
+  } >"$WORK/${1:-wharf}.toml"
+}
+
 # Writes $WORK/wharf.toml: docker.io is the new upstream, quay.io the old one, unless others are given.
 wharf_config() {
-  cat >"$WORK/wharf.toml" <<-EOF
-	[server]
-	listen = "127.0.0.1:0"
-	[store]
-	path = "$WORK/store"
+  mirrors <<-EOF
 	[mirror."docker.io"]
 	endpoints = ["http://${1:-$NEW}"]
 	hosts = ["hub.site.example"]
@@ -173,7 +186,7 @@ wharf_up() {
   [[ -z ${WHARF:-} ]] || export WHARF_SERVER__LISTEN=$WHARF
   launch wharf "${UNDER[@]}" "$WHARF_BINARY" serve --config "$WORK/wharf.toml"
   await wharf 'listening on 127.0.0.1:'
-  WHARF=$(grep -oP 'listening on \K127\.0\.0\.1:\d+' "$WORK/wharf.log" | head -n 1)
+  WHARF=$(address_of wharf)
   equal "status of the ping" "$(status "http://$WHARF/v2/")" 200
 }
 
@@ -197,6 +210,11 @@ mended() {
 }
 
 # --- content ---------------------------------------------------------------------------------------------------------
+
+digest_of() { echo "sha256:$(sha256sum <"$1" | cut -d' ' -f1)"; }
+
+# Digest and size of the blobs of IMAGE for amd64, the biggest one first.
+biggest_of() { sort -nrk2 "$FIXTURES/$1.amd64"; }
 
 # Among the files below DIR is each blob of LIST, byte for byte.
 holds() {

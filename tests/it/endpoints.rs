@@ -65,6 +65,10 @@ async fn a_blob_that_one_endpoint_cannot_finish_is_finished_by_the_next() {
         let sent = harbour.first.sent(&On::blobs()) + harbour.second.sent(&On::blobs());
         assert!(sent < LEN / 100 * 102, "{what}: {sent}\n{}", harbour.second.story());
         assert_eq!(harbour.second.count(&On::blobs().ranged(true)), 1, "{what}");
+        if what == "says no more" {
+            let first = harbour.first.count(&On::blobs().ranged(true));
+            assert_eq!(first, 1, "silence is waited out once");
+        }
     }
 }
 

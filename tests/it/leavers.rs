@@ -74,9 +74,9 @@ async fn a_slow_reader_does_not_hold_up_a_fast_one() {
     let target = blob_path("hub/a/b", &blob);
     let mut slow = Client::narrow(wharf.address()).await.get(&target).await;
     let fast = wharf.open(&target).await.hashed().await;
-    assert_eq!(fast, (blob.len(), blob.digest().to_owned(), Ended::Clean));
+    assert_eq!(fast, blob.whole());
     let slow = slow.hashed().await;
-    assert_eq!(slow, (blob.len(), blob.digest().to_owned(), Ended::Clean));
+    assert_eq!(slow, blob.whole());
     assert_eq!(upstream.count(&On::blobs()), 1, "{}", upstream.story());
     assert_eq!(upstream.sent(&On::blobs()), blob.len());
 }
@@ -99,7 +99,7 @@ async fn a_stalled_reader_is_cut_after_client_silence_and_nobody_else_is() {
     let target = blob_path("hub/a/b", &blob);
     let mut stalled = Client::narrow(wharf.address()).await.get(&target).await;
     let fast = wharf.open(&target).await.hashed().await;
-    assert_eq!(fast, (blob.len(), blob.digest().to_owned(), Ended::Clean));
+    assert_eq!(fast, blob.whole());
 
     let mut steps = tokio::time::interval(Duration::from_millis(20));
     let cut = async {

@@ -39,7 +39,7 @@ async fn broken_at_30_60_and_90_percent_is_one_uninterrupted_200() {
         }
         let mut answer = wharf.open(&blob_path("hub/a/b", &blob)).await;
         assert_eq!((answer.status, answer.length()), (200, Some(LEN)));
-        assert_eq!(answer.hashed().await, (LEN, blob.digest().to_owned(), Ended::Clean));
+        assert_eq!(answer.hashed().await, blob.whole());
         assert_eq!(resumed_at(&upstream, &On::blobs()).len(), 3, "{}", upstream.story());
         assert_eq!(upstream.count(&On::blobs()), 4, "{}", upstream.story());
         assert!(upstream.sent(&On::blobs()) <= LEN / 100 * 102, "{}", upstream.story());
@@ -54,12 +54,7 @@ async fn a_network_that_breaks_every_few_mebibytes_is_outlived() {
     let proxy = Proxy::start(upstream.address(), How::Rst, &cuts).await;
     let wharf = Setup::new().mirror(Mirror::at("hub", &proxy.url())).start().await;
     let answer = wharf.open(&blob_path("hub/a/b", &blob)).await.hashed().await;
-    assert_eq!(
-        answer,
-        (LEN, blob.digest().to_owned(), Ended::Clean),
-        "{}",
-        upstream.story()
-    );
+    assert_eq!(answer, blob.whole(), "{}", upstream.story());
     // What reached wharf is not asked for again.
     assert!(proxy.passed() <= LEN / 100 * 102 + 16 * KIB, "{} bytes", proxy.passed());
 }
@@ -72,7 +67,7 @@ async fn silence_in_mid_body_is_broken_off_and_resumed() {
     let mirror = Mirror::of("hub", &upstream).set("silence", "\"300ms\"");
     let wharf = Setup::new().mirror(mirror).start().await;
     let answer = wharf.open(&blob_path("hub/a/b", &blob)).await.hashed().await;
-    assert_eq!(answer, (LEN, blob.digest().to_owned(), Ended::Clean));
+    assert_eq!(answer, blob.whole());
     assert_eq!(resumed_at(&upstream, &On::blobs()), [10 * MIB], "{}", upstream.story());
     assert_eq!(upstream.sent(&On::blobs()), LEN);
 }
@@ -95,7 +90,7 @@ async fn survives(lost: u64, end: impl AsyncFnOnce(&mut Wharf)) {
     gate.open();
     wharf.restart().await;
     let answer = wharf.open(&blob_path("hub/a/b", blob)).await.hashed().await;
-    assert_eq!(answer, (LEN, blob.digest().to_owned(), Ended::Clean));
+    assert_eq!(answer, blob.whole());
     let resumed = resumed_at(&upstream, &On::blobs());
     assert!(
         resumed.len() == 1 && resumed[0] >= LEN / 2 - lost,
@@ -212,12 +207,7 @@ async fn an_upstream_that_knows_no_range_is_read_again_from_the_start() {
     upstream.script(On::blobs(), [Act::IgnoreRange]);
     upstream.script(On::blobs().times(1), [Act::Cut(LEN / 2, How::Rst)]);
     let answer = wharf.open(&blob_path("hub/a/b", &blob)).await.hashed().await;
-    assert_eq!(
-        answer,
-        (LEN, blob.digest().to_owned(), Ended::Clean),
-        "{}",
-        upstream.story()
-    );
+    assert_eq!(answer, blob.whole(), "{}", upstream.story());
 }
 
 #[tokio::test]
@@ -231,11 +221,7 @@ async fn a_resumed_part_from_elsewhere_is_not_believed() {
     assert!(length < LEN);
     upstream.heal();
     let answer = wharf.open(&blob_path("hub/a/b", &blob)).await.hashed().await;
-    assert_eq!(
-        answer,
-        (LEN, blob.digest().to_owned(), Ended::Clean),
-        "the true half was kept"
-    );
+    assert_eq!(answer, blob.whole(), "the true half was kept");
 }
 
 #[tokio::test]
@@ -288,7 +274,7 @@ async fn who_is_asked_to_wait_for_a_moment_in_mid_transfer_waits() {
     upstream.script(On::blobs().ranged(true).times(1), wait);
     upstream.script(On::blobs().ranged(false), [Act::Cut(LEN / 2, How::Rst)]);
     let answer = wharf.open(&blob_path("hub/a/b", &blob)).await.hashed().await;
-    let whole = (LEN, blob.digest().to_owned(), Ended::Clean);
+    let whole = blob.whole();
     assert_eq!(answer, whole, "{}", upstream.story());
     assert_eq!(upstream.count(&On::blobs()), 3, "{}", upstream.story());
 }
@@ -303,12 +289,7 @@ async fn after_three_attempts_that_bring_nothing_readers_are_cut_and_the_partial
     assert_eq!(upstream.count(&On::blobs()), 4, "{}", upstream.story());
     upstream.heal();
     let answer = wharf.open(&blob_path("hub/a/b", &blob)).await.hashed().await;
-    assert_eq!(
-        answer,
-        (LEN, blob.digest().to_owned(), Ended::Clean),
-        "{}",
-        upstream.story()
-    );
+    assert_eq!(answer, blob.whole(), "{}", upstream.story());
     assert!(
         upstream.sent(&On::blobs()) <= LEN / 100 * 102 + MIB,
         "{}",

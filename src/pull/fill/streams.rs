@@ -142,12 +142,13 @@ impl Fill {
             };
             let Err(error) = attempt else { continue };
             barren = if arriving.present().0 > before { 0 } else { barren + 1 };
-            if barren == BARREN_ATTEMPTS || !error.is_worth_another_try() {
-                let another = giver.is_some_and(|giver| error.is_of_upstream() && sources.pass_over(&giver));
-                if !another {
-                    return Err(error);
-                }
+            let over = barren == BARREN_ATTEMPTS || !error.is_worth_another_try();
+            // Who brought nothing in all that time is not given as much again, if there is somebody else.
+            let next = over || barren > 0 && error.is_of_silence();
+            if next && giver.is_some_and(|giver| error.is_of_upstream() && sources.pass_over(&giver)) {
                 barren = 0;
+            } else if over {
+                return Err(error);
             }
             tracing::debug!(%error, digest = %self.digest, barren, "resuming a broken body");
             if barren > 0 {

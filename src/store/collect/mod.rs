@@ -8,7 +8,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::sleep;
 
 use crate::clock::Clock;
 use crate::oci::Digest;
@@ -65,22 +64,9 @@ impl Store {
 
     /// Collects until wharf winds down.
     pub async fn keep_collected(self, clock: Clock, grace: Duration) {
-        let closing = self.tasks.closing();
-        while !closing.is_cancelled() {
-            let wait = match self.collect_if_due(clock.now(), grace).await {
-                Ok(wait) => wait,
-                Err(_) if closing.is_cancelled() => return,
-                Err(error) => {
-                    let cause = std::error::Error::source(&error);
-                    tracing::error!(%error, ?cause, "what nobody can reach is not freed: tried again in a minute");
-                    AT_LEAST
-                }
-            };
-            tokio::select! {
-                () = closing.cancelled() => {}
-                () = sleep(wait.clamp(AT_MOST, AT_LEAST)) => {}
-            }
-        }
+        let trouble = "what nobody can reach is not freed: tried again in a minute";
+        let round = async || Ok(self.collect_if_due(clock.now(), grace).await?.max(AT_MOST));
+        self.keep(AT_LEAST, trouble, round).await;
     }
 
     /// Says when the next blob may be due.

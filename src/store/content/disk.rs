@@ -76,14 +76,16 @@ impl OpenFile {
         Self::open_with(OpenOptions::new().read(true), path)
     }
 
-    /// Opens for reading and writing; `None` when there is none.
+    /// Opens for reading and writing; `None` when there is none, or something that is not a file.
     pub(crate) fn reopen(path: PathBuf) -> Result<Option<Self>, Error> {
         Self::open_with(OpenOptions::new().read(true).write(true), path)
     }
 
     fn open_with(options: &OpenOptions, path: PathBuf) -> Result<Option<Self>, Error> {
         let file = match options.open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::IsADirectory].contains(&error.kind()) => {
+                return Ok(None);
+            }
             opened => opened.map_err(at("open", &path))?,
         };
         let is_file = file.metadata().map_err(at("look at", &path))?.is_file();
@@ -213,10 +215,10 @@ pub(crate) fn rename_if_present(from: &Path, to: &Path) -> Result<bool, Error> {
     }
 }
 
-/// The length of the file at `path`, in bytes; `None` when there is none.
+/// The length of the file at `path`, in bytes; `None` when there is none, or a directory.
 pub(crate) fn length(path: &Path) -> Result<Option<u64>, Error> {
     match path.metadata() {
-        Ok(metadata) => Ok(Some(metadata.len())),
+        Ok(metadata) => Ok((!metadata.is_dir()).then(|| metadata.len())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(at("look at", path)(source)),
     }
@@ -275,6 +277,11 @@ pub(crate) fn read_small(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 pub(crate) fn is_sealed(path: &Path) -> Result<bool, Error> {
     let found = rustix::fs::statvfs(path).map_err(|errno| at("look at the file system of", path)(errno.into()))?;
     Ok(found.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// Whether a directory is at `path`.
+pub(crate) fn is_directory(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
 /// Whether there is something at `path`.

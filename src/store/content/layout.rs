@@ -79,6 +79,18 @@ impl Layout {
             .unwrap_or_else(|| dir.join(name))
     }
 
+    /// Puts aside a directory that is where a file belongs: whoever made it, it would be in the way for ever.
+    pub(crate) fn make_way(&self, path: &Path) -> Result<(), Error> {
+        if !disk::is_directory(path) {
+            return Ok(());
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = self.aside(&name);
+        tracing::warn!(path = %path.display(), aside = %aside.display(), "a directory was in the way of a file: it is put aside");
+        disk::create_dir(&self.quarantine())?;
+        disk::rename(path, &aside)
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::sleep;
 
 use crate::clock::Clock;
 use crate::store::index::forget::Place;
@@ -41,22 +40,9 @@ impl Store {
 
     /// Looks over everything once a day, until wharf winds down.
     pub async fn keep_forgetting(self, clock: Clock, after: Duration) {
-        let closing = self.tasks.closing();
-        while !closing.is_cancelled() {
-            let wait = match self.forget_if_due(clock.now(), after).await {
-                Ok(wait) => wait,
-                Err(_) if closing.is_cancelled() => return,
-                Err(error) => {
-                    let cause = std::error::Error::source(&error);
-                    tracing::error!(%error, ?cause, "what nobody asks for is not forgotten: tried again in an hour");
-                    LOOK
-                }
-            };
-            tokio::select! {
-                () = closing.cancelled() => {}
-                () = sleep(wait.min(LOOK)) => {}
-            }
-        }
+        let trouble = "what nobody asks for is not forgotten: tried again in an hour";
+        self.keep(LOOK, trouble, || self.forget_if_due(clock.now(), after))
+            .await;
     }
 
     /// Looks over everything if the last time is too long ago; says when it is due again.

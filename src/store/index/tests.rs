@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
 use crate::oci::{Algorithm, Manifest, MediaType, RemoteName};
+use crate::store::UploadId;
 
 pub(super) const MIRROR: &str = "docker.io";
 
@@ -57,6 +59,35 @@ pub(super) fn landing(partial: u64, digest: Digest, size: u64, name: &str) -> La
         blob,
         rename: FileStep::none(),
         arrival,
+    }
+}
+
+/// A blob of 5 bytes, uploaded to a hosted repository.
+pub(super) fn pushed(upload: UploadId, digest: Digest, name: &str, at: Timestamp) -> Landing {
+    Landing {
+        digest,
+        blob: BlobRow {
+            size: 5,
+            modified_ns: 7,
+        },
+        rename: FileStep::none(),
+        arrival: Arrival::Pushed {
+            upload,
+            repo: repo(name),
+            at,
+        },
+    }
+}
+
+/// What a repository sees of a digest that nobody brought.
+pub(super) fn unseen() -> Sight {
+    Sight {
+        link: None,
+        blob: None,
+        manifest: false,
+        mirrored: false,
+        entered_here: false,
+        loose_since: None,
     }
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::*;
 use crate::oci::RepoKey;
 use crate::store::Store;
-use crate::store::tests::{BIG, Dir, content, get, put, remote};
+use crate::store::tests::{BACK, BIG, Dir, content, get, put, remote};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -203,14 +203,9 @@ async fn a_copy_of_an_older_wharf_is_brought_up_to_date() {
     let dir = Dir::new();
     filled(&dir).await;
     let copied = dir.0.path().join("store/backup").join(copy::FILE);
-    let back = "
-        DROP TABLE upload; DROP TABLE pushed; DROP TABLE names; DROP TABLE loose;
-        DROP TABLE unlinked; DROP VIEW visible; DROP TABLE listing;
-        ALTER TABLE link DROP COLUMN idle_since; ALTER TABLE tag DROP COLUMN idle_since;
-        DROP INDEX tag_by_digest; DROP INDEX link_by_digest; PRAGMA user_version = 1;";
     rusqlite::Connection::open(&copied)
         .unwrap()
-        .execute_batch(back)
+        .execute_batch(BACK)
         .unwrap();
     restore(&config(&dir), None, at(300)).unwrap();
     dir.open().await;

@@ -13,6 +13,18 @@ use crate::oci::{Algorithm, RemoteName, RepoName};
 
 const MIRROR: &str = "docker.io";
 
+/// Takes an index back to the first schema.
+pub(super) const BACK: &str = "
+    DROP TRIGGER blob_comes; DROP TRIGGER blob_changes; DROP TRIGGER blob_goes; DROP TRIGGER link_comes;
+    DROP TRIGGER link_is_proven; DROP TRIGGER link_goes; DROP TRIGGER repository_is_hosted;
+    DROP INDEX blob_by_use; DROP INDEX staged_by_use; DROP VIEW hosted; DROP TABLE counted;
+    ALTER TABLE blob DROP COLUMN allocated; ALTER TABLE blob DROP COLUMN used; ALTER TABLE blob DROP COLUMN hosted;
+    ALTER TABLE staged DROP COLUMN used;
+    DROP TABLE upload; DROP TABLE pushed; DROP TABLE names; DROP TABLE loose;
+    DROP TABLE unlinked; DROP VIEW visible; DROP TABLE listing;
+    ALTER TABLE link DROP COLUMN idle_since; ALTER TABLE tag DROP COLUMN idle_since;
+    DROP INDEX tag_by_digest; DROP INDEX link_by_digest; PRAGMA user_version = 1;";
+
 pub(super) struct Dir(pub(super) tempfile::TempDir);
 
 impl Dir {

@@ -184,7 +184,8 @@ impl Client {
         if let Err(offline) = mirror.endpoint().may_be_asked() {
             return Some(Arc::new(offline));
         }
-        let mut troubles = mirror.endpoints().iter().map(|endpoint| endpoint.health().trouble());
+        let now = self.clock.now();
+        let mut troubles = mirror.endpoints().iter().map(|endpoint| endpoint.health().trouble(now));
         let first = troubles.next().flatten()?;
         troubles.all(|trouble| trouble.is_some()).then_some(first)
     }

@@ -12,6 +12,7 @@ use super::super::challenge::{self, Challenge};
 use super::super::error::Error;
 use super::super::fault::Absence;
 use super::super::guard::Targets;
+use super::super::health::Part;
 use super::super::redirect::{self, Answer, Start};
 use super::super::token::Purpose;
 use super::Client;
@@ -98,6 +99,7 @@ impl Client {
             headers,
             targets: Targets::Any,
             endpoint: ask.endpoint,
+            part: Part::Itself,
             at: ask.endpoint.place(),
             stays: ask.stays,
             counts: ask.counts,

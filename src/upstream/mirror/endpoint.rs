@@ -47,7 +47,7 @@ struct Shared {
 /// What keeps the words of one endpoint apart from those of another, and of one that another table made of the same place:
 /// what was heard by way of a realm that is no longer trusted is not heard. Holds the mirror's key.
 #[derive(Debug, Clone)]
-pub(in crate::upstream) struct EndpointId(Arc<String>);
+pub struct EndpointId(Arc<String>);
 
 impl PartialEq for EndpointId {
     fn eq(&self, other: &Self) -> bool {
@@ -133,7 +133,8 @@ impl Endpoint {
         &self.id.0
     }
 
-    pub(in crate::upstream) fn id(&self) -> &EndpointId {
+    /// What tells its words from those of any other.
+    pub fn id(&self) -> &EndpointId {
         &self.id
     }
 

@@ -20,8 +20,7 @@ use super::lane::Lane;
 use super::place::without_user;
 
 pub use caution::Caution;
-pub use endpoint::Endpoint;
-pub(super) use endpoint::EndpointId;
+pub use endpoint::{Endpoint, EndpointId};
 pub use invalid::InvalidMirror;
 
 /// A configured upstream registry.

@@ -20,6 +20,7 @@ use super::super::credentials::sensitive;
 use super::super::error::Error;
 use super::super::fault::Fault;
 use super::super::guard;
+use super::super::health::Part;
 use super::super::mirror::Endpoint;
 use super::super::place::Place;
 use super::super::redirect::{self, Answer, Start};
@@ -92,6 +93,7 @@ impl Mint {
             headers,
             targets: self.key.purpose.targets,
             endpoint: &self.endpoint,
+            part: Part::Realm,
             at: self.at(),
             stays: false,
             counts: true,
@@ -117,11 +119,13 @@ impl Mint {
             body: Some(self.key.purpose.refresh(identity_token)),
             targets: self.key.purpose.targets,
             endpoint: &self.endpoint,
-            known: true,
+            part: Part::Realm,
             counts: true,
         };
         let sent = self.wire.send(hop, &self.at(), &self.tally).await;
-        let Heard { response, at, peer: _ } = sent.map_err(|error| self.told(error))?;
+        let Heard {
+            response, at, witness, ..
+        } = sent.map_err(|error| self.told(error))?;
         let status = response.status();
         // GCR says 404, others 405, Artifactory 401, ACR 400.
         if redirect::redirects(status) || matches!(status.as_u16(), 400 | 401 | 404 | 405) {
@@ -133,6 +137,7 @@ impl Mint {
             endpoint: Arc::clone(&self.endpoint),
             elsewhere: false,
             targets: self.key.purpose.targets,
+            witness,
         }))
     }
 

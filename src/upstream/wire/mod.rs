@@ -6,6 +6,8 @@
 //! A host that its endpoint's health forbids is not dialled, but probed when that is due.
 //! Dropped: a request that is dropped closes its connection; a probe goes on.
 
+mod probe;
+
 use std::error::Error as StdError;
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +28,7 @@ use super::Tally;
 use super::error::Error;
 use super::fault::{Cause, Fault, Phase, Step};
 use super::guard::Targets;
-use super::health::Errand;
+use super::health::{Host, Part, Witness};
 use super::mirror::{Deadlines, Endpoint};
 use super::network::{Config, Pem, ProxyUrl, Routes};
 use super::place::Place;
@@ -76,8 +78,7 @@ pub(super) struct Hop<'a> {
     pub(super) body: Option<String>,
     pub(super) targets: Targets,
     pub(super) endpoint: &'a Arc<Endpoint>,
-    /// Whether this is the party that was meant, who may see wharf's certificate.
-    pub(super) known: bool,
+    pub(super) part: Part,
     /// Whether a 5xx says something of the host: not where it may just not know the question, or was asked before.
     pub(super) counts: bool,
 }
@@ -87,6 +88,7 @@ pub(super) struct Heard {
     pub(super) response: Response,
     pub(super) at: Place,
     pub(super) peer: Option<SocketAddr>,
+    pub(super) witness: Witness,
 }
 
 impl Wire {
@@ -103,64 +105,33 @@ impl Wire {
 
     /// Sends one request and waits for the head of its answer, unless its host is known to give none.
     pub(super) async fn send(&self, hop: Hop<'_>, at: &Place, tally: &Tally) -> Result<Heard, Error> {
-        let (health, host) = (hop.endpoint.health(), hop.url.origin());
-        if let Err((resting, errand)) = health.admit(&host, self.clock.now()) {
+        let host = Host {
+            origin: hop.url.origin(),
+            part: hop.part,
+        };
+        let witness = Witness::new(hop.endpoint, host, &self.clock);
+        if let Err((resting, errand)) = witness.admit() {
             if let Some(errand) = errand {
-                self.probe(errand, &hop, at);
+                self.probe(errand, witness, &hop, at);
             }
             return Err(resting);
         }
-        let (counts, needed, limits) = (hop.counts, hop.known, hop.endpoint.deadlines());
-        let heard = self.dial(hop, limits, at, tally).await;
-        match word(&heard) {
-            // The token endpoint may be on this host, and it is only asked after a challenge.
+        let (counts, is_head) = (hop.counts, hop.method == Method::HEAD);
+        let heard = self.dial(hop, &witness, at, tally).await;
+        match word(&heard, counts) {
+            // A front end asks for a token whatever is behind it.
             Some(Ok(())) if is_challenge(&heard) => {}
-            Some(Ok(())) => health.is_well(&host),
-            Some(Err(error)) if counts || error.status().is_none() => {
-                health.failed(&host, needed, &error, self.clock.now());
-            }
-            Some(Err(_)) | None => {}
+            // Whether what it promises comes is for the body to tell.
+            Some(Ok(())) if !is_head && brings_content(&heard) => {}
+            Some(Ok(())) => witness.is_well(),
+            Some(Err(error)) => witness.failed(&error),
+            None => {}
         }
         heard
     }
 
-    /// Asks the host of this hop something that is nobody's question. Any answer will do that is no failure of its own.
-    fn probe(&self, errand: Errand, hop: &Hop<'_>, at: &Place) {
-        let (wire, endpoint, at) = (self.clone(), Arc::clone(hop.endpoint), at.clone());
-        let (targets, known, host) = (hop.targets, hop.known, hop.url.origin());
-        let mut url = hop.url.clone();
-        url.set_path("/v2/");
-        url.set_query(None);
-        let closing = self.tasks.closing();
-        self.tasks.spawn(async move {
-            let hop = Hop {
-                method: &Method::GET,
-                url: &url,
-                headers: &HeaderMap::new(),
-                body: None,
-                targets,
-                endpoint: &endpoint,
-                known,
-                counts: true,
-            };
-            let mut limits = endpoint.deadlines();
-            limits.first_byte = limits.first_byte.min(limits.connect);
-            let tally = Tally::default();
-            let Some(heard) = closing.run_until_cancelled(wire.dial(hop, limits, &at, &tally)).await else {
-                return;
-            };
-            match (word(&heard), &heard) {
-                (Some(Ok(())), _) => endpoint.health().is_well(&host),
-                // What says nothing of the host was no answer either: without a rest, each question would begin a probe.
-                (Some(Err(error)), _) => endpoint.health().still_ill(&host, &error, wire.clock.now()),
-                (None, Err(error)) => endpoint.health().still_ill(&host, error, wire.clock.now()),
-                (None, Ok(_)) => {}
-            }
-            drop(errand);
-        });
-    }
-
-    async fn dial(&self, hop: Hop<'_>, limits: Deadlines, at: &Place, tally: &Tally) -> Result<Heard, Error> {
+    async fn dial(&self, hop: Hop<'_>, witness: &Witness, at: &Place, tally: &Tally) -> Result<Heard, Error> {
+        let limits = hop.endpoint.deadlines();
         let line = self.line(&hop, limits.connect).await;
         let proxy = line.proxy.clone();
         let at = at.through(proxy.as_ref().map(ProxyUrl::authority));
@@ -177,7 +148,12 @@ impl Wire {
                 let (peer, failed) = (response.remote_addr(), response.status().is_server_error());
                 self.lookups.answered(host, peer, failed).await;
                 let peer = peer.filter(|_| proxy.is_none());
-                Ok(Heard { response, at, peer })
+                Ok(Heard {
+                    response,
+                    at,
+                    peer,
+                    witness: witness.clone(),
+                })
             }
             Ok(Err(error)) => Err(failure(error, at, limits, proxy.is_some())),
             Err(_) => Err(Error::Timeout {
@@ -193,7 +169,7 @@ impl Wire {
             url,
             endpoint,
             targets,
-            known,
+            part,
             ..
         } = *hop;
         let network = endpoint.network();
@@ -207,7 +183,7 @@ impl Wire {
         let tls = if secure {
             Some(Tls {
                 pem: network.certificates.current(&self.tasks).await,
-                known,
+                known: part != Part::Elsewhere,
                 verifies: network.verifies,
             })
         } else {
@@ -280,15 +256,18 @@ fn build(line: &Line, lookups: &Lookups) -> reqwest::Result<reqwest::Client> {
     }
 }
 
-/// What this says of the host: it is well, or what is wrong there; `None` where it was not asked.
-fn word(heard: &Result<Heard, Error>) -> Option<Result<(), Error>> {
+/// What this says of the host: it is well, or what is wrong there; `None` where it was not asked, or answered with a 5xx
+/// that does not count.
+fn word(heard: &Result<Heard, Error>, counts: bool) -> Option<Result<(), Error>> {
     match heard {
         // 501: it cannot do this, and is well.
-        Ok(heard) if matches!(heard.response.status().as_u16(), 500 | 502..=599) => Some(Err(Error::Failed {
-            at: heard.at.clone(),
-            status: heard.response.status().as_u16(),
-            retry_after: None,
-        })),
+        Ok(heard) if matches!(heard.response.status().as_u16(), 500 | 502..=599) => {
+            counts.then_some(Err(Error::Failed {
+                at: heard.at.clone(),
+                status: heard.response.status().as_u16(),
+                retry_after: None,
+            }))
+        }
         Ok(_) => Some(Ok(())),
         Err(error) => error.is_of_a_host().then(|| Err(error.clone())),
     }
@@ -296,6 +275,10 @@ fn word(heard: &Result<Heard, Error>) -> Option<Result<(), Error>> {
 
 fn is_challenge(heard: &Result<Heard, Error>) -> bool {
     matches!(heard, Ok(heard) if heard.response.status() == 401)
+}
+
+fn brings_content(heard: &Result<Heard, Error>) -> bool {
+    matches!(heard, Ok(heard) if matches!(heard.response.status().as_u16(), 200 | 206))
 }
 
 /// What a failed send means.

@@ -55,7 +55,7 @@ async fn send(wire: &Wire, mirror: &Mirror, url: &str, targets: Targets) -> Resu
         body: None,
         targets,
         endpoint: mirror.endpoint(),
-        known: true,
+        part: Part::Itself,
         counts: true,
     };
     let at = mirror.endpoint().place();

@@ -3,11 +3,9 @@
 # kill -9 twice in the middle of a real pull: nothing half-fetched is served, and what was fetched is not fetched again.
 case_killed_in_mid_pull() {
   upstreams_up
-  local link round client
-  launch link "$ROOT/link" 127.0.0.1:0 "$NEW" 60000000
-  await link 'listening on'
-  link=$(grep -oP 'listening on \K.*' "$WORK/link.log")
-  wharf_config "$link"
+  local round client
+  tool_up link 127.0.0.1:0 "$NEW" 60000000
+  wharf_config "$(address_of link)"
   wharf_up
   for round in 1 2; do
     skopeo_by_path app "$WORK/pull$round" >"$WORK/pull.log" 2>&1 &
@@ -19,7 +17,7 @@ case_killed_in_mid_pull() {
   done
   skopeo_by_path app "$WORK/pulled"
   local digest size sent
-  read -r digest size < <(sort -nrk2 "$FIXTURES/app.amd64")
+  read -r digest size < <(biggest_of app)
   read -r _ sent < <(blob_sent "$digest" new)
   # Lost at each kill: what was under way, and the pieces since the progress was last written down.
   ((sent <= size * 5 / 4)) || fail "the upstream sent $sent bytes of a blob of $size"
@@ -35,7 +33,7 @@ case_drains_on_sigterm() {
   wharf_up
   local digest size client pid=${PID[wharf]}
   skopeo_by_path app "$WORK/warm"
-  read -r digest size < <(sort -nrk2 "$FIXTURES/app.amd64")
+  read -r digest size < <(biggest_of app)
   curl -sSf --limit-rate 64M -o "$WORK/blob" "http://$WHARF/v2/docker.io/library/app/blobs/$digest" &
   client=$!
   until_true larger_than_file "$WORK/blob" $((16 << 20))
@@ -44,7 +42,7 @@ case_drains_on_sigterm() {
   until_true refuses
   kill -0 "$pid" || fail "wharf ended while a client was reading"
   wait "$client"
-  equal "digest of what the client read" "sha256:$(sha256sum <"$WORK/blob" | cut -d' ' -f1)" "$digest"
+  equal "digest of what the client read" "$(digest_of "$WORK/blob")" "$digest"
   local rc=0
   wait "$pid" || rc=$?
   unset 'PID[wharf]'

@@ -51,7 +51,7 @@ case_failed_commit_of_a_manifest() {
   local url=${URL%/blobs/*}/manifests
   curl -sSf -o /dev/null "$url/1" # the index opens its journal with the first write
   local manifest=$FIXTURES/app.amd64.manifest digest
-  digest=sha256:$(sha256sum <"$manifest" | cut -d' ' -f1)
+  digest=$(digest_of "$manifest")
   broken fdatasync,fsync:error=EIO -P "$WORK/store/index/index.sqlite3-wal"
   curl -sSf "$url/$digest" | cmp - "$manifest"
   mended
@@ -99,7 +99,7 @@ case_unreadable_blob_is_fetched_again() {
 # Sets URL, DIGEST and SIZE to the biggest blob of IMAGE, which takes some seconds to come.
 slow_upstream() { # IMAGE
   upstreams_up
-  read -r DIGEST SIZE < <(sort -nrk2 "$FIXTURES/$1.amd64")
+  read -r DIGEST SIZE < <(biggest_of "$1")
   LINK=127.0.0.1:$(free_port)
   case $1 in
     app) wharf_config "$LINK" && BEHIND=$NEW ;;
@@ -112,8 +112,7 @@ slow_upstream() { # IMAGE
 
 link_up() {
   : >"$WORK/link.log"
-  launch link "$ROOT/link" "$LINK" "$BEHIND" $((SIZE / ${TAKES:-4})) # in so many seconds
-  await link 'listening on'
+  tool_up link "$LINK" "$BEHIND" $((SIZE / ${TAKES:-4})) # in so many seconds
 }
 
 # A link that was found down is left alone until a probe finds it well. That a tag is not there is remembered: each time another.
@@ -125,7 +124,20 @@ link_mended() {
 
 link_down() { [[ -z ${PID[link]:-} ]] || stop link || true; }
 
-is_whole() { equal "digest of $1" "sha256:$(sha256sum <"$1" | cut -d' ' -f1)" "$DIGEST"; }
+is_whole() { equal "digest of $1" "$(digest_of "$1")" "$DIGEST"; }
+
+# A client asks for it in the background, and has more than so much of it.
+client_has() { # BYTES
+  launch client curl -sS -o "$WORK/blob" -w '%{http_code} %{size_download}' "$URL"
+  until_true larger_than_file "$WORK/blob" "$1"
+}
+
+# That client gets one response, with all of it.
+client_is_served() {
+  wait "${PID[client]}" || fail "the client was cut: $(cat "$WORK/client.log")"
+  equal "what the client got" "$(cat "$WORK/client.log")" "200 $SIZE"
+  is_whole "$WORK/blob"
+}
 
 # With no upstream it is there or not, and nothing in between.
 whole_or_nothing() {

@@ -33,7 +33,7 @@ refused() { # MIRROR NAME WHY
 followed() { # MIRROR NAME TARGET
   from_nothing
   equal "status of $1/$2" "$(pull "$1" "$2")" 200
-  equal "digest of $1/$2" "sha256:$(sha256sum <"$WORK/answer" | cut -d' ' -f1)" "$DIGEST"
+  equal "digest of $1/$2" "$(digest_of "$WORK/answer")" "$DIGEST"
   dialled | grep -qx "$3" || fail "$1/$2 did not come from $3"
 }
 
@@ -51,29 +51,22 @@ dialled() { tail -n "+$((SEEN + 1))" "$WORK/guide.log" | sed -n 's/^dialled //p'
 # A network with public and private addresses, all of them this machine's and the guide's, and wharf's mirrors in it.
 own_network() {
   # shellcheck disable=SC2016
-  launch network unshare --net --mount bash -euc '
-    ip link set lo up
+  network '
     for address in 1.2.3.4 5.6.7.8 10.1.2.3 169.254.169.254; do ip address add "$address/32" dev lo; done
     echo "10.1.2.3 inside.example" >"$0"
-    mount --bind "$0" /etc/hosts
-    echo made
-    exec sleep infinity' "$WORK/hosts"
-  await network made
-  UNDER=(nsenter "--net=/proc/${PID[network]}/ns/net" "--mount=/proc/${PID[network]}/ns/mnt")
+    mount --bind "$0" /etc/hosts' "$WORK/hosts"
+  UNDER=("${INSIDE[@]}")
   curl() { "${UNDER[@]}" curl "$@"; }
-  certificate 1.2.3.4 5.6.7.8
-  launch guide "${UNDER[@]}" "$ROOT/guide" "$WORK/crt" "$WORK/key" {1.2.3.4,5.6.7.8,10.1.2.3,127.0.0.1,169.254.169.254,[::1]}:80 \
+  certificates IP:1.2.3.4,IP:5.6.7.8 guide
+  export SSL_CERT_FILE=$WORK/ca.crt # which wharf trusts, and nobody else
+  launch guide "${UNDER[@]}" "$ROOT/guide" "$WORK/guide.crt" "$WORK/guide.key" {1.2.3.4,5.6.7.8,10.1.2.3,127.0.0.1,169.254.169.254,[::1]}:80 \
     {1.2.3.4,5.6.7.8}:443 {loopback=http://127.0.0.1,loopback6=http://[::1],mapped=http://[::ffff:127.0.0.1]} \
     {metadata=http://169.254.169.254,ten=http://10.1.2.3,inside.example=http://inside.example} \
     {downgrade=http://5.6.7.8,elsewhere=http://5.6.7.8,elsewhere-secure=https://5.6.7.8}
   await guide ready
   DIGEST=$(grep -oP '^digest \K.*' "$WORK/guide.log")
   declare -gA UPSTREAM=([public]=1.2.3.4 [secure]=1.2.3.4 [private]=10.1.2.3)
-  cat >"$WORK/wharf.toml" <<-EOF
-	[server]
-	listen = "127.0.0.1:0"
-	[store]
-	path = "$WORK/store"
+  mirrors <<-EOF
 	[mirror."public.example"]
 	endpoints = ["http://1.2.3.4"]
 	[mirror."secure.example"]
@@ -81,6 +74,13 @@ own_network() {
 	[mirror."private.example"]
 	endpoints = ["http://10.1.2.3"]
 	EOF
+}
+
+# A network of its own with no more than a loopback, made ready by SCRIPT; INSIDE leads into it.
+network() { # SCRIPT ITS-ARGUMENT
+  launch network unshare --net --mount bash -euc "ip link set lo up; $1; echo made; exec sleep infinity" "$2"
+  await network made
+  INSIDE=(nsenter "--net=/proc/${PID[network]}/ns/net" "--mount=/proc/${PID[network]}/ns/mnt")
 }
 
 # Where it is not allowed these cases show nothing, and say so; with every right it must be allowed.
@@ -91,15 +91,4 @@ may_unshare() {
   ((EUID != 0 || (0x$rights >> 21 & 1) == 0)) || fail "root with CAP_SYS_ADMIN cannot make a namespace: $(cat "$WORK/unshare.log")"
   echo "not shown: no network namespace can be made here: $(cat "$WORK/unshare.log")"
   return 1
-}
-
-# For these addresses, and an authority that wharf and nobody else trusts.
-certificate() {
-  local names
-  names=$(printf ',IP:%s' "$@")
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=e2e-authority -days 2 \
-    -keyout "$WORK/ca.key" -out "$WORK/ca.crt" 2>/dev/null
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=e2e -days 2 -CA "$WORK/ca.crt" -CAkey "$WORK/ca.key" \
-    -addext "subjectAltName=${names#,}" -addext basicConstraints=critical,CA:FALSE -keyout "$WORK/key" -out "$WORK/crt" 2>/dev/null
-  export SSL_CERT_FILE=$WORK/ca.crt
 }

@@ -3,11 +3,7 @@
 # Clients without any credentials pull what wharf has credentials for; who has the wrong ones is told whose they are.
 case_token_server() {
   token_upstream "$FIXTURES/new" 300
-  cat >"$WORK/wharf.toml" <<-EOF
-	[server]
-	listen = "127.0.0.1:0"
-	[store]
-	path = "$WORK/store"
+  mirrors <<-EOF
 	[mirror."docker.io"]
 	endpoints = ["http://$NEW"]
 	username = "site"
@@ -35,15 +31,15 @@ case_token_server() {
 # new tokens, and the client sees one response.
 case_token_expires_in_mid_transfer() {
   token_upstream "$FIXTURES/old" 2
-  read -r DIGEST SIZE < <(sort -nrk2 "$FIXTURES/tools.amd64")
+  read -r DIGEST SIZE < <(biggest_of tools)
   LINK=127.0.0.1:$(free_port) BEHIND=$NEW TAKES=8
   link_up
   wharf_config 127.0.0.1:1 "$LINK"
   sed -i '/^\[mirror."quay.io"\]/a username = "site"\npassword = "hunter2"' "$WORK/wharf.toml"
   RUST_LOG=wharf=debug wharf_up
   URL=http://$WHARF/v2/quay.io/org/tools/blobs/$DIGEST
-  launch client curl -sS -o "$WORK/blob" -w '%{http_code} %{size_download}' "$URL"
   local token came=$((SIZE / 16))
+  client_has "$came"
   for _ in 1 2; do
     until_true larger_than_file "$WORK/blob" "$came"
     token=$(curl -sSf -u site:hunter2 "http://$WARDEN/?service=e2e&scope=repository:org/tools:pull" | jq -r .token)
@@ -51,9 +47,7 @@ case_token_expires_in_mid_transfer() {
     came=$(stat -c %s "$WORK/blob")
     kill -HUP "${PID[link]}"
   done
-  wait "${PID[client]}" || fail "the client was cut: $(cat "$WORK/client.log")"
-  equal "what the client got" "$(cat "$WORK/client.log")" "200 $SIZE"
-  is_whole "$WORK/blob"
+  client_is_served
   equal "how often a token was refused" "$(grep -c "\"GET /v2/org/tools/blobs/$DIGEST.* 401 .*wharf" "$WORK/new.log")" 3
   is_cached
   nothing_secret
@@ -64,13 +58,9 @@ case_token_expires_in_mid_transfer() {
 case_password_file_is_rotated() {
   NEW=127.0.0.1:$(free_port)
   registry_knows hunter2
-  registry_up new registry "${NEW#*:}" "$FIXTURES/new" "auth: {htpasswd: {realm: e2e, path: $WORK/htpasswd}}"
+  registry_up new registry "$NEW" "$FIXTURES/new" "auth: {htpasswd: {realm: e2e, path: $WORK/htpasswd}}"
   wharf_knows hunter2
-  cat >"$WORK/wharf.toml" <<-EOF
-	[server]
-	listen = "127.0.0.1:0"
-	[store]
-	path = "$WORK/store"
+  mirrors <<-EOF
 	[mirror."docker.io"]
 	endpoints = ["http://$NEW"]
 	username = "site"
@@ -82,7 +72,7 @@ case_password_file_is_rotated() {
   crane manifest "$WHARF/docker.io/library/small:1" | cmp - "$FIXTURES/small.index"
   registry_knows swordfish
   local manifests=http://$WHARF/v2/docker.io/library/small/manifests platform
-  platform=sha256:$(sha256sum <"$FIXTURES/small.amd64.manifest" | cut -d' ' -f1)
+  platform=$(digest_of "$FIXTURES/small.amd64.manifest")
   told 403 docker.io "$platform" "$NEW answered 401" 'mirror "docker.io" (user "site")'
   curl -sSf -D "$WORK/head" "$manifests/1" | cmp - "$FIXTURES/small.index"
   grep -qi '^cache-status: wharf; hit' "$WORK/head" || fail "$(cat "$WORK/head")"
@@ -97,10 +87,9 @@ case_password_file_is_rotated() {
 # Distribution 3 over STORAGE as NEW, and its token server WARDEN, whose tokens are good for so many seconds.
 token_upstream() { # STORAGE SECONDS
   NEW=127.0.0.1:$(free_port)
-  launch warden "$ROOT/warden" "$WORK/jwks" e2e site hunter2 "$2"
-  await warden 'listening on'
-  WARDEN=$(sed -n 's/^listening on //p' "$WORK/warden.log")
-  registry_up new registry "${NEW#*:}" "$1" \
+  tool_up warden "$WORK/jwks" e2e site hunter2 "$2"
+  WARDEN=$(address_of warden)
+  registry_up new registry "$NEW" "$1" \
     "auth: {token: {realm: \"http://$WARDEN/\", service: e2e, issuer: e2e, jwks: $WORK/jwks}}"
 }
 

@@ -3,13 +3,9 @@
 # nginx ends TLS under the site's own authority, before each upstream; the second one demands a certificate.
 case_tls_terminator() {
   upstreams_up
-  site_certificates IP:127.0.0.1
+  certificates IP:127.0.0.1 nginx wharf
   nginx_up
-  cat >"$WORK/wharf.toml" <<-EOF
-	[server]
-	listen = "127.0.0.1:0"
-	[store]
-	path = "$WORK/store"
+  mirrors <<-EOF
 	[mirror."docker.io"]
 	endpoints = ["https://127.0.0.1:$OPEN"]
 	ca_file = "$WORK/ca.crt"
@@ -26,15 +22,11 @@ case_tls_terminator() {
 	endpoints = ["https://127.0.0.1:$OPEN"]
 	EOF
   wharf_up
-  local image
-  for image in app tools; do
-    skopeo_by_path "$image" "$WORK/$image"
-    fetched_once "$FIXTURES/$image.amd64" "$FIXTURES/$image.arm64-only"
-  done
+  pulled_once
   equal "status without a certificate" "$(status "http://$WHARF/v2/nobody.example/org/tools/manifests/1")" 502
   equal "status without the authority" "$(status "http://$WHARF/v2/doubting.example/library/app/manifests/1")" 502
   # Another authority signs from now on: nginx has the certificate, and wharf hears of it by the file.
-  site_certificates IP:127.0.0.1
+  certificates IP:127.0.0.1 nginx wharf
   stop nginx
   nginx_up
   asks_anew() { [[ $(status "http://$WHARF/v2/docker.io/library/app/manifests/nope") == 404 ]]; }
@@ -45,7 +37,7 @@ case_tls_terminator() {
 case_corporate_proxy() {
   may_unshare || return 0
   upstreams_up
-  site_certificates DNS:registry.site.example
+  certificates DNS:registry.site.example nginx
   nginx_up
   echo '127.0.0.1 registry.site.example old.site.example' >"$WORK/hosts"
   local http socks
@@ -64,11 +56,7 @@ case_corporate_proxy() {
   behind_hosts socks microsocks -i 127.0.0.1 -p "$socks" -u site -P hunter2
   listens() { (exec 3<>"/dev/tcp/127.0.0.1/$socks") 2>/dev/null; }
   until_true listens
-  cat >"$WORK/wharf.toml" <<-EOF
-	[server]
-	listen = "127.0.0.1:0"
-	[store]
-	path = "$WORK/store"
+  mirrors <<-EOF
 	[mirror."docker.io"]
 	endpoints = ["https://registry.site.example:$OPEN"]
 	ca_file = "$WORK/ca.crt"
@@ -86,17 +74,14 @@ case_corporate_proxy() {
 	EOF
   HTTPS_PROXY=http://site:hunter2@127.0.0.1:$http wharf_up
   local image stranger direct
-  for image in app tools; do
-    skopeo_by_path "$image" "$WORK/$image"
-    fetched_once "$FIXTURES/$image.amd64" "$FIXTURES/$image.arm64-only"
-  done
+  pulled_once
   grep -q "CONNECT registry.site.example:$OPEN" "$WORK/tinyproxy.log" || fail "tinyproxy was not asked: $(cat "$WORK/tinyproxy.log")"
   stranger=$(curl -sS "http://$WHARF/v2/stranger.example/library/app/manifests/1")
   [[ $stranger == *"through the proxy 127.0.0.1:$http"*UNAVAILABLE* || $stranger == *UNAVAILABLE*"through the proxy 127.0.0.1:$http"* ]] ||
     fail "$stranger"
   direct=$(curl -sS "http://$WHARF/v2/direct.example/library/app/manifests/1")
   [[ $direct == *'does not resolve'* ]] || fail "$direct"
-  if grep -qE 'hunter2|swordfish' "$WORK/wharf.log"; then fail "a proxy's password is in the log"; fi
+  nothing_secret
   # What is cached needs no proxy.
   stop tinyproxy || true
   stop socks || true
@@ -116,18 +101,14 @@ case_dns_that_does_not_answer() {
   echo 'nameserver 10.9.9.9' >"$WORK/resolv.conf"
   # The way to that server leads nowhere; the upstreams are on the host's loopback and are asked before.
   # shellcheck disable=SC2016
-  launch network unshare --net --mount bash -euc '
-    ip link set lo up
+  network '
     ip route add 10.9.9.9/32 dev lo src 127.0.0.1
-    mount --bind "$0" /etc/resolv.conf
-    echo made
-    exec sleep infinity' "$WORK/resolv.conf"
-  await network made
+    mount --bind "$0" /etc/resolv.conf' "$WORK/resolv.conf"
   wharf_up
-  read -r blob _ < <(sort -nrk 2 "$FIXTURES/app.amd64")
+  read -r blob _ < <(biggest_of app)
   skopeo_by_path app "$WORK/app"
   stop wharf
-  UNDER=(nsenter "--net=/proc/${PID[network]}/ns/net" "--mount=/proc/${PID[network]}/ns/mnt")
+  UNDER=("${INSIDE[@]}")
   wharf_up_inside
   for n in 1-300 301-600; do
     launch "asked-$n" "${UNDER[@]}" curl -sS -Z --parallel-immediate --parallel-max 300 -o /dev/null "http://$WHARF/v2/r[$n].example/a/b/manifests/1"
@@ -145,16 +126,25 @@ case_dns_that_does_not_answer() {
 
 # --- the site --------------------------------------------------------------------------------------------------------
 
-# For a subject alternative name: an authority, nginx's certificate, and one for wharf, all of them new.
-site_certificates() {
+# A new authority, ca.crt, and a certificate of its for each NAME, with these subject alternative names.
+certificates() { # ALTERNATIVES NAME…
   local name
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=site -days 2 \
     -keyout "$WORK/ca.key" -out "$WORK/ca.new" 2>/dev/null
-  for name in nginx wharf; do
+  for name in "${@:2}"; do
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$name" -days 2 -CA "$WORK/ca.new" -CAkey "$WORK/ca.key" \
       -addext "subjectAltName=$1" -addext basicConstraints=critical,CA:FALSE -keyout "$WORK/$name.key" -out "$WORK/$name.crt" 2>/dev/null
   done
   mv "$WORK/ca.new" "$WORK/ca.crt"
+}
+
+# By skopeo, and each blob has left the upstreams once.
+pulled_once() {
+  local image
+  for image in app tools; do
+    skopeo_by_path "$image" "$WORK/$image"
+    fetched_once "$FIXTURES/$image.amd64" "$FIXTURES/$image.arm64-only"
+  done
 }
 
 # At OPEN before the new upstream; at CLOSED before the old one, for those with a certificate of the site's.

@@ -3,19 +3,16 @@
 # The first of two registries is killed in the middle of a big blob: the second one sends what is missing, and no more.
 case_endpoint_killed_in_mid_transfer() {
   two_registries
-  read -r DIGEST SIZE < <(sort -nrk2 "$FIXTURES/app.amd64")
+  read -r DIGEST SIZE < <(biggest_of app)
   LINK=127.0.0.1:$(free_port) BEHIND=$NEW
   link_up
   asks_in_turn "$LINK" "$SECOND"
   wharf_up
   URL=http://$WHARF/v2/docker.io/library/app/blobs/$DIGEST
-  launch client curl -sS -o "$WORK/blob" -w '%{http_code} %{size_download}' "$URL"
-  until_true larger_than_file "$WORK/blob" $((SIZE / 8))
+  client_has $((SIZE / 8))
   equal "what the second had sent" "$(blob_sent "$DIGEST" second)" "0 0"
   stop new KILL || true
-  wait "${PID[client]}" || fail "the client was cut: $(cat "$WORK/client.log")"
-  equal "what the client got" "$(cat "$WORK/client.log")" "200 $SIZE"
-  is_whole "$WORK/blob"
+  client_is_served
   local times bytes
   has_sent() { [[ $(blob_sent "$DIGEST" second) != "0 0" ]]; }
   until_true has_sent # logged when the answer has ended
@@ -28,17 +25,14 @@ case_endpoint_killed_in_mid_transfer() {
 # The only registry is restarted in the middle of a blob, and wharf is refused in between: the client sees one response.
 case_registry_restarts_in_mid_transfer() {
   RUST_LOG=wharf=debug slow_upstream tools
-  launch client curl -sS -o "$WORK/blob" -w '%{http_code} %{size_download}' "$URL"
-  until_true larger_than_file "$WORK/blob" $((SIZE / 16))
+  client_has $((SIZE / 16))
   link_down
   stop old KILL || true
   until_true grep -q 'resuming a broken body.*it is left alone' "$WORK/wharf.log"
   : >"$WORK/old.log"
-  registry_up old docker-registry "${OLD#*:}" "$FIXTURES/old"
+  registry_up old docker-registry "$OLD" "$FIXTURES/old"
   link_up
-  wait "${PID[client]}" || fail "the client was cut: $(cat "$WORK/client.log")"
-  equal "what the client got" "$(cat "$WORK/client.log")" "200 $SIZE"
-  is_whole "$WORK/blob"
+  client_is_served
   is_cached
 }
 
@@ -60,35 +54,27 @@ case_first_endpoint_is_dead() {
 # most. The connection is reset when that is over: the rest comes by a new URL.
 case_redirecting_cdn() {
   NEW=127.0.0.1:$(free_port) LINK=127.0.0.1:$(free_port) FRONT=127.0.0.1:$(free_port)
-  registry_up new registry "${NEW#*:}" "$FIXTURES/new"
-  launch signer "$ROOT/signer" "$NEW" "https://$LINK" hunter2 2
-  await signer 'listening on'
-  site_certificates IP:127.0.0.1
+  registry_up new registry "$NEW" "$FIXTURES/new"
+  tool_up signer "$NEW" "https://$LINK" hunter2 2
+  certificates IP:127.0.0.1 nginx
   front_and_cdn
-  read -r DIGEST SIZE < <(sort -nrk2 "$FIXTURES/small.amd64")
+  read -r DIGEST SIZE < <(biggest_of small)
   TAKES=8 link_up
-  cat >"$WORK/wharf.toml" <<-EOF
-	[server]
-	listen = "127.0.0.1:0"
-	[store]
-	path = "$WORK/store"
+  mirrors <<-EOF
 	[mirror."docker.io"]
 	endpoints = ["https://$FRONT"]
 	ca_file = "$WORK/ca.crt"
 	EOF
   RUST_LOG=wharf=debug wharf_up
   URL=http://$WHARF/v2/docker.io/library/small/blobs/$DIGEST
-  launch client curl -sS -o "$WORK/blob" -w '%{http_code} %{size_download}' "$URL"
-  until_true larger_than_file "$WORK/blob" $((SIZE / 16))
+  client_has $((SIZE / 16))
   equal "URLs until then" "$(grep -c GET "$WORK/signer.log")" 1
   SIGNED=$(curl -sSf --head --cacert "$WORK/ca.crt" -o /dev/null -w '%{redirect_url}' "https://$FRONT/v2/library/small/blobs/$DIGEST")
   equal "status of a good URL" "$(of_signed)" 206
   until_true has_expired # and so has wharf's, which is older
   kill -HUP "${PID[link]}"
-  wait "${PID[client]}" || fail "the client was cut: $(cat "$WORK/client.log")"
-  equal "what the client got" "$(cat "$WORK/client.log")" "200 $SIZE"
+  client_is_served
   equal "URLs in all" "$(grep -c GET "$WORK/signer.log")" 2
-  is_whole "$WORK/blob"
   skopeo_by_path small "$WORK/small"
   equal "blobs from the registry itself" "$(grep -c '"GET /v2/[^ ]*/blobs/' "$WORK/new.log")" 0
   if grep -q signature "$WORK/wharf.log"; then fail "a signed URL is in the log"; fi
@@ -99,18 +85,14 @@ case_redirecting_cdn() {
 case_chained_wharfs() {
   slow_upstream tools
   local region=$WHARF site n clients=()
-  cat >"$WORK/site.toml" <<-EOF
-	[server]
-	listen = "127.0.0.1:0"
-	[store]
-	path = "$WORK/site"
+  mirrors site site <<-EOF
 	[mirror."quay.io"]
 	endpoints = ["http://$region"]
 	send_ns = "quay.io"
 	EOF
   launch site "$WHARF_BINARY" serve --config "$WORK/site.toml"
   await site 'listening on 127.0.0.1:'
-  site=$(grep -oP 'listening on \K127\.0\.0\.1:\d+' "$WORK/site.log")
+  site=$(address_of site)
   URL=${URL/$region/$site}
   for n in {1..20}; do
     curl -sSf -o "$WORK/blob.$n" "$URL" &
@@ -137,17 +119,13 @@ case_chained_wharfs() {
 # Distribution twice, over what `new` holds: NEW and SECOND.
 two_registries() {
   NEW=127.0.0.1:$(free_port) SECOND=127.0.0.1:$(free_port)
-  registry_up new registry "${NEW#*:}" "$FIXTURES/new"
-  registry_up second registry "${SECOND#*:}" "$FIXTURES/new"
+  registry_up new registry "$NEW" "$FIXTURES/new"
+  registry_up second registry "$SECOND" "$FIXTURES/new"
 }
 
 # docker.io is at FIRST and, where that does not answer, at SECOND.
 asks_in_turn() { # FIRST SECOND
-  cat >"$WORK/wharf.toml" <<-EOF
-	[server]
-	listen = "127.0.0.1:0"
-	[store]
-	path = "$WORK/store"
+  mirrors <<-EOF
 	[mirror."docker.io"]
 	endpoints = ["http://$1", "http://$2"]
 	EOF
@@ -161,7 +139,7 @@ front_and_cdn() {
   nginx_with <<-EOF
 	server {
 	  listen $FRONT ssl;
-	  location / { proxy_pass http://$(sed -n 's/^listening on //p' "$WORK/signer.log"); }
+	  location / { proxy_pass http://$(address_of signer); }
 	}
 	server {
 	  listen $cdn ssl;

@@ -31,7 +31,7 @@ right_blob() {
   "$ROOT/judge" "$url"
   curl -sSf -o "$WORK/blob" "$url"
   curl -sSf --http1.0 -o "$WORK/blob" "$url"
-  equal "digest" "sha256:$(sha256sum <"$WORK/blob" | cut -d' ' -f1)" "$(liar_digest)"
+  equal "digest" "$(digest_of "$WORK/blob")" "$(liar_digest)"
   equal "GETs" "$(grep -c '^GET' "$WORK/liar.log")" 1
 }
 
@@ -45,9 +45,8 @@ case_html_is_not_content() {
 }
 
 liar_up() {
-  launch liar "$ROOT/liar"
-  await liar 'listening on'
-  wharf_config "$(grep -oP 'listening on \K.*' "$WORK/liar.log")" 127.0.0.1:1
+  tool_up liar
+  wharf_config "$(address_of liar)" 127.0.0.1:1
   wharf_up
 }
 

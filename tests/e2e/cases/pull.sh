@@ -63,7 +63,7 @@ case_answers() {
     curl -sSf -D "$WORK/warm" -o "$WORK/blob" "$url/blobs/$blob" && grep -qi '^cache-status: wharf; hit' "$WORK/warm"
   }
   until_true is_hit # until the commit has landed, the fetch itself answers
-  equal "digest of the blob" "sha256:$(sha256sum <"$WORK/blob" | cut -d' ' -f1)" "$blob"
+  equal "digest of the blob" "$(digest_of "$WORK/blob")" "$blob"
   grep -qi '^cache-status: wharf; fwd=uri-miss; stored' "$WORK/cold" || fail "$(cat "$WORK/cold")"
   grep -qi "^content-length: $size" "$WORK/warm" || fail "$(cat "$WORK/warm")"
   curl -sSf "$url/manifests/1" | cmp - "$FIXTURES/app.index"
@@ -164,7 +164,7 @@ crane_by_path() {
   local name
   name=$WHARF/$(origin_of "$1")
   crane manifest "$name:1" | cmp - "$FIXTURES/$1.index"
-  equal "crane digest" "$(crane digest "$name:1")" "sha256:$(sha256sum <"$FIXTURES/$1.index" | cut -d' ' -f1)"
+  equal "crane digest" "$(crane digest "$name:1")" "$(digest_of "$FIXTURES/$1.index")"
   crane pull --platform linux/amd64 --format oci "$name:1" "$2"
   holds "$2" "$FIXTURES/$1.amd64"
 }
@@ -174,7 +174,7 @@ crane_copy() {
   local target
   target=127.0.0.1:$(free_port)
   : >"$WORK/target.log"
-  registry_up target registry "${target#*:}" "$2"
+  registry_up target registry "$target" "$2"
   crane copy "$WHARF/$(origin_of "$1"):1" "$target/copy:1"
   crane manifest "$target/copy:1" | cmp - "$FIXTURES/$1.index"
   stop target || true

@@ -29,7 +29,7 @@ pushed_anew() { # PUSH PULL
   wharf_up
   "$2" team/small "$WORK/back"
   crane manifest "$WHARF/team/small:1" >"$WORK/manifest"
-  equal "digest" "sha256:$(sha256sum <"$WORK/manifest" | cut -d' ' -f1)" "$(cat "$WORK/digest")"
+  equal "digest" "$(digest_of "$WORK/manifest")" "$(cat "$WORK/digest")"
   jq -r '.config, .layers[] | "\(.digest) \(.size)"' "$WORK/manifest" >"$WORK/blobs"
   holds "$WORK/back" "$WORK/blobs"
   crane export "$WHARF/team/small:1" - | tar -xO --wildcards '*opt/model/model.bin' | cmp - <(noise 3)
@@ -72,9 +72,8 @@ case_mount_by_buildah() { mounts_the_base build_by_buildah; }
 mounts_the_base() { # PUSH
   upstreams_up
   wharf_up
-  launch scribe "$ROOT/scribe" "$WHARF"
-  await scribe 'listening on'
-  WHARF=$(grep -oP 'listening on \K.*' "$WORK/scribe.log")
+  tool_up scribe "$WHARF"
+  WHARF=$(address_of scribe)
   skopeo_by_path small "$WORK/cached"
   local digest sent
   while read -r digest _; do
@@ -144,8 +143,6 @@ descriptor() { # TYPE FILE
   jq -nc --arg type "$1" --arg digest "$(digest_of "$2")" --argjson size "$(stat -c %s "$2")" '{mediaType: $type, digest: $digest, size: $size}'
 }
 
-digest_of() { echo "sha256:$(sha256sum <"$1" | cut -d' ' -f1)"; }
-
 upload() { # REPOSITORY-URL FILE
   local location
   location=$(curl -sSf -X POST -o /dev/null -w '%header{location}' "$1/blobs/uploads/") || return
@@ -203,7 +200,8 @@ case_public_address_refuses_pushes() {
   sed -i 's/127\.0\.0\.1:0/0.0.0.0:0/' "$WORK/wharf.toml"
   launch wharf "$WHARF_BINARY" serve --config "$WORK/wharf.toml"
   await wharf 'listening on 0.0.0.0:'
-  WHARF=127.0.0.1:$(grep -oP 'listening on 0\.0\.0\.0:\K\d+' "$WORK/wharf.log" | head -n 1)
+  WHARF=$(address_of wharf)
+  WHARF=127.0.0.1:${WHARF#*:}
   local code
   code=$(curl -sS -X POST -o "$WORK/answer" -w '%{http_code}' "http://$WHARF/v2/team/app/blobs/uploads/")
   equal "status of a push" "$code $(jq -r '.errors[0].code' "$WORK/answer")" "403 DENIED"
@@ -219,7 +217,7 @@ case_public_address_refuses_pushes() {
 
 # A wharf that mirrors nothing that these tests use.
 hosted_wharf() {
-  printf '[server]\nlisten = "127.0.0.1:0"\n[store]\npath = "%s"\n' "$WORK/store" >"$WORK/wharf.toml"
+  mirrors </dev/null
   wharf_up
   REGCTL=(regctl --host "reg=$WHARF,tls=disabled")
 }

@@ -32,7 +32,7 @@ case_reload() {
   upstreams_up
   wharf_up
   local blob pull
-  read -r blob _ < <(sort -rnk2 "$FIXTURES/app.amd64")
+  read -r blob _ < <(biggest_of app)
   curl -sS --limit-rate 60M -o "$WORK/blob" "http://$WHARF/v2/docker.io/library/app/blobs/$blob" &
   pull=$!
   begun() { [[ -s $WORK/blob ]]; }
@@ -46,7 +46,7 @@ case_reload() {
   equal "status of what is denied" "$(status "http://$WHARF/v2/new.example/library/app/manifests/1")" 403
   skopeo copy -q --src-tls-verify=false "docker://$WHARF/new.example/library/small:1" "dir:$WORK/small"
   wait "$pull"
-  equal "digest of what was pulled meanwhile" "sha256:$(sha256sum <"$WORK/blob" | cut -d' ' -f1)" "$blob"
+  equal "digest of what was pulled meanwhile" "$(digest_of "$WORK/blob")" "$blob"
 
   echo 'nonsense = 1' >>"$WORK/wharf.toml"
   kill -HUP "${PID[wharf]}"

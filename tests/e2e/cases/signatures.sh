@@ -42,14 +42,14 @@ COSIGN=application/vnd.dev.cosign.artifact.sig.v1+json
 # platforms UNSIGNED and UNASKED are not.
 signed_image() {
   NEW=127.0.0.1:$(free_port)
-  registry_up new registry "${NEW#*:}" "$WORK/registry"
+  registry_up new registry "$NEW" "$WORK/registry"
   export REGCTL_CONFIG=$WORK/regctl.json
   regctl registry set --tls disabled "$NEW"
   local image=$NEW/library/small simple=application/vnd.dev.cosign.simplesigning.v1+json
   regctl image copy "ocidir://$FIXTURES/small.oci:1" "$image:1"
-  SUBJECT=sha256:$(sha256sum <"$FIXTURES/small.index" | cut -d' ' -f1)
-  UNSIGNED=sha256:$(sha256sum <"$FIXTURES/small.amd64.manifest" | cut -d' ' -f1)
-  UNASKED=sha256:$(sha256sum <"$FIXTURES/small.arm64.manifest" | cut -d' ' -f1)
+  SUBJECT=$(digest_of "$FIXTURES/small.index")
+  UNSIGNED=$(digest_of "$FIXTURES/small.amd64.manifest")
+  UNASKED=$(digest_of "$FIXTURES/small.arm64.manifest")
   sign_as "$NOTATION" 'by notation' application/jose+json --subject "$image:1" --annotation io.example.thumbprint=5e1f
   sign_as "$COSIGN" 'by cosign' "$simple" --subject "$image:1" --annotation io.example.thumbprint=5e1f
   sign_as '' "by cosign's tag" "$simple" --config-type application/vnd.oci.image.config.v1+json "$image:${SUBJECT/:/-}.sig"

@@ -79,7 +79,7 @@ impl fmt::Display for Again {
             Self::Asked => f.write_str("each time"),
             Self::Remembered => f.write_str("not for 10 s"),
             Self::LeftAlone(1) => f.write_str("once a probe finds it well"),
-            Self::LeftAlone(times) => write!(f, "after {times} failures, once a probe finds it well"),
+            Self::LeftAlone(times) => write!(f, "after {times} questions, once a probe finds it well"),
             Self::Held => f.write_str("not before the time it names, or 5 s"),
             Self::Blamed => f.write_str("for other content; for this after 5 s, then twice as long"),
         }

@@ -46,7 +46,7 @@ pub(super) enum Heard {
 pub(super) enum Again {
     /// It costs what it cost.
     Asked,
-    /// After so many failures, the answer comes without a question: the registry is known to be down, and only probed.
+    /// After so many questions, the answer comes without a question: the registry is known to be down, and only probed.
     LeftAlone(usize),
     /// The answer is remembered for 10 s.
     Remembered,

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256, Sha512};
 
+use super::client::Ended;
+
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -77,6 +79,11 @@ impl Content {
 
     pub(crate) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// What [`super::client::Response::hashed`] is when all of it has come, and no more.
+    pub(crate) fn whole(&self) -> (u64, String, Ended) {
+        (self.len, self.digest.clone(), Ended::Clean)
     }
 
     /// Fills `buffer` from `at`; returns how much there was.

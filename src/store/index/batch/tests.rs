@@ -2,6 +2,7 @@ use std::io;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use rustix::fs::{FileType, Mode};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -283,6 +284,34 @@ fn a_lazy_batch_that_could_not_begin_does_not_make_the_next_one_lazy() {
     batches.write(vec![synced], HashMap::new());
     answer.try_recv().unwrap().unwrap();
     assert_eq!(synchronous(&batches), 2, "FULL");
+}
+
+#[test]
+fn after_a_commit_that_the_disk_has_failed_nothing_is_even_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.sqlite3");
+    drop(schema::open_writer(&path).unwrap());
+    // Where SQLite keeps its log: every write to it fails.
+    let log = dir.path().join("index.sqlite3-wal");
+    rustix::fs::mknodat(rustix::fs::CWD, &log, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let mut batches = Batches::new(Connection::open(&path).unwrap(), Arc::new(Generations::new()));
+
+    let (mut failing, mut failed) = op(Durability::Synced);
+    failing.change = Box::new(|tx| {
+        tx.repository(&repo("a"), None).unwrap();
+        Ok(())
+    });
+    batches.write(vec![failing], HashMap::new());
+    let Error::Batch { source, .. } = failed.try_recv().unwrap().unwrap_err() else {
+        panic!("its transaction has failed")
+    };
+    assert!(matches!(*source, Error::Transaction { verb: "commit", .. }), "{source}");
+
+    let (mut refused, mut told) = op(Durability::Lazy);
+    refused.change = Box::new(|_| panic!("a later sync could succeed over a log with a hole in it"));
+    batches.write(vec![refused], HashMap::new());
+    let told = told.try_recv().unwrap();
+    assert!(matches!(told, Err(Error::Closed { .. })), "{told:?}");
 }
 
 #[tokio::test]

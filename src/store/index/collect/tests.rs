@@ -1,8 +1,7 @@
 use super::*;
 use crate::oci::RepoKey;
 use crate::store::UploadId;
-use crate::store::index::facts::{Arrival, BlobRow, FileStep, Landing};
-use crate::store::index::tests::{MIRROR, beside, digest, fresh, repo};
+use crate::store::index::tests::{MIRROR, beside, digest, fresh, pushed, repo};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -13,20 +12,7 @@ fn app() -> RepoKey {
 }
 
 async fn upload(index: &Index, of: &str, second: i64) {
-    let arrival = Arrival::Pushed {
-        upload: UploadId::new(),
-        repo: app(),
-        at: at(second),
-    };
-    let landing = Landing {
-        digest: digest(of),
-        blob: BlobRow {
-            size: 5,
-            modified_ns: 7,
-        },
-        rename: FileStep::none(),
-        arrival,
-    };
+    let landing = pushed(UploadId::new(), digest(of), app().as_str(), at(second));
     index.land(landing).await.unwrap();
 }
 

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::index::tests::{MIRROR, beside as connection, digest, fresh, image, open, put, repo, row, tag};
+use crate::store::tests::BACK;
 use crate::tasks::Tasks;
 
 fn at(second: i64) -> Timestamp {
@@ -129,12 +130,7 @@ async fn an_index_is_copied_before_its_schema_goes_on() {
         .unwrap();
     index.close().await.unwrap();
     assert!(!copies(&dir).exists());
-    let back = "
-        DROP TABLE upload; DROP TABLE pushed; DROP TABLE names; DROP TABLE loose;
-        DROP TABLE unlinked; DROP VIEW visible; DROP TABLE listing;
-        ALTER TABLE link DROP COLUMN idle_since; ALTER TABLE tag DROP COLUMN idle_since;
-        DROP INDEX tag_by_digest; DROP INDEX link_by_digest; PRAGMA user_version = 1;";
-    connection(&dir).execute_batch(back).unwrap();
+    connection(&dir).execute_batch(BACK).unwrap();
 
     let index = open(&dir);
     assert!(index.tag(&repo("hub/a"), &tag("v1")).await.unwrap().is_some());

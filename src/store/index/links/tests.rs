@@ -1,21 +1,11 @@
 use super::*;
-use crate::store::index::tests::{digest, fresh, image, landing, put, repo, tag};
+use crate::store::index::tests::{digest, fresh, image, landing, put, repo, tag, unseen};
 
 #[tokio::test]
 async fn nothing_is_seen_of_what_nobody_brought() {
     let (_dir, index) = fresh();
     let sight = index.sight(&repo("a"), &digest("x")).await.unwrap();
-    assert_eq!(
-        sight,
-        Sight {
-            link: None,
-            blob: None,
-            manifest: false,
-            mirrored: false,
-            entered_here: false,
-            loose_since: None
-        }
-    );
+    assert_eq!(sight, unseen());
     assert!(!sight.visible());
     assert_eq!(index.blob(&digest("x")).await.unwrap(), None);
     assert_eq!(index.manifest(&digest("x")).await.unwrap(), None);

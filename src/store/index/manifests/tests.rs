@@ -1,6 +1,5 @@
 use super::*;
-use crate::store::index::Sight;
-use crate::store::index::tests::{beside, digest, fresh, image, put, repo};
+use crate::store::index::tests::{beside, digest, fresh, image, put, repo, unseen};
 
 #[tokio::test]
 async fn a_manifest_is_kept_whole_or_not_at_all() {
@@ -21,17 +20,7 @@ async fn a_manifest_is_kept_whole_or_not_at_all() {
     );
     for asked in [layer, manifest.digest()] {
         let seen = index.sight(&repo(name), &asked).await.unwrap();
-        assert_eq!(
-            seen,
-            Sight {
-                link: None,
-                blob: None,
-                manifest: false,
-                mirrored: false,
-                entered_here: false,
-                loose_since: None
-            }
-        );
+        assert_eq!(seen, unseen());
     }
     assert_eq!(index.manifest(&manifest.digest()).await.unwrap(), None);
 

@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::oci::Algorithm;
-use crate::store::index::tests::{beside, digest, fresh, image, open, put, repo};
-use crate::store::index::{Arrival, BlobRow, FileStep, Landing};
+use crate::store::index::tests::{beside, digest, fresh, image, open, pushed, put, repo};
+
+const APP: &str = "team/app";
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -12,26 +13,10 @@ fn at(second: i64) -> Timestamp {
 fn session(moved_at: Timestamp) -> UploadRow {
     UploadRow {
         id: UploadId::new(),
-        repo: repo("team/app"),
+        repo: repo(APP),
         owner: "anonymous".to_owned(),
         algorithm: Algorithm::Sha512,
         moved_at,
-    }
-}
-
-fn pushed(upload: UploadId, of: &str, now: Timestamp) -> Landing {
-    Landing {
-        digest: digest(of),
-        blob: BlobRow {
-            size: 5,
-            modified_ns: 7,
-        },
-        rename: FileStep::none(),
-        arrival: Arrival::Pushed {
-            upload,
-            repo: repo("team/app"),
-            at: now,
-        },
     }
 }
 
@@ -89,18 +74,24 @@ async fn a_pushed_blob_is_seen_in_its_repository_and_loose_from_then_on() {
     let (dir, index) = fresh();
     let row = session(at(1));
     index.begin_upload(&row).await.unwrap();
-    index.land(pushed(row.id, "layer", at(2))).await.unwrap();
+    index.land(pushed(row.id, digest("layer"), APP, at(2))).await.unwrap();
     assert_eq!(index.upload(&row.id).await.unwrap(), None, "the session is over");
-    let here = index.sight(&repo("team/app"), &digest("layer")).await.unwrap();
+    let here = index.sight(&repo(APP), &digest("layer")).await.unwrap();
     assert!(here.visible() && here.blob.is_some());
     assert_eq!(here.link.unwrap().size, Some(5));
     let there = index.sight(&repo("team/other"), &digest("layer")).await.unwrap();
     assert!(!there.visible());
     assert_eq!(loose_since(&dir, "layer"), Some(2_000_000));
 
-    index.land(pushed(UploadId::new(), "layer", at(3))).await.unwrap();
+    index
+        .land(pushed(UploadId::new(), digest("layer"), APP, at(3)))
+        .await
+        .unwrap();
     assert_eq!(loose_since(&dir, "layer"), Some(3_000_000), "a second push renews it");
-    index.land(pushed(UploadId::new(), "layer", at(2))).await.unwrap();
+    index
+        .land(pushed(UploadId::new(), digest("layer"), APP, at(2)))
+        .await
+        .unwrap();
     assert_eq!(
         loose_since(&dir, "layer"),
         Some(3_000_000),
@@ -111,23 +102,21 @@ async fn a_pushed_blob_is_seen_in_its_repository_and_loose_from_then_on() {
 #[tokio::test]
 async fn a_blob_that_a_manifest_of_its_repository_names_is_not_loose() {
     let (dir, index) = fresh();
-    for (name, of, loose) in [("team/other", "elsewhere", true), ("team/app", "here", false)] {
+    for (name, of, loose) in [("team/other", "elsewhere", true), (APP, "here", false)] {
         let manifest = image([(digest(of), 5)]);
         index.put_manifest(put(name, &manifest, None)).await.unwrap();
         // As a push of the manifest leaves it.
         let beside = beside(&dir);
         beside.busy_timeout(Duration::from_secs(5)).unwrap();
         let (text, layer) = (manifest.digest().to_string(), digest(of).to_string());
-        let pushed = "INSERT INTO pushed (repository, digest, media_type)
-                      SELECT id, ?2, 'x' FROM repository WHERE key = ?1";
-        beside.execute(pushed, [name, &text]).unwrap();
+        let row = "INSERT INTO pushed (repository, digest, media_type)
+                   SELECT id, ?2, 'x' FROM repository WHERE key = ?1";
+        beside.execute(row, [name, &text]).unwrap();
         let names = "INSERT INTO names (repository, manifest, digest)
                      SELECT id, ?2, ?3 FROM repository WHERE key = ?1";
         beside.execute(names, [name, &text, &layer]).unwrap();
-        index
-            .land(super::tests::pushed(UploadId::new(), of, at(1)))
-            .await
-            .unwrap();
+        let landing = pushed(UploadId::new(), digest(of), APP, at(1));
+        index.land(landing).await.unwrap();
         assert_eq!(loose_since(&dir, of).is_some(), loose, "{of}");
     }
 }

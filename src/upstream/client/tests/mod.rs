@@ -7,6 +7,7 @@ mod helpers;
 mod holds;
 mod identity;
 mod lists;
+mod probes;
 mod redirects;
 mod referrers;
 mod refusals;

@@ -91,19 +91,7 @@ async fn bytes_stay_for_as_long_as_somebody_has_them() {
 
     // The other way round: a hosted repository that has them as a blob does not need the row.
     let manifest = push_image(&index, APP, &["b"], "v1").await;
-    let landing = Landing {
-        digest: manifest.digest(),
-        blob: BlobRow {
-            size: 5,
-            modified_ns: 7,
-        },
-        rename: FileStep::none(),
-        arrival: Arrival::Pushed {
-            upload: UploadId::new(),
-            repo: repo(OTHER),
-            at: at(1),
-        },
-    };
+    let landing = pushed(UploadId::new(), manifest.digest(), OTHER, at(1));
     index.land(landing).await.unwrap();
     assert_eq!(delete(&index, APP, manifest.digest()).await, Deleted::Done);
     assert_eq!(count(&dir, "manifest"), 1);

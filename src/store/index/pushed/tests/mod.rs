@@ -11,9 +11,9 @@ use tempfile::TempDir;
 
 use crate::oci::{Algorithm, Digest, Manifest, MediaType, Reference};
 use crate::store::UploadId;
+use crate::store::index::Index;
 use crate::store::index::pushed::facts::{Conditions, PushManifest, Pushed};
-use crate::store::index::tests::{beside, digest, fresh, image, repo, tag};
-use crate::store::index::{Arrival, BlobRow, FileStep, Index, Landing};
+use crate::store::index::tests::{beside, digest, fresh, image, pushed, repo, tag};
 
 const APP: &str = "team/app";
 const OTHER: &str = "team/other";
@@ -24,19 +24,7 @@ fn at(second: i64) -> Timestamp {
 
 /// Uploads a blob of 5 bytes, which nobody looks at here.
 async fn upload(index: &Index, name: &str, of: &str, second: i64) -> Digest {
-    let landing = Landing {
-        digest: digest(of),
-        blob: BlobRow {
-            size: 5,
-            modified_ns: 7,
-        },
-        rename: FileStep::none(),
-        arrival: Arrival::Pushed {
-            upload: UploadId::new(),
-            repo: repo(name),
-            at: at(second),
-        },
-    };
+    let landing = pushed(UploadId::new(), digest(of), name, at(second));
     index.land(landing).await.unwrap();
     digest(of)
 }

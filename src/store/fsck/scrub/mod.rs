@@ -127,3 +127,6 @@ impl Store {
 fn silent(rate: u64) -> Pace {
     Pace::new(Some(rate.max(SLOWEST)), Arc::new(|_| {}))
 }
+
+#[cfg(test)]
+mod tests;

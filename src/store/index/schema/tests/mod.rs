@@ -1,3 +1,5 @@
+mod books;
+
 use tempfile::TempDir;
 
 use super::*;
