@@ -68,7 +68,11 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     if report.troubles > 0 {
         return Err(Failure::Trouble);
     }
-    if report.finished { Ok(()) } else { Err(Failure::BrokenOff) }
+    if report.finished {
+        Ok(())
+    } else {
+        Err(Failure::BrokenOff)
+    }
 }
 
 /// What is on the screen.

@@ -86,12 +86,9 @@ impl Failure {
     fn code(&self) -> ExitCode {
         match self {
             Self::Unusable(_) => ExitCode::from(2),
-            Self::App(_)
-            | Self::Runtime(_)
-            | Self::Print(_)
-            | Self::Toml(_)
-            | Self::Trouble
-            | Self::BrokenOff => ExitCode::FAILURE,
+            Self::App(_) | Self::Runtime(_) | Self::Print(_) | Self::Toml(_) | Self::Trouble | Self::BrokenOff => {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -143,7 +143,11 @@ mod tests {
         let read = |value: &str| toml::from_str::<Config>(&format!("scrub = \"{value}\"")).map(|config| config.scrub);
         assert_eq!(read("12h").unwrap(), Scrub::Every(Duration::from_hours(12)));
         assert_eq!(read("never").unwrap(), Scrub::Never);
-        assert!(toml::to_string(&Config::default()).unwrap().contains("scrub = \"720h\""));
+        assert!(
+            toml::to_string(&Config::default())
+                .unwrap()
+                .contains("scrub = \"720h\"")
+        );
         for value in ["0s", "sometimes", "-1d", ""] {
             let said = read(value).unwrap_err().to_string();
             assert!(said.contains("\"never\""), "{value}: {said}");

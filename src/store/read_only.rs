@@ -3,7 +3,6 @@
 //! Promises to write nothing: no lock, no mark, no row and no file; what is damaged is a miss and stays where it is. On a
 //! read-only medium nothing is written beside the index either. Never looks for what a crash has left: no row tells of it.
 
-
 use crate::store::content::disk;
 use crate::store::content::layout::Layout;
 use crate::store::index::Index;
@@ -69,7 +68,11 @@ mod tests {
         let store = read_only(&dir).await.unwrap();
         let row = store.index.blob(&digest).await.unwrap();
         for _ in 0..2 {
-            assert_eq!(get(&store, &digest).await.as_ref(), Some(&bytes), "proven, though its time is another");
+            assert_eq!(
+                get(&store, &digest).await.as_ref(),
+                Some(&bytes),
+                "proven, though its time is another"
+            );
             assert_eq!(get(&store, &damaged).await, None);
         }
         assert!(dir.blob(&damaged).exists() && store.index.blob(&damaged).await.unwrap().is_some());

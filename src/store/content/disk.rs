@@ -218,7 +218,7 @@ pub(crate) fn rename_if_present(from: &Path, to: &Path) -> Result<bool, Error> {
 /// The length of the file at `path`, in bytes; `None` when there is none, or a directory.
 pub(crate) fn length(path: &Path) -> Result<Option<u64>, Error> {
     match path.metadata() {
-        Ok(metadata) => Ok((!metadata.is_dir()).then(|| metadata.len())),
+        Ok(metadata) => Ok((!metadata.is_dir()).then_some(metadata.len())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(at("look at", path)(source)),
     }

@@ -61,7 +61,7 @@ impl Run {
                 if self.how.repair {
                     self.store.index.reprove_blob(digest, row, modified_ns).await?;
                 }
-                self.tell(Finding::Touched(*digest), self.mended("noted"));
+                self.tell(&Finding::Touched(*digest), self.mended("noted"));
                 Ok(Some(false))
             }
             Verdict::Damaged(damage) => {
@@ -73,7 +73,11 @@ impl Run {
 
     async fn damaged(&mut self, digest: Digest, row: BlobRow, damage: Damage) -> Result<(), Error> {
         let homes = self.store.homes(&digest).await?;
-        let homes: Vec<RepoKey> = homes.into_iter().filter(|home| home.hosted).map(|home| home.key).collect();
+        let homes: Vec<RepoKey> = homes
+            .into_iter()
+            .filter(|home| home.hosted)
+            .map(|home| home.key)
+            .collect();
         let how = if self.how.repair {
             let dropped = self.store.drop_blob(&digest, row, damage.as_str(), true).await?;
             match dropped {
@@ -84,7 +88,7 @@ impl Run {
         } else {
             Outcome::Left
         };
-        self.tell(Finding::Blob { digest, damage, homes }, how);
+        self.tell(&Finding::Blob { digest, damage, homes }, how);
         Ok(())
     }
 
@@ -105,7 +109,7 @@ impl Run {
                 } else {
                     Outcome::Left
                 };
-                self.tell(Finding::Manifest { digest, pushed }, how);
+                self.tell(&Finding::Manifest { digest, pushed }, how);
             }
         }
         Ok(())

@@ -84,9 +84,12 @@ impl Pace {
         }
     }
 
-    /// Waits until so many bytes may have been read.
-    async fn spend(&mut self, bytes: usize) {
+    fn read(&self, bytes: usize) {
         (self.told)(bytes as u64);
+    }
+
+    /// Waits until so many bytes may have been read.
+    async fn keep(&mut self, bytes: usize) {
         let Some(rate) = self.rate else { return };
         #[expect(clippy::cast_precision_loss, reason = "a pace need not be exact")]
         let cost = Duration::from_secs_f64(bytes.max(LEAST) as f64 / rate as f64);
@@ -152,9 +155,11 @@ impl Store {
             };
             let read;
             (read, hasher, buffer, file) = self.tasks.blocking(step).await.map_err(Error::Lost)??;
+            pace.read(read);
             tokio::select! {
+                biased;
                 () = closing.cancelled() => return Ok(None),
-                () = pace.spend(read) => {}
+                () = pace.keep(read) => {}
             }
             if read < STEP {
                 return Ok(Some(hasher.finish()));

@@ -18,7 +18,17 @@ const STEP: usize = 256;
 
 /// What stands in the store's own directory.
 const OURS: &[&str] = &[
-    "backup", "blobs", "fsck", "fsck.new", "index", "lock", "quarantine", "running", "staging", "trash", "uploads",
+    "backup",
+    "blobs",
+    "fsck",
+    "fsck.new",
+    "index",
+    "lock",
+    "quarantine",
+    "running",
+    "staging",
+    "trash",
+    "uploads",
     "wharf.sock",
 ];
 
@@ -43,7 +53,7 @@ impl Run {
         let files = self.names(&layout.quarantine()).await?.len() as u64;
         if files > 0 {
             let place = layout.quarantine();
-            self.tell(Finding::Quarantined { files, place }, Outcome::Left);
+            self.tell(&Finding::Quarantined { files, place }, Outcome::Left);
         }
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             self.strays(algorithm).await?;
@@ -55,7 +65,7 @@ impl Run {
         for path in self.names(dir).await? {
             let ours = path.file_name().and_then(|name| name.to_str()).is_some_and(&is_ours);
             if !ours {
-                self.tell(Finding::Foreign(path), Outcome::Left);
+                self.tell(&Finding::Foreign(path), Outcome::Left);
             }
         }
         Ok(())
@@ -78,7 +88,8 @@ impl Run {
     async fn partials(&mut self) -> Result<(), Error> {
         let dir = self.store.layout.stagings();
         let rows = self.store.index.partials().await?;
-        let is_orphan = |path: &PathBuf| id::<u64>(path).is_some_and(|id| rows.iter().all(|(row, _)| *row != id));
+        let is_known = |id: u64| rows.iter().any(|(row, _)| *row == id);
+        let is_orphan = |path: &PathBuf| id(path).is_some_and(|id| !is_known(id) || disk::is_directory(path));
         let orphans = self.names(&dir).await?.into_iter().filter(is_orphan).collect();
         self.rubbish(orphans).await
     }
@@ -87,7 +98,7 @@ impl Run {
         let mut orphans = Vec::new();
         for path in self.names(&self.store.layout.uploads()).await? {
             if let Some(id) = id::<UploadId>(&path)
-                && self.store.index.upload(&id).await?.is_none()
+                && (disk::is_directory(&path) || self.store.index.upload(&id).await?.is_none())
             {
                 orphans.push(path);
             }
@@ -107,7 +118,7 @@ impl Run {
                 };
                 self.store.tasks.blocking(clear).await.map_err(Error::Lost)??;
             }
-            self.tell(Finding::Rubbish(path), self.mended("cleared away"));
+            self.tell(&Finding::Rubbish(path), self.mended("cleared away"));
         }
         Ok(())
     }
@@ -131,7 +142,7 @@ impl Run {
                 let digest = path.file_name().and_then(|name| name.to_str());
                 match digest.and_then(|name| format!("{algorithm}:{name}").parse().ok()) {
                     Some(digest) => found.push(digest),
-                    None => self.tell(Finding::Foreign(path), Outcome::Left),
+                    None => self.tell(&Finding::Foreign(path), Outcome::Left),
                 }
             }
             for digest in self.store.index.unstored(found).await? {
@@ -149,12 +160,15 @@ impl Run {
         } else if self.adopt(&digest).await? {
             Outcome::Mended("taken in")
         } else {
-            let (from, to) = (self.store.layout.blob(&digest), self.store.layout.aside(&digest.encoded()));
+            let (from, to) = (
+                self.store.layout.blob(&digest),
+                self.store.layout.aside(&digest.encoded()),
+            );
             let put = move || disk::rename_if_present(&from, &to);
             self.store.tasks.blocking(put).await.map_err(Error::Lost)??;
             Outcome::Mended("is not what its name says: put into quarantine")
         };
-        self.tell(Finding::Stray(digest), how);
+        self.tell(&Finding::Stray(digest), how);
         Ok(())
     }
 
@@ -166,7 +180,10 @@ impl Run {
         let Some(file) = disk::OpenFile::open(path)? else {
             return Ok(false);
         };
-        let hashed = self.store.hash_in_steps(file, digest.algorithm(), &mut self.pace).await?;
+        let hashed = self
+            .store
+            .hash_in_steps(file, digest.algorithm(), &mut self.pace)
+            .await?;
         if hashed != Some(*digest) {
             return Ok(false);
         }

@@ -60,6 +60,11 @@ pub enum Finding {
         /// Where.
         place: PathBuf,
     },
+    /// What the store weighs is not written down as it is.
+    Books {
+        /// Blobs that are wrong in it.
+        blobs: u64,
+    },
     /// The copy of the index would be of no use.
     Copy {
         /// Where it is, or should be.
@@ -82,6 +87,7 @@ impl Finding {
             | Self::Blob { .. }
             | Self::Stray(_)
             | Self::Rubbish(_)
+            | Self::Books { .. }
             | Self::Copy { .. } => true,
             Self::Touched(_) | Self::Foreign(_) | Self::Quarantined { .. } | Self::Unclean => false,
         }
@@ -91,31 +97,60 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Index(words) => write!(f, "the index is damaged ({words}): `wharf restore` goes back to its last copy"),
+            Self::Index(words) => write!(
+                f,
+                "the index is damaged ({words}): `wharf restore` goes back to its last copy"
+            ),
             Self::Tag { repo, tag, digest } => {
-                write!(f, "the tag {repo}:{tag} is of {digest}, which is not there: push it again, or delete the tag")
+                write!(
+                    f,
+                    "the tag {repo}:{tag} is of {digest}, which is not there: push it again, or delete the tag"
+                )
             }
             Self::Lost { repo, digest } => {
-                write!(f, "the content of {digest} is LOST, which was pushed to {repo}: push it again")
+                write!(
+                    f,
+                    "the content of {digest} is LOST, which was pushed to {repo}: push it again"
+                )
             }
             Self::Manifest { digest, pushed: false } => write!(f, "the manifest {digest} is damaged"),
             Self::Manifest { digest, pushed: true } => {
-                write!(f, "the PUSHED manifest {digest} is damaged, and not served: push it again")
+                write!(
+                    f,
+                    "the PUSHED manifest {digest} is damaged, and not served: push it again"
+                )
             }
             Self::Blob { digest, damage, homes } if homes.is_empty() => write!(f, "the blob {digest}: {damage}"),
             Self::Blob { digest, damage, homes } => {
                 let homes: Vec<_> = homes.iter().map(ToString::to_string).collect();
-                write!(f, "the PUSHED blob {digest} of {}: {damage}; push it again", homes.join(", "))
+                write!(
+                    f,
+                    "the PUSHED blob {digest} of {}: {damage}; push it again",
+                    homes.join(", ")
+                )
             }
-            Self::Touched(digest) => write!(f, "the blob {digest} has another time than it had, and the right content"),
+            Self::Touched(digest) => write!(
+                f,
+                "the blob {digest} has another time than it had, and the right content"
+            ),
             Self::Stray(digest) => write!(f, "the blob {digest} is not in the index"),
-            Self::Rubbish(path) => write!(f, "{} was left by a crash", path.display()),
+            Self::Rubbish(path) => write!(f, "{} is of no use: a crash has left it", path.display()),
             Self::Foreign(path) => write!(f, "{} is not wharf's, and is left alone", path.display()),
             Self::Quarantined { files, place } => {
-                write!(f, "{files} damaged files are in {}: look at them, then delete them", place.display())
+                write!(
+                    f,
+                    "{files} damaged files are in {}: look at them, then delete them",
+                    place.display()
+                )
             }
+            Self::Books { blobs } => write!(
+                f,
+                "what the store weighs is written down wrongly, with {blobs} blobs in the wrong place"
+            ),
             Self::Copy { path, why } => write!(f, "the copy {} of the index is of no use: {why}", path.display()),
-            Self::Unclean => f.write_str("the last wharf was killed, or the power failed: what that has left goes at the next start"),
+            Self::Unclean => {
+                f.write_str("the last wharf was killed, or the power failed: what that has left goes at the next start")
+            }
         }
     }
 }

@@ -98,10 +98,11 @@ async fn open(config: &Config, how: Fsck, tasks: &Tasks) -> Result<Store, Error>
 }
 
 fn lock(store: &Path) -> Result<Lock, Error> {
-    Lock::take(store).map_err(|error| match error {
-        Error::Locked { path, holder } => Error::Served { path, holder },
-        other => other,
-    })
+    let taken = Lock::take(store);
+    if let Err(Error::Locked { path, holder }) = taken {
+        return Err(Error::Served { path, holder });
+    }
+    taken.map_err(|error| error.of_start("store.path", store))
 }
 
 impl Run {
@@ -109,7 +110,7 @@ impl Run {
         let place = Place::open(self.store.layout.root().join("fsck"), self.how.anew)?;
         let doubts = self.store.running.doubts();
         if !self.how.repair && disk::exists(&self.store.layout.root().join("running")) {
-            self.tell(Finding::Unclean, Outcome::Left);
+            self.tell(&Finding::Unclean, Outcome::Left);
         }
         (self.watch)(Event::Looks("the index"));
         if !self.index().await? {
@@ -129,6 +130,7 @@ impl Run {
             self.store.running.settle(doubts);
         }
         if finished {
+            self.books().await?;
             self.copy().await?;
         }
         Ok(())
@@ -139,25 +141,36 @@ impl Run {
         let found = match self.store.index.check().await {
             Ok(found) => found,
             Err(Error::Read { source, .. }) => {
-                self.tell(Finding::Index(source.to_string()), Outcome::Left);
+                self.tell(&Finding::Index(source.to_string()), Outcome::Left);
                 return Ok(false);
             }
             Err(error) => return Err(error),
         };
         let sound = found.sqlite.is_empty();
         for words in found.sqlite {
-            self.tell(Finding::Index(words), Outcome::Left);
+            self.tell(&Finding::Index(words), Outcome::Left);
         }
         for (repo, tag, digest) in found.tags {
-            self.tell(Finding::Tag { repo, tag, digest }, Outcome::Left);
+            self.tell(&Finding::Tag { repo, tag, digest }, Outcome::Left);
         }
         for (repo, digest) in found.lost {
-            self.tell(Finding::Lost { repo, digest }, Outcome::Left);
+            self.tell(&Finding::Lost { repo, digest }, Outcome::Left);
         }
         if sound {
             self.manifests().await?;
         }
         Ok(sound)
+    }
+
+    async fn books(&mut self) -> Result<(), Error> {
+        let (blobs, off) = self.store.index.books().await?;
+        if blobs > 0 || off {
+            if self.how.repair {
+                self.store.index.mend_books().await?;
+            }
+            self.tell(&Finding::Books { blobs }, self.mended("written anew"));
+        }
+        Ok(())
     }
 
     /// The copy to which `wharf restore` would go back.
@@ -182,7 +195,7 @@ impl Run {
             self.store.tasks.blocking(put).await.map_err(Error::Lost)??;
             self.store.back_up(self.now).await?;
         }
-        self.tell(Finding::Copy { path, why }, self.mended("made anew"));
+        self.tell(&Finding::Copy { path, why }, self.mended("made anew"));
         Ok(())
     }
 
@@ -194,12 +207,12 @@ impl Run {
         }
     }
 
-    fn tell(&mut self, finding: Finding, outcome: Outcome) {
+    fn tell(&mut self, finding: &Finding, outcome: Outcome) {
         if finding.is_trouble() {
             self.report.troubles += 1;
             self.report.mended += u64::from(outcome != Outcome::Left);
         }
-        (self.watch)(Event::Found(&finding, outcome));
+        (self.watch)(Event::Found(finding, outcome));
     }
 }
 

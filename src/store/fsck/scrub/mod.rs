@@ -64,14 +64,22 @@ impl Store {
             Some(Round { began, done: true, .. }) => {
                 let age = Duration::try_from(now.duration_since(began)).unwrap_or(period);
                 if age < period {
-                    return Ok(period - age);
+                    return Ok(period.saturating_sub(age));
                 }
                 now
             }
             None => now,
         };
         let behind = last.and_then(|round| round.behind);
-        self.scrub_from(Round { began, behind, done: false }, period).await?;
+        self.scrub_from(
+            Round {
+                began,
+                behind,
+                done: false,
+            },
+            period,
+        )
+        .await?;
         let age = Duration::try_from(now.duration_since(began)).unwrap_or_default();
         Ok(period.saturating_sub(age))
     }
@@ -80,10 +88,10 @@ impl Store {
         let (_, bytes) = self.index.stored().await?;
         let mut pace = silent(bytes / period.as_secs().max(1));
         loop {
-            let page = self.index.blobs_behind(round.behind, PAGE).await?;
-            let Some((last, _)) = page.last() else { break };
+            let blobs = self.index.blobs_behind(round.behind, PAGE).await?;
+            let Some((last, _)) = blobs.last() else { break };
             round.behind = Some(*last);
-            for (digest, row) in page {
+            for (digest, row) in blobs {
                 if !self.scrub_one(&digest, row, &mut pace).await? {
                     return Ok(());
                 }
@@ -91,7 +99,11 @@ impl Store {
             self.index.note_scrub(round).await?;
         }
         tracing::info!("all content has been proven again");
-        let round = Round { done: true, behind: None, ..round };
+        let round = Round {
+            done: true,
+            behind: None,
+            ..round
+        };
         self.index.note_scrub(round).await
     }
 
@@ -110,12 +122,11 @@ impl Store {
     async fn scrub_one(&self, digest: &Digest, row: BlobRow, pace: &mut Pace) -> Result<bool, Error> {
         match self.examine(digest, row, pace).await? {
             None => return Ok(false),
-            Some(Verdict::Good) => {}
             Some(Verdict::Touched(modified_ns)) => {
                 self.index.reprove_blob(digest, row, modified_ns).await?;
             }
-            // It has been told, and stays where it is: perhaps the disk gives it another time.
-            Some(Verdict::Damaged(Damage::Unreadable)) => {}
+            // What cannot be read has been told, and stays where it is: perhaps the disk gives it another time.
+            Some(Verdict::Good | Verdict::Damaged(Damage::Unreadable)) => {}
             Some(Verdict::Damaged(damage)) => {
                 self.drop_blob(digest, row, damage.as_str(), false).await?;
             }

@@ -77,7 +77,9 @@ async fn what_landed_last_is_proven_soon_after_an_unclean_stop_and_only_then() {
         harm(&dir, &digests[3]);
         let store = dir.open().await;
         let scrub = Scrub::Every(DAY);
-        let keeping = store.tasks.spawn(store.clone().keep_scrubbed(Clock::manual(now()), scrub));
+        let keeping = store
+            .tasks
+            .spawn(store.clone().keep_scrubbed(Clock::manual(now()), scrub));
         if unclean {
             while is_stored(&store, &digests[3]).await {
                 tokio::task::yield_now().await;

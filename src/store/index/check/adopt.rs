@@ -10,8 +10,8 @@ use crate::store::Error;
 use crate::store::index::Index;
 use crate::store::index::facts::{BlobRow, Fact};
 use crate::store::index::generation::Shard;
-use crate::store::index::{blobs, sql};
 use crate::store::index::tx::Tx;
+use crate::store::index::{blobs, sql};
 
 impl Index {
     /// Takes in a proven file that no row knows. It begins its grace, unless a repository sees it.

@@ -4,6 +4,7 @@
 //! content: what the files are is for others to compare. Dropping a read's future costs nothing.
 
 mod adopt;
+mod books;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -106,8 +107,7 @@ impl Index {
                 SELECT digest, bytes, EXISTS (SELECT 1 FROM pushed WHERE pushed.digest = manifest.digest)
                 FROM manifest WHERE digest > ?1 ORDER BY digest LIMIT ?2";
             let mut page = connection.prepare_cached(READ)?;
-            let manifest =
-                |row: &Row<'_>| Ok((sql::parsed(row, 0)?, row.get::<_, Vec<u8>>(1)?.into(), row.get(2)?));
+            let manifest = |row: &Row<'_>| Ok((sql::parsed(row, 0)?, row.get::<_, Vec<u8>>(1)?.into(), row.get(2)?));
             page.query_map((place(behind), rows(limit)), manifest)?.collect()
         };
         self.0.readers.read(Fact::Integrity, read).await
@@ -169,7 +169,8 @@ fn sqlite(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         FROM pragma_foreign_key_check GROUP BY \"table\", \"parent\"";
     let all = |read| {
         let mut read = connection.prepare_cached(read)?;
-        read.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
+        read.query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<String>>>()
     };
     let mut pages = all(PAGES)?;
     pages.retain(|words| words != "ok");
@@ -196,7 +197,10 @@ fn lost(connection: &Connection) -> rusqlite::Result<Vec<(RepoKey, Digest)>> {
               AND NOT EXISTS (SELECT 1 FROM manifest WHERE manifest.digest = link.digest)
         LIMIT ?1";
     let lost = |row: &Row<'_>| Ok((sql::parsed(row, 0)?, sql::parsed(row, 1)?));
-    connection.prepare_cached(READ)?.query_map([rows(MOST)], lost)?.collect()
+    connection
+        .prepare_cached(READ)?
+        .query_map([rows(MOST)], lost)?
+        .collect()
 }
 
 fn blob(row: &Row<'_>) -> rusqlite::Result<(Digest, BlobRow)> {

@@ -6,7 +6,10 @@ async fn pages_follow_each_other_in_order() {
     let (dir, index) = fresh();
     let mut all: Vec<Digest> = (0..7).map(|n| digest(&format!("{n}"))).collect();
     for digest in &all {
-        let (digest, put) = (digest.to_string(), "INSERT INTO blob (digest, size, modified) VALUES (?1, 3, 1)");
+        let (digest, put) = (
+            digest.to_string(),
+            "INSERT INTO blob (digest, size, modified) VALUES (?1, 3, 1)",
+        );
         beside(&dir).execute(put, [digest]).unwrap();
     }
     all.sort_by_key(ToString::to_string);
