@@ -44,6 +44,7 @@ mod push_shapes;
 mod push_wire;
 mod races;
 mod ranges;
+mod read_only;
 mod reload;
 mod restore;
 mod resume;

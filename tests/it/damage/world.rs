@@ -52,12 +52,14 @@ impl World {
             assert_eq!(wharf.get(&blob_path("hub/a/b", blob)).await.status, 200);
             wharf.landed(&blob_path("hub/a/b", blob)).await;
         }
-        upstream.script(On::blobs().of(halved.digest()), [Act::Hold(Gate::at(MIB))]);
+        let gate = Gate::at(MIB);
+        upstream.script(On::blobs().of(halved.digest()), [Act::Hold(gate.clone())]);
         let mut answer = wharf.open(&blob_path("hub/a/b", &halved)).await;
         answer.exactly(MIB).await;
         let upload = wharf.begin("team/app").await;
         assert_eq!(wharf.chunk(&upload, 0, &big.bytes(0..MIB)).await.status, 202);
         wharf.kill();
+        gate.open();
         Self {
             upstream,
             wharf,
