@@ -14,6 +14,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`cli`], [`config`], [`app`] | a command line and a file become a running process |
+//! | [`admin`] | what an operator on this machine tells a running process, by a socket in the store |
 //! | [`server`] | accepts, limits and drains connections |
 //! | [`http`] | turns a request line into a route of domain types, an outcome into a response; the only place that knows status codes, and where body bytes leave |
 //! | [`access`] | may this caller do this; may anybody have this of that mirror |
@@ -85,10 +86,12 @@
 //! * A push is taken in one batch at a time: the socket's buffer gathers what comes meanwhile. To read ahead was no faster,
 //!   cost no less CPU time, and held twice the memory.
 //! * The breaker is of each host behind an endpoint (its token realm, the CDN that it redirects to), not of the endpoint:
-//!   a CDN that is down says nothing about tags.
+//!   a CDN that is down says nothing about tags. A probe asks what was to be asked, not `/v2/`: that is what a front end
+//!   answers when all behind it hangs. Who has no other way waits for it, but no longer than a connection may take.
 //! * All single flights outside `upstream` are one mechanism, `pull::flight`, also the small ones.
 
 pub mod access;
+pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod clock;

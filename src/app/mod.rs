@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
+use crate::admin::{Admin, Answer, Collection, Grace};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::Http;
@@ -72,11 +73,14 @@ pub async fn serve(plan: Plan, read_only: bool) -> Result<(), Error> {
         Store::open(&config.store, tasks.clone()).await?
     };
     let server = Server::bind(&config.server, tasks.clone())?;
+    let (clock, grace) = (Clock::system(), config.hosted.grace);
+    let admin = Admin::new(store.clone(), clock.clone(), tasks.clone(), grace);
+    if !read_only && let Some(control) = admin.listen().await {
+        tasks.spawn(admin.run(control));
+    }
     announce(&config, server.address(), &mirrors);
 
-    let clock = Clock::system();
     let client = Client::new(&config.upstream, tasks.clone(), clock.clone());
-    let grace = config.hosted.grace;
     let pull = Pull::new(store.clone(), client, clock.clone(), tasks.clone(), grace);
     let push = Push::new(store.clone(), clock.clone(), tasks.clone(), &config.hosted);
     if !read_only {
@@ -131,6 +135,19 @@ pub async fn fsck(plan: &Plan, how: Fsck, watch: Watch) -> Result<Report, Error>
     }
     tasks.close(Duration::ZERO).await;
     Ok(checking.await?)
+}
+
+/// Frees what nobody can reach, where no wharf runs, or only tells what that would free.
+pub async fn collect(plan: &Plan, dry_run: bool, grace: Option<Grace>, told: impl FnMut(Answer)) -> Result<(), Error> {
+    let tasks = Tasks::new();
+    let store = Store::reopen(&plan.config.store, tasks.clone()).await?;
+    let collection = Collection::new(dry_run, grace, plan.config.hosted.grace);
+    let collected = collection.run(&store, &Clock::system(), told).await;
+    if !tasks.close(PARKING).await {
+        store.set_in_doubt();
+    }
+    store.close().await?;
+    Ok(collected?)
 }
 
 /// Puts the index back as it was when it was copied last, or when `from` was; nobody may be serving.

@@ -75,6 +75,9 @@ impl Reload {
             ..
         } = plan;
         self.http.adopt(policy);
+        for mirror in &mirrors {
+            mirror.take_over();
+        }
         (self.config, self.mirrors) = (config, mirrors);
         for key in left {
             warn!("{key} has changed: restart needed");

@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 use bytesize::ByteSize;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::runtime;
 
 use crate::app::{self, Event, Fsck, Outcome, Plan};
 
-use super::{ConfigFile, Failure};
+use super::{ConfigFile, Failure, runtime};
 
 /// How often a line says how far it is.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -47,14 +46,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         anew,
         rate: rate.map(|rate| rate.as_u64()),
     };
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Runtime)?;
     let printer = Arc::new(Mutex::new(Printer::new()));
     let shared = Arc::clone(&printer);
     let watch = move |event: Event<'_>| shared.lock().unwrap_or_else(PoisonError::into_inner).hear(event);
-    let report = runtime.block_on(app::fsck(&plan, how, Arc::new(watch)));
+    let report = runtime()?.block_on(app::fsck(&plan, how, Arc::new(watch)));
     printer.lock().unwrap_or_else(PoisonError::into_inner).end();
     let report = report?;
     writeln!(

@@ -6,6 +6,7 @@
 
 mod config;
 mod fsck;
+mod gc;
 mod restore;
 mod serve;
 
@@ -16,7 +17,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::app;
+use tokio::runtime::{self, Runtime};
+
+use crate::{admin, app};
 
 /// A pull-through caching OCI registry: every byte is fetched once, streamed while it arrives, proven, and kept.
 #[derive(Debug, Parser)]
@@ -32,6 +35,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Look whether the store is well, and mend it with --repair; nobody may be serving. Ends with 1 where anything is wrong.
     Fsck(fsck::Arguments),
+    /// Free what was pushed and nobody can reach any more, now; beside the running wharf, or without one.
+    Gc(gc::Arguments),
     /// Put the index back as it was when it was copied last; nobody may be serving.
     Restore(restore::Arguments),
     /// Look at the configuration without serving.
@@ -53,6 +58,8 @@ enum Failure {
     Unusable(#[from] app::Unusable),
     #[error(transparent)]
     App(#[from] app::Error),
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
     #[error("cannot print: {0}")]
@@ -70,6 +77,7 @@ pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Fsck(arguments) => fsck::run(arguments),
+        Command::Gc(arguments) => gc::run(arguments),
         Command::Restore(arguments) => restore::run(arguments),
         Command::Config(command) => config::run(command),
     };
@@ -86,11 +94,20 @@ impl Failure {
     fn code(&self) -> ExitCode {
         match self {
             Self::Unusable(_) => ExitCode::from(2),
-            Self::App(_) | Self::Runtime(_) | Self::Print(_) | Self::Toml(_) | Self::Trouble | Self::BrokenOff => {
-                ExitCode::FAILURE
-            }
+            Self::App(_)
+            | Self::Admin(_)
+            | Self::Runtime(_)
+            | Self::Print(_)
+            | Self::Toml(_)
+            | Self::Trouble
+            | Self::BrokenOff => ExitCode::FAILURE,
         }
     }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let built = runtime::Builder::new_multi_thread().enable_all().build();
+    built.map_err(Failure::Runtime)
 }
 
 /// An error and its causes in one line, each cause once: some errors repeat theirs.

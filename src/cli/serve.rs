@@ -5,11 +5,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use tokio::runtime;
 
 use crate::app::{self, Plan};
 
-use super::{ConfigFile, Failure};
+use super::{ConfigFile, Failure, runtime};
 
 /// Work that is still blocked on a disk or a name server when everything else has ended is not waited for longer.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -25,10 +24,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let plan = Plan::load(arguments.file.path)?;
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Runtime)?;
+    let runtime = runtime()?;
     let served = runtime.block_on(app::serve(plan, arguments.read_only));
     runtime.shutdown_timeout(LAST_WAIT);
     Ok(served?)

@@ -54,11 +54,19 @@ pub enum Error {
         /// Who holds it, as its lock file tells: pid and host.
         holder: String,
     },
-    /// There is no store to be checked.
-    #[error("there is no store {}: is store.path right?", path.display())]
+    /// There is no store.
+    #[error("there is no store in {}: is it the store.path that wharf serves with?", path.display())]
     NoStore {
-        /// The store's directory.
+        /// `store.path`.
         path: PathBuf,
+    },
+    /// No socket can have this path.
+    #[error("the path {} is longer than a socket's may be, {longest} bytes: give store.path a shorter name", path.display())]
+    LongSocket {
+        /// Where it was to be.
+        path: PathBuf,
+        /// What the system accepts, in bytes.
+        longest: usize,
     },
     /// The index is on a file system on which SQLite's shared memory does not work.
     #[error("the index {} is on a network file system ({kind}): set store.index to a local directory", path.display())]
@@ -269,6 +277,7 @@ impl Error {
             Self::Locked { .. }
             | Self::Served { .. }
             | Self::NoStore { .. }
+            | Self::LongSocket { .. }
             | Self::NetworkFileSystem { .. }
             | Self::Missing { .. }
             | Self::NoCopy { .. }

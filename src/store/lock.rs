@@ -20,7 +20,7 @@ pub(in crate::store) struct Lock {
 impl Lock {
     /// Takes the lock of the store in the directory `store`, which must exist. Blocks for the disk, not for the holder.
     pub(in crate::store) fn take(store: &Path) -> Result<Self, Error> {
-        let path = store.join("lock");
+        let path = file(store);
         let mut file = disk::open_lock(&path)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -35,14 +35,17 @@ impl Lock {
         name_holder(&mut file).map_err(at("write to", path))?;
         Ok(Self { _file: file })
     }
-}
 
-impl Lock {
     /// Whether a process has the store in the directory `store` now. Takes and writes nothing.
     pub(in crate::store) fn is_held(store: &Path) -> bool {
-        let file = OpenFile::open(store.join("lock"));
-        file.is_ok_and(|file| file.is_some_and(|file| file.is_locked()))
+        let lock = OpenFile::open(file(store));
+        lock.is_ok_and(|lock| lock.is_some_and(|lock| lock.is_locked()))
     }
+}
+
+/// The file of the lock; it stays when the lock is given back.
+pub(in crate::store) fn file(store: &Path) -> PathBuf {
+    store.join("lock")
 }
 
 /// Replaces what an earlier holder has left behind.

@@ -9,6 +9,7 @@ mod blobs;
 mod collect;
 mod config;
 mod content;
+mod control;
 mod error;
 mod forget;
 mod fsck;
@@ -40,13 +41,14 @@ use lock::Lock;
 use recover::Recovery;
 use running::Running;
 
-pub use collect::Freed;
+pub use collect::{Freed, Gone};
 pub use config::{Config, InvalidConfig, Scrub};
 pub use content::arriving::{Arriving, Ending};
 pub use content::blob::{Attempt, Blob, Extent};
 pub use content::reader::{Cut, Reader};
 pub use content::staging::{Staged, Unproven, Verified};
 pub use content::upload::{Received, Unreceived, Upload};
+pub use control::{Control, reach};
 pub use error::Error;
 pub use fsck::{Damage, Event, Finding, Fsck, Outcome, Report, Watch, fsck};
 pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow};
@@ -84,6 +86,16 @@ pub struct Store {
 }
 
 impl Store {
+    /// As [`Store::open`], of a store that is there.
+    pub async fn reopen(config: &Config, tasks: Tasks) -> Result<Self, Error> {
+        let (path, mark) = (config.path.clone(), lock::file(&config.path));
+        match tasks.blocking(move || disk::exists(&mark)).await {
+            Ok(true) => Self::open(config, tasks).await,
+            Ok(false) => Err(Error::NoStore { path }),
+            Err(lost) => Err(Error::Lost(lost)),
+        }
+    }
+
     /// Opens the store, making it when there is none, and takes its lock. Recovery goes on in the background.
     pub async fn open(config: &Config, tasks: Tasks) -> Result<Self, Error> {
         let (path, index_path, background) = (config.path.clone(), config.index_path(), tasks.clone());

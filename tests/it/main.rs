@@ -8,6 +8,7 @@
     reason = "the fences are wharf's: tests own their files, tasks and processes"
 )]
 
+mod admin;
 mod bad_input;
 mod bad_manifests;
 mod breaker;
@@ -22,6 +23,7 @@ mod endpoints;
 mod fake_upstream;
 mod faults;
 mod fresh_tags;
+mod gc;
 mod guards;
 mod hostile;
 mod leavers;
@@ -44,6 +46,7 @@ mod push_shapes;
 mod push_wire;
 mod races;
 mod ranges;
+mod rates;
 mod read_only;
 mod reload;
 mod restore;

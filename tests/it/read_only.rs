@@ -45,7 +45,7 @@ fn tree(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     for entry in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_dir() {
             found.extend(tree(&entry));
-        } else {
+        } else if entry.is_file() {
             found.push((entry.clone(), std::fs::read(&entry).unwrap()));
         }
     }

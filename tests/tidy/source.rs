@@ -5,13 +5,13 @@ use super::scan::{attributes, blank_literals, blank_tests, imports, is_word, lea
 /// Who may import what inside the crate: whole layers, or single items of one. Everything else is refused.
 pub(crate) const MAY_IMPORT: &[(&str, &str)] = &[
     ("main", "cli"),
-    ("cli", "config app"),
+    ("cli", "config app admin"),
     ("app", "*"),
     (
         "config",
         "server::Config store::Config access::Config push::Config upstream::Config upstream::Environment upstream::MirrorConfig upstream::ProxyUrl upstream::builtin",
     ),
-    ("admin", "pull store oci metrics"),
+    ("admin", "pull store oci metrics clock tasks"),
     ("server", "http metrics clock tasks"),
     (
         "http",

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::mpsc::Sender;
 
 use crate::clock::Clock;
 use crate::oci::Digest;
@@ -20,6 +21,15 @@ const STEP: usize = 64;
 const AT_MOST: Duration = Duration::from_millis(500);
 /// and no more seldom: clocks are set, and machines sleep.
 const AT_LEAST: Duration = Duration::from_mins(1);
+
+/// Content that a collection frees, or would free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gone {
+    /// Which.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
 
 /// What a collection has freed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -36,22 +46,53 @@ impl Store {
     pub async fn collect(&self, now: Timestamp, grace: Duration) -> Result<Freed, Error> {
         let closing = self.tasks.closing();
         let mut freed = Freed::default();
-        let Ok(before) = now.checked_sub(grace) else {
-            return Ok(freed);
-        };
         while !closing.is_cancelled() {
-            let step = self.index.collect(before, STEP).await;
-            let step = step.inspect_err(|_unsure| self.running.set_in_doubt())?;
-            for (digest, size) in &step.freed {
-                freed.blobs += 1;
-                freed.bytes += size;
-                self.clear(digest).await;
-            }
-            if step.due < STEP {
+            let (due, gone) = self.collect_step(now, grace).await?;
+            freed.blobs += gone.len();
+            freed.bytes += gone.iter().map(|gone| gone.size).sum::<u64>();
+            if due < STEP {
                 break;
             }
         }
         Ok(freed)
+    }
+
+    /// As [`Store::collect`], and tells what went. Ends between two steps when nobody listens any more.
+    pub async fn collect_telling(&self, now: Timestamp, grace: Duration, to: &Sender<Gone>) -> Result<(), Error> {
+        let closing = self.tasks.closing();
+        while !closing.is_cancelled() {
+            let (due, gone) = self.collect_step(now, grace).await?;
+            for gone in gone {
+                // Whoever has left has heard enough.
+                let _ = to.send(gone).await;
+            }
+            if due < STEP || to.is_closed() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what [`Store::collect`] would free, if it began now and nothing else happened. Ends when nobody listens any
+    /// more.
+    pub async fn collectable(&self, now: Timestamp, grace: Duration, to: Sender<Gone>) -> Result<(), Error> {
+        match now.checked_sub(grace) {
+            Ok(before) => self.index.collectable(before, to).await,
+            Err(_before_all_time) => Ok(()),
+        }
+    }
+
+    /// How many were due, and the content of those that is gone.
+    async fn collect_step(&self, now: Timestamp, grace: Duration) -> Result<(usize, Vec<Gone>), Error> {
+        let Ok(before) = now.checked_sub(grace) else {
+            return Ok((0, Vec::new()));
+        };
+        let step = self.index.collect(before, STEP).await;
+        let step = step.inspect_err(|_unsure| self.running.set_in_doubt())?;
+        for gone in &step.freed {
+            self.clear(&gone.digest).await;
+        }
+        Ok((step.due, step.freed))
     }
 
     /// Removes the file of content that has been forgotten. It is rubbish by now: if that fails, the next start does it.

@@ -99,6 +99,11 @@ impl Layout {
         self.root.join("trash")
     }
 
+    /// A file of the store that is no content.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
     /// Where copies of the index are; made with the first one.
     pub(crate) fn backup(&self) -> PathBuf {
         self.root.join("backup")

@@ -1,7 +1,8 @@
 //! Owns: whose turn it is to answer a question: each endpoint in order, and all of them once more where that may help.
 //!
 //! Promises: few requests, and only of a kind that may be repeated; "not there" is the answer only if everybody who
-//! answered says so; a probe is waited for only by those who have no other way.
+//! answered says so; a probe is waited for only by those who have no other way, once, and no longer than a connection may
+//! take.
 //! Dropped: the question is given up.
 
 use std::hash::{BuildHasher, RandomState};

@@ -3,7 +3,7 @@
 use crate::support::client::Response;
 use crate::support::hole::Hole;
 use crate::support::image::{Content, Image, KIB};
-use crate::support::registry::{Kind, Registry};
+use crate::support::registry::Registry;
 use crate::support::script::{Act, Gate, On};
 use crate::support::upstream::Upstream;
 use crate::support::wharf::{Mirror, Setup, Wharf};
@@ -214,11 +214,10 @@ impl World {
         url.split_once("//").unwrap().1.to_owned()
     }
 
-    /// Requests so far, but for probes.
+    /// Requests so far, probes included.
     pub(super) fn requests(&self) -> usize {
         let all = [&self.upstream, &self.cdn, &self.strange];
-        let count = |on: &On| all.iter().map(|it| it.count(on)).sum::<usize>();
-        count(&On::any()) - count(&On::kind(Kind::Ping))
+        all.iter().map(|it| it.count(&On::any())).sum()
     }
 
     /// Requests to whom an error must name.

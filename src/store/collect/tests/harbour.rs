@@ -7,11 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use super::model::{Act, BLOBS, GRACE, Kind, Model, REPOS, images_of};
 use crate::oci::{Algorithm, Digest, Manifest, MediaType, Reference, RepoKey};
 use crate::store::tests::{Dir, content};
-use crate::store::{Conditions, Deleted, PushManifest, Pushed, Store};
+use crate::store::{Conditions, Deleted, Gone, PushManifest, Pushed, Store};
 
 fn said(deleted: Deleted) -> &'static str {
     match deleted {
@@ -146,19 +147,33 @@ impl Harbour {
     }
 
     pub(super) async fn collect(&mut self) {
-        let before = self.kept();
-        let freed = self
-            .store
-            .collect(self.now(), Duration::from_secs(GRACE.unsigned_abs()))
-            .await
-            .unwrap();
+        let (before, grace) = (self.kept(), Duration::from_secs(GRACE.unsigned_abs()));
+        let (to, mut told) = mpsc::channel(BLOBS);
+        self.store.collectable(self.now(), grace, to).await.unwrap();
+        let mut foretold = Vec::new();
+        told.recv_many(&mut foretold, BLOBS).await;
+        let (to, mut told) = mpsc::channel(BLOBS);
+        self.store.collect_telling(self.now(), grace, &to).await.unwrap();
+        drop(to);
+        let mut freed = Vec::new();
+        told.recv_many(&mut freed, BLOBS).await;
+        freed.sort_unstable();
+        foretold.sort_unstable();
+        assert_eq!(freed, foretold);
         for model in &mut self.models {
             let staying = model.clone();
             model.links.retain(|b, _| !staying.may_go(*b, self.second));
         }
         let gone: Vec<&usize> = before.iter().filter(|b| !self.kept().contains(b)).collect();
-        let bytes: usize = gone.iter().map(|b| blob(**b).0.len()).sum();
-        assert_eq!((freed.blobs, freed.bytes), (gone.len(), bytes as u64));
+        let gone = gone.into_iter().map(|b| blob(*b));
+        let mut gone: Vec<_> = gone
+            .map(|(bytes, digest)| Gone {
+                digest,
+                size: bytes.len() as u64,
+            })
+            .collect();
+        gone.sort_unstable();
+        assert_eq!(freed, gone);
     }
 
     async fn restart(&mut self, clean: bool) {

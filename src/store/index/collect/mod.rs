@@ -6,22 +6,22 @@
 
 use jiff::Timestamp;
 use rusqlite::Connection;
+use tokio::sync::mpsc::Sender;
 
-use crate::oci::Digest;
-use crate::store::Error;
 use crate::store::index::Index;
 use crate::store::index::facts::Fact;
 use crate::store::index::generation::Shard;
 use crate::store::index::tx::Tx;
 use crate::store::index::{blobs, loose, sql};
+use crate::store::{Error, Gone};
 
 /// What one step came to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::store) struct Step {
     /// Loose and unlinked blobs that were due.
     pub(in crate::store) due: usize,
-    /// The content that nobody has any more: its digest, and its length in bytes.
-    pub(in crate::store) freed: Vec<(Digest, u64)>,
+    /// The content that nobody has any more.
+    pub(in crate::store) freed: Vec<Gone>,
 }
 
 impl Index {
@@ -43,6 +43,44 @@ impl Index {
         let change = move |tx: &mut Tx<'_>| Ok(collect(tx, before, limit)?);
         self.0.writer.write(Fact::Loose, change).await
     }
+
+    /// Tells what steps of `collect` with this `before` would free, if nothing else happened: what is stored, and visible
+    /// only through links that they would take. Ends when nobody listens any more.
+    pub(in crate::store) async fn collectable(&self, before: Timestamp, to: Sender<Gone>) -> Result<(), Error> {
+        let read = move |connection: &Connection| collectable(connection, before, &to);
+        self.0.readers.read(Fact::Loose, read).await
+    }
+}
+
+fn collectable(connection: &Connection, before: Timestamp, to: &Sender<Gone>) -> rusqlite::Result<()> {
+    const COLLECTABLE: &str = "
+        WITH going AS (
+            SELECT repository, digest FROM loose
+            WHERE since <= ?1
+                  AND NOT EXISTS (SELECT 1 FROM names
+                                  WHERE names.repository = loose.repository AND names.digest = loose.digest)
+        )
+        SELECT blob.digest, blob.size
+        FROM (SELECT digest FROM going UNION SELECT digest FROM unlinked WHERE since <= ?1) AS due
+        JOIN blob ON blob.digest = due.digest
+        WHERE NOT EXISTS (SELECT 1 FROM visible
+                          WHERE visible.digest = due.digest
+                                AND NOT EXISTS (SELECT 1 FROM going
+                                                WHERE going.repository = visible.repository
+                                                      AND going.digest = visible.digest))";
+    let mut read = connection.prepare_cached(COLLECTABLE)?;
+    let mut rows = read.query([before.as_microsecond()])?;
+    while let Some(row) = rows.next()? {
+        let gone = Gone {
+            digest: sql::parsed(row, 0)?,
+            size: sql::unsigned(row, 1)?,
+        };
+        // This thread waits for whoever listens, who has to take one or to leave within a time.
+        if to.blocking_send(gone).is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn collect(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> rusqlite::Result<Step> {
@@ -66,7 +104,8 @@ fn collect(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> rusqlite::Result
         }
         tx.touch(Shard::of_digest(&digest));
         tx.execute(UNLINK, (it.0, &it.1))?;
-        step.freed.extend(blobs::free(tx, &digest)?.map(|size| (digest, size)));
+        step.freed
+            .extend(blobs::free(tx, &digest)?.map(|size| Gone { digest, size }));
     }
     let room = limit.saturating_sub(i64::try_from(step.due).unwrap_or(i64::MAX));
     collect_unlinked(tx, before, room, &mut step)?;
@@ -83,7 +122,8 @@ fn collect_unlinked(tx: &mut Tx<'_>, before: Timestamp, limit: i64, step: &mut S
     step.due += due.len();
     for (since, digest) in due {
         tx.execute(DONE, (since, sql::text(&digest)))?;
-        step.freed.extend(blobs::free(tx, &digest)?.map(|size| (digest, size)));
+        step.freed
+            .extend(blobs::free(tx, &digest)?.map(|size| Gone { digest, size }));
     }
     Ok(())
 }
