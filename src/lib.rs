@@ -75,6 +75,8 @@
 //!   SIGHUP puts another in its place.
 //! * Shared work runs in tasks of its own. Dropping any future here, a client's included, changes nothing for others.
 //! * No lock is held across I/O or an await.
+//! * Nothing stored is believed for ever: a file that has changed is proven before it is served, and all of them once in a
+//!   while (`store::fsck`: the scrub, and `wharf fsck`). Pushed bytes are put aside when they are damaged, never deleted.
 //! * What goes is first forgotten, durably, and then removed. A crash in between leaves a file that the next start finds.
 //!
 //! # Where this differs from the first design, and why

@@ -48,6 +48,7 @@ mod races;
 mod ranges;
 mod rates;
 mod read_only;
+mod refusals;
 mod reload;
 mod restore;
 mod resume;

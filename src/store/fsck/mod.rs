@@ -89,8 +89,10 @@ async fn open(config: &Config, how: Fsck, tasks: &Tasks) -> Result<Store, Error>
             let path = index_path.join(copy::FILE);
             return Err(Error::NoIndex { path });
         }
-        let (running, layout) = (Running::mark(&path)?, Layout::create(&path)?);
-        let index = Index::open(&index_path, &layout.backup(), background)?;
+        let made = || Ok((Running::mark(&path)?, Layout::create(&path)?));
+        let (running, layout) = made().map_err(|error: Error| error.of_start("store.path", &path))?;
+        let index = Index::open(&index_path, &layout.backup(), background);
+        let index = index.map_err(|error| error.of_start("store.index", &index_path))?;
         Ok((lock, running, layout, index))
     });
     let (lock, running, layout, index) = opened.await.map_err(Error::Lost)??;
