@@ -49,6 +49,7 @@ mod ranges;
 mod rates;
 mod read_only;
 mod refusals;
+mod relay;
 mod reload;
 mod restore;
 mod resume;

@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::client::{Answer, Client, Response};
+use super::disk::Mount;
 use super::leaks;
 use super::process::Process;
 use super::upstream::Upstream;
@@ -55,6 +56,8 @@ pub(crate) struct Setup {
     tables: Vec<String>,
     mirrors: Vec<Mirror>,
     environment: Vec<(String, String)>,
+    /// The size of a file system of the store's own, in MiB.
+    disk: Option<u64>,
 }
 
 impl Setup {
@@ -76,6 +79,12 @@ impl Setup {
     pub(crate) fn table(mut self, name: &str, lines: &str) -> Self {
         self.tables.push(format!("[{name}]\n{lines}"));
         self
+    }
+
+    /// Gives the store a file system of its own, of so many MiB, where the machine can.
+    pub(crate) fn disk(self, mib: u64) -> Self {
+        let disk = Some(mib);
+        Self { disk, ..self }
     }
 
     /// Makes wharf trust an upstream's certificate.
@@ -119,8 +128,8 @@ pub(crate) struct Wharf {
     process: Process,
     address: SocketAddr,
     environment: Vec<(String, String)>,
-    /// What runs it, and its arguments.
     under: Vec<&'static str>,
+    disk: Option<Mount>,
     home: TempDir,
 }
 
@@ -133,6 +142,7 @@ impl Wharf {
     async fn start(setup: Setup) -> Self {
         let home = TempDir::new().unwrap();
         setup.write(home.path());
+        let disk = setup.disk.and_then(|mib| Mount::small(&home.path().join("store"), mib));
         let mut environment = setup.environment;
         for (name, value) in &mut environment {
             if name == "SSL_CERT_FILE" {
@@ -148,6 +158,7 @@ impl Wharf {
             address,
             environment,
             under: Vec::new(),
+            disk,
             home,
         }
     }
@@ -155,6 +166,11 @@ impl Wharf {
     /// From the next start on, another program runs it, which must hand over its own process.
     pub(crate) fn under(&mut self, under: &[&'static str]) {
         self.under = under.to_vec();
+    }
+
+    /// The file system of the store's own; `None` where the machine mounts none.
+    pub(crate) fn disk(&self) -> Option<&Mount> {
+        self.disk.as_ref()
     }
 
     /// Another configuration for the next start; what is in its environment stays as it was.

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -20,6 +21,9 @@ use crate::store::index::notes::Progress;
 use crate::store::index::schema::{self, Durability};
 use crate::store::index::staged;
 use crate::store::index::tx::{Effects, Tx};
+
+/// The loss of notes is told of once in so long.
+const QUIET: Duration = Duration::from_mins(1);
 
 /// What a caller wants done, how sure it must be of it, and where it waits for the answer.
 pub(super) struct Op {
@@ -58,6 +62,8 @@ pub(super) struct Batches {
     generations: Arc<Generations>,
     /// What was committed last is perhaps not on disk, and no later sync would tell.
     is_unsure: bool,
+    /// When it was said last that notes cannot be written: a full disk must not fill the log too.
+    lost_notes_at: Option<Instant>,
 }
 
 impl Batches {
@@ -68,6 +74,7 @@ impl Batches {
             durability: Durability::Synced,
             generations,
             is_unsure: false,
+            lost_notes_at: None,
         }
     }
 
@@ -134,7 +141,7 @@ impl Batches {
     }
 
     /// A note that cannot be written is no reason to refuse what stands beside it.
-    fn write_notes(&self, noted: HashMap<u64, Progress>, effects: &mut Effects) -> Result<(), Error> {
+    fn write_notes(&mut self, noted: HashMap<u64, Progress>, effects: &mut Effects) -> Result<(), Error> {
         if noted.is_empty() {
             return Ok(());
         }
@@ -145,7 +152,10 @@ impl Batches {
                 source,
             })
         });
-        if let Err(error) = self.apply(change, effects)? {
+        if let Err(error) = self.apply(change, effects)?
+            && self.lost_notes_at.is_none_or(|at| at.elapsed() >= QUIET)
+        {
+            self.lost_notes_at = Some(Instant::now());
             tracing::warn!(error = %error, cause = ?std::error::Error::source(&error), "progress not noted");
         }
         Ok(())
