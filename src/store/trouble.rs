@@ -28,7 +28,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full => "the disk is full",
-            Self::ReadOnly => "the store is read-only",
+            Self::ReadOnly => "the file system is read-only",
             Self::Broken => "the disk fails",
             Self::Closed => "the index takes no changes before a restart",
             Self::Other => "the store failed",
