@@ -92,7 +92,7 @@ fn an_unknown_key_is_named_with_what_is_accepted() {
     );
     assert_eq!(
         complaint("[store]\nmax_size = '1GiB'\n"),
-        "wharf.toml: store.max_size: unknown key; accepted here: path, index, forget_after"
+        "wharf.toml: store.max_size: unknown key; accepted here: path, index, forget_after, scrub"
     );
     assert_eq!(
         complaint("[acces]\nanonymous = []\n"),
