@@ -13,7 +13,7 @@ use crate::oci::{Algorithm, Digest, Manifest, MediaType, RepoKey, Tag};
 use crate::store::{Error, UploadId};
 
 /// What one repository may know of one digest, read at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Sight {
     /// The repository's link to the digest.
     pub link: Option<Link>,
@@ -259,6 +259,8 @@ pub enum Fact {
     Tags(RepoKey),
     Repositories,
     Referrers(RepoKey, Digest),
+    Integrity,
+    Scrub,
 }
 
 impl fmt::Display for Fact {
@@ -285,6 +287,8 @@ impl fmt::Display for Fact {
             Self::Tags(repo) => write!(f, "the tags of {repo}"),
             Self::Repositories => write!(f, "the list of repositories"),
             Self::Referrers(repo, digest) => write!(f, "what {repo} has about {digest}"),
+            Self::Integrity => write!(f, "whether all of it holds together"),
+            Self::Scrub => write!(f, "how far the content was looked at"),
         }
     }
 }

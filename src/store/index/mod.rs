@@ -7,6 +7,7 @@
 
 mod batch;
 mod blobs;
+mod check;
 mod collect;
 pub(in crate::store) mod copy;
 mod facts;
@@ -40,6 +41,7 @@ use rusqlite::Connection;
 
 use self::batch::Batches;
 pub(in crate::store) use self::blobs::Dropped;
+pub(in crate::store) use self::check::Round;
 pub(in crate::store) use self::facts::{Arrival, FileStep, Landing, StagedRow};
 pub use self::facts::{
     BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow,
@@ -108,21 +110,68 @@ impl Index {
         let store_id = schema::store_id(&connection).map_err(schema::cannot_open(&path))?;
         let generations = Arc::new(Generations::new());
         let (counted, last_use) = books(&connection).map_err(schema::cannot_open(&path))?;
-        Ok(Self(Arc::new(Shared {
+        let batches = Batches::new(connection, Arc::clone(&generations), Arc::clone(&counted));
+        let writer = Writer::start(batches, last_use)?;
+        let readers = Readers::new(path.clone(), schema::open_reader, tasks.clone());
+        Ok(Self::over(
+            store_id,
+            path,
+            (readers, writer, counted),
+            generations,
+            tasks,
+        ))
+    }
+
+    /// Opens the index in `dir` to read it only: whatever would change it is refused. `sealed` says that nobody else
+    /// changes it meanwhile; then nothing is written beside it either. Blocks.
+    pub(in crate::store) fn open_read_only(
+        dir: &Path,
+        copies: &Path,
+        sealed: bool,
+        tasks: Tasks,
+    ) -> Result<Self, Error> {
+        let path = dir.join(copy::FILE);
+        if !copy::is_there(&path, copies)? {
+            return Err(Error::NoIndex { path });
+        }
+        let open = if sealed {
+            schema::open_sealed
+        } else {
+            schema::open_reader
+        };
+        let store_id = schema::look(&path, open)?;
+        let readers = Readers::new(path.clone(), open, tasks.clone());
+        let parts = (readers, Writer::none(), Arc::default());
+        Ok(Self::over(store_id, path, parts, Arc::new(Generations::new()), tasks))
+    }
+
+    fn over(
+        store_id: String,
+        path: PathBuf,
+        (readers, writer, counted): (Readers, Writer, Arc<Counted>),
+        generations: Arc<Generations>,
+        tasks: Tasks,
+    ) -> Self {
+        Self(Arc::new(Shared {
             store_id,
             sights: Remembered::new(SIGHTS, Arc::clone(&generations)),
             blobs: Remembered::new(BLOBS, Arc::clone(&generations)),
             tags: Remembered::new(TAGS, Arc::clone(&generations)),
             pushed: Remembered::new(PUSHED, Arc::clone(&generations)),
-            listings: listings::remembered(Arc::clone(&generations)),
+            listings: listings::remembered(generations),
             manifests: manifests::memory(),
             waking: Waking::default(),
-            counted: Arc::clone(&counted),
-            readers: Readers::new(path.clone(), tasks.clone()),
+            counted,
+            readers,
             path,
-            writer: Arc::new(Writer::start(Batches::new(connection, generations, counted), last_use)?),
+            writer: Arc::new(writer),
             tasks,
-        })))
+        }))
+    }
+
+    /// Whether every change is refused.
+    pub(in crate::store) fn is_read_only(&self) -> bool {
+        self.0.writer.is_read_only()
     }
 
     /// Returns when all that was noted or queued before is written. `close` does so too.

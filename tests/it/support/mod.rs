@@ -5,6 +5,7 @@
 
 pub(crate) mod client;
 pub(crate) mod dice;
+pub(crate) mod disk;
 pub(crate) mod gateway;
 pub(crate) mod hole;
 pub(crate) mod hosted;

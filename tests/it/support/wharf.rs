@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::client::{Answer, Client, Response};
+use super::disk::Mount;
 use super::leaks;
 use super::process::Process;
 use super::upstream::Upstream;
@@ -56,6 +57,8 @@ pub(crate) struct Setup {
     tables: Vec<String>,
     mirrors: Vec<Mirror>,
     environment: Vec<(String, String)>,
+    /// The size of a file system of the store's own, in MiB.
+    disk: Option<u64>,
 }
 
 impl Setup {
@@ -82,6 +85,12 @@ impl Setup {
     pub(crate) fn table(mut self, name: &str, lines: &str) -> Self {
         self.tables.push(format!("[{name}]\n{lines}"));
         self
+    }
+
+    /// Gives the store a file system of its own, of so many MiB, where the machine can.
+    pub(crate) fn disk(self, mib: u64) -> Self {
+        let disk = Some(mib);
+        Self { disk, ..self }
     }
 
     /// Makes wharf trust an upstream's certificate.
@@ -126,6 +135,8 @@ pub(crate) struct Wharf {
     process: Process,
     address: SocketAddr,
     environment: Vec<(String, String)>,
+    under: Vec<&'static str>,
+    disk: Option<Mount>,
     home: TempDir,
 }
 
@@ -138,6 +149,7 @@ impl Wharf {
     async fn start(setup: Setup) -> Self {
         let home = TempDir::new().unwrap();
         setup.write(home.path());
+        let disk = setup.disk.and_then(|mib| Mount::small(&home.path().join("store"), mib));
         let mut environment = setup.environment;
         for (name, value) in &mut environment {
             if name == "SSL_CERT_FILE" {
@@ -152,8 +164,20 @@ impl Wharf {
             process,
             address,
             environment,
+            under: Vec::new(),
+            disk,
             home,
         }
+    }
+
+    /// From the next start on, another program runs it, which must hand over its own process.
+    pub(crate) fn under(&mut self, under: &[&'static str]) {
+        self.under = under.to_vec();
+    }
+
+    /// The file system of the store's own; `None` where the machine mounts none.
+    pub(crate) fn disk(&self) -> Option<&Mount> {
+        self.disk.as_ref()
     }
 
     /// Another configuration for the next start; what is in its environment stays as it was.
@@ -186,8 +210,15 @@ impl Wharf {
 
     /// Starts anew on the same store, after [`Wharf::kill`] or [`Wharf::ends`].
     pub(crate) async fn restart(&mut self) {
-        self.process = Process::start(self.home.path(), &SERVE, &self.environment);
-        self.address = address(&self.process).await;
+        assert!(self.may_restart(&SERVE).await, "it has ended with:\n{}", self.log());
+    }
+
+    /// Starts anew with these arguments; false when it has ended before it listened.
+    pub(crate) async fn may_restart(&mut self, arguments: &[&str]) -> bool {
+        self.process = Process::start_under(&self.under, self.home.path(), arguments, &self.environment);
+        let address = self.process.may_tell("address", told_address).await;
+        self.address = address.unwrap_or(self.address);
+        address.is_some()
     }
 
     /// As [`Wharf::restart`], under strace with these options; false when it has ended before it listened.
@@ -207,7 +238,7 @@ impl Wharf {
 
     /// Another process beside it, with these arguments, that must end by itself: its exit status and what it said.
     pub(crate) async fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
-        let mut process = Process::start(self.home.path(), arguments, &self.environment);
+        let mut process = Process::start_under(&self.under, self.home.path(), arguments, &self.environment);
         (process.ends().await, process.log())
     }
 
