@@ -49,6 +49,10 @@ async fn killed_again_and_again_it_stays_within_its_budget_and_leaves_nothing_th
         }
     }
     assert!(acknowledged.len() > 6, "only {} were pushed", acknowledged.len());
+    wharf.signal_term();
+    assert!(wharf.ends().await.success());
+    let (checked, found) = wharf.run(&["fsck", "--config", "wharf.toml"]).await;
+    assert!(checked.success(), "{found}");
     let (seen, most) = (watch.end().await, BUDGET + CLIENTS * MAP + KILLS * UPLOADS * UPLOAD);
     eprintln!("at most {} of {BUDGET} bytes in {} looks", seen.most, seen.looks);
     assert!(seen.most <= most, "{} bytes over", seen.most - most);
