@@ -82,7 +82,7 @@ pub async fn serve(plan: Plan) -> Result<(), Error> {
     tasks.spawn(store.clone().keep_forgetting(clock.clone(), config.store.forget_after));
     tasks.spawn(store.clone().keep_backed_up(clock));
     let http = Http::new(policy, pull, push, config.server.client_silence);
-    tasks.spawn(Reload::new(file, config, mirrors, http.clone(), tasks.clone()).run(again));
+    tasks.spawn(Reload::new(file, config, mirrors, http.clone(), store.clone(), tasks.clone()).run(again));
     server
         .run(
             move |request, address| http.clone().answer(request, address),

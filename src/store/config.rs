@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::friendly;
+use crate::oci::Pin;
 
 /// The `[store]` table. Relative paths are relative to where the process was started, durations friendly: `"180d"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub struct Config {
     /// The directory of the index, on a local file system; `index` inside `path` when not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<PathBuf>,
+    /// What is never evicted: names with their mirror's key in front, perhaps with tags or a digest.
+    pub pins: Vec<Pin>,
     /// How long facts of mirrors' repositories are kept that nobody asks for, and of whose content nothing is stored.
     #[serde(with = "friendly")]
     pub forget_after: Duration,
@@ -28,6 +31,7 @@ impl Default for Config {
         Self {
             path: PathBuf::from("./wharf-data"),
             index: None,
+            pins: Vec::new(),
             forget_after: Duration::from_hours(180 * 24),
         }
     }

@@ -16,6 +16,7 @@ mod hosted;
 mod index;
 mod lists;
 mod lock;
+mod pins;
 mod recover;
 mod restore;
 mod rounds;
@@ -48,6 +49,7 @@ pub use content::staging::{Staged, Unproven, Verified};
 pub use content::upload::{Received, Unreceived, Upload};
 pub use control::{Control, reach};
 pub use error::Error;
+pub use index::pins::Source;
 pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow};
 pub use index::{Conditions, Deleted, Entities, PushManifest, Pushed};
 pub use index::{List, Listing};
@@ -90,12 +92,13 @@ impl Store {
     /// Opens the store, making it when there is none, and takes its lock. Recovery goes on in the background.
     pub async fn open(config: &Config, tasks: Tasks) -> Result<Self, Error> {
         let (path, index_path, background) = (config.path.clone(), config.index_path(), tasks.clone());
+        let pins = config.pins.clone();
         let opened = tasks.blocking(move || {
             disk::create_dir(&path)?;
             let lock = Lock::take(&path)?;
             let running = Running::mark(&path)?;
             let layout = Layout::create(&path)?;
-            let index = Index::open(&index_path, &layout.backup(), background)?;
+            let index = Index::open(&index_path, &layout.backup(), pins, background)?;
             Ok::<_, Error>((lock, running, layout, index))
         });
         let (lock, running, layout, index) = opened.await.map_err(Error::Lost)??;

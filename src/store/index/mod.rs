@@ -19,6 +19,7 @@ mod lists;
 mod loose;
 mod manifests;
 mod notes;
+pub(in crate::store) mod pins;
 mod pushed;
 mod readers;
 mod schema;
@@ -43,10 +44,11 @@ pub use self::facts::{
 use self::generation::{Generations, Remembered};
 use self::idle::Waking;
 pub use self::listings::{List, Listing};
+use self::pins::Held;
 pub use self::pushed::facts::{Conditions, Deleted, Entities, PushManifest, Pushed};
 use self::readers::Readers;
 use self::writer::Writer;
-use crate::oci::{Digest, MediaType, RepoKey, Tag};
+use crate::oci::{Digest, MediaType, Pin, RepoKey, Tag};
 use crate::store::Error;
 use crate::store::content::disk;
 use crate::tasks::Tasks;
@@ -74,6 +76,7 @@ struct Shared {
     listings: Remembered<(RepoKey, List), Option<Listing>>,
     manifests: Cache<Digest, StoredManifest>,
     waking: Waking,
+    held: Arc<Held>,
     // In this order: the connection that is closed last empties the log, and only the writer's can.
     readers: Readers,
     writer: Arc<Writer>,
@@ -83,7 +86,7 @@ struct Shared {
 impl Index {
     /// Opens the index in the directory `dir`, making both when they are missing, but not where the directory `copies`
     /// has a copy of it. Blocks.
-    pub(in crate::store) fn open(dir: &Path, copies: &Path, tasks: Tasks) -> Result<Self, Error> {
+    pub(in crate::store) fn open(dir: &Path, copies: &Path, pins: Vec<Pin>, tasks: Tasks) -> Result<Self, Error> {
         disk::create_dir(dir)?;
         if let Some(kind) = disk::is_network(dir)? {
             return Err(Error::NetworkFileSystem {
@@ -99,6 +102,8 @@ impl Index {
         }
         let connection = schema::open_writer(&path)?;
         let store_id = schema::store_id(&connection).map_err(schema::cannot_open(&path))?;
+        let commanded = pins::commanded(&connection).map_err(schema::cannot_open(&path))?;
+        let held = Arc::new(Held::new(pins, commanded));
         let generations = Arc::new(Generations::new());
         Ok(Self(Arc::new(Shared {
             store_id,
@@ -109,9 +114,10 @@ impl Index {
             listings: listings::remembered(Arc::clone(&generations)),
             manifests: manifests::memory(),
             waking: Waking::default(),
+            held: Arc::clone(&held),
             readers: Readers::new(path.clone(), tasks.clone()),
             path,
-            writer: Arc::new(Writer::start(connection, generations)?),
+            writer: Arc::new(Writer::start(connection, generations, held)?),
             tasks,
         })))
     }

@@ -12,6 +12,7 @@ use crate::oci::RepoKey;
 use crate::store::Error;
 use crate::store::index::facts::{Fact, FileStep};
 use crate::store::index::generation::Shard;
+use crate::store::index::pins::Moved;
 use crate::store::index::sql;
 
 /// Why a change is not made.
@@ -47,6 +48,7 @@ pub(super) struct Tx<'a> {
 pub(super) struct Effects {
     pub(super) directories: BTreeSet<PathBuf>,
     pub(super) touched: Vec<Shard>,
+    pub(super) moved: Vec<Moved>,
 }
 
 impl<'a> Tx<'a> {
@@ -113,6 +115,11 @@ impl<'a> Tx<'a> {
     /// Says that answers which `shard` covers have changed.
     pub(super) fn touch(&mut self, shard: Shard) {
         self.effects.touched.push(shard);
+    }
+
+    /// Says what has changed under the pins.
+    pub(super) fn tell_pins(&mut self, moved: Moved) {
+        self.effects.moved.push(moved);
     }
 
     /// Whether this transaction, which is not committed yet, has changed what `shard` covers.

@@ -17,6 +17,7 @@ use crate::store::content::disk;
 use crate::store::index::facts::Fact;
 use crate::store::index::generation::Generations;
 use crate::store::index::notes::Progress;
+use crate::store::index::pins::Held;
 use crate::store::index::schema::{self, Durability};
 use crate::store::index::staged;
 use crate::store::index::tx::{Effects, Tx};
@@ -56,17 +57,19 @@ pub(super) struct Batches {
     connection: Connection,
     durability: Durability,
     generations: Arc<Generations>,
+    held: Arc<Held>,
     /// What was committed last is perhaps not on disk, and no later sync would tell.
     is_unsure: bool,
 }
 
 impl Batches {
     /// Takes over a connection that syncs at each commit.
-    pub(super) fn new(connection: Connection, generations: Arc<Generations>) -> Self {
+    pub(super) fn new(connection: Connection, generations: Arc<Generations>, held: Arc<Held>) -> Self {
         Self {
             connection,
             durability: Durability::Synced,
             generations,
+            held,
             is_unsure: false,
         }
     }
@@ -104,7 +107,7 @@ impl Batches {
         let outcome = outcome
             .and_then(|()| self.write_notes(noted, &mut effects))
             .and_then(|()| self.commit(&effects));
-        self.conclude(outcome, &effects, answers);
+        self.conclude(outcome, effects, answers);
         if !self.is_unsure {
             // Nobody who has an answer waits for this.
             let shortened = schema::shorten_log(&self.connection);
@@ -171,7 +174,7 @@ impl Batches {
         }
     }
 
-    fn conclude(&self, outcome: Result<(), Error>, effects: &Effects, answers: Vec<Answer>) {
+    fn conclude(&self, outcome: Result<(), Error>, effects: Effects, answers: Vec<Answer>) {
         let failure = outcome.err().map(Arc::new);
         if failure.is_some()
             && !self.connection.is_autocommit()
@@ -181,6 +184,9 @@ impl Batches {
         }
         // Also after a failure: nobody can tell what a COMMIT that failed has left, and a raise costs only a read.
         effects.touched.iter().for_each(|shard| self.generations.raise(*shard));
+        if failure.is_none() {
+            self.held.follow(effects.moved);
+        }
         for answer in answers {
             let outcome = match &failure {
                 None => Ok(()),

@@ -212,10 +212,14 @@ async fn a_step_is_done_before_its_row_and_its_directory_is_there() {
     );
 }
 
+fn held() -> Arc<Held> {
+    Arc::new(Held::new(Vec::new(), Vec::new()))
+}
+
 fn batches(path: &std::path::Path) -> Batches {
     let connection = schema::open_writer(path).unwrap();
     connection.busy_timeout(Duration::ZERO).unwrap();
-    Batches::new(connection, Arc::new(Generations::new()))
+    Batches::new(connection, Arc::new(Generations::new()), held())
 }
 
 /// How the connection syncs: 1 is `NORMAL`, 2 is `FULL`.
@@ -294,7 +298,7 @@ fn after_a_commit_that_the_disk_has_failed_nothing_is_even_begun() {
     // Where SQLite keeps its log: every write to it fails.
     let log = dir.path().join("index.sqlite3-wal");
     rustix::fs::mknodat(rustix::fs::CWD, &log, FileType::Fifo, Mode::RWXU, 0).unwrap();
-    let mut batches = Batches::new(Connection::open(&path).unwrap(), Arc::new(Generations::new()));
+    let mut batches = Batches::new(Connection::open(&path).unwrap(), Arc::new(Generations::new()), held());
 
     let (mut failing, mut failed) = op(Durability::Synced);
     failing.change = Box::new(|tx| {

@@ -19,6 +19,7 @@ use crate::store::index::batch::{Answer, Batches, Op};
 use crate::store::index::facts::Fact;
 use crate::store::index::generation::Generations;
 use crate::store::index::notes::{Notes, Progress};
+use crate::store::index::pins::Held;
 use crate::store::index::schema::Durability;
 use crate::store::index::tx::{Refusal, Tx};
 
@@ -47,13 +48,13 @@ enum Message {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(connection: Connection, generations: Arc<Generations>) -> Result<Self, Error> {
+    pub(super) fn start(connection: Connection, generations: Arc<Generations>, held: Arc<Held>) -> Result<Self, Error> {
         let (queue, inbox) = mpsc::channel();
         let notes = Arc::<Notes>::default();
         let writing = Writing {
             inbox,
             notes: Arc::clone(&notes),
-            batches: Batches::new(connection, generations),
+            batches: Batches::new(connection, generations, held),
         };
         let thread = thread::Builder::new().name("index-writer".to_owned());
         let thread = thread
