@@ -79,6 +79,7 @@ pub async fn serve(plan: Plan) -> Result<(), Error> {
     let push = Push::new(store.clone(), clock.clone(), tasks.clone(), &config.hosted);
     tasks.spawn(push.clone().expire_uploads());
     tasks.spawn(store.clone().keep_collected(clock.clone(), grace));
+    tasks.spawn(store.clone().keep_room());
     tasks.spawn(store.clone().keep_forgetting(clock.clone(), config.store.forget_after));
     tasks.spawn(store.clone().keep_backed_up(clock));
     let http = Http::new(policy, pull, push, config.server.client_silence);

@@ -199,6 +199,7 @@ fn expected(path: &[String], kind: &Kind) -> String {
         [.., "max_rate"] => "bytes a second, like \"10MiB\"",
         [.., "send_ns"] => "a host, like \"quay.io\"",
         [.., "token_realm"] => "a URL, like \"https://auth.example/token\"",
+        ["store", "max_size" | "min_free"] => "bytes, like \"200GiB\", or a share of the file system, like \"80%\"",
         [.., "path" | "index"] => "a directory, like \"/var/lib/wharf\"",
         [.., "ca_file" | "client_cert" | "client_key"] => "a file, like \"/etc/wharf/ca.pem\"",
         [.., "no_proxy"] => "a list of hosts, domains and networks, like [\"10.0.0.0/8\", \"site.example\"]",

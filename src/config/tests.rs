@@ -91,8 +91,8 @@ fn an_unknown_key_is_named_with_what_is_accepted() {
          did you mean listen?"
     );
     assert_eq!(
-        complaint("[store]\nmax_size = '1GiB'\n"),
-        "wharf.toml: store.max_size: unknown key; accepted here: path, index, forget_after"
+        complaint("[store]\nquota = '1GiB'\n"),
+        "wharf.toml: store.quota: unknown key; accepted here: path, index, max_size, min_free, forget_after"
     );
     assert_eq!(
         complaint("[acces]\nanonymous = []\n"),

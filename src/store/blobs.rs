@@ -9,12 +9,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::oci::{Digest, RemoteName, RepoKey};
+use crate::store::budget::Reservation;
 use crate::store::content::arriving::Arriving;
 use crate::store::content::blob::Blob;
 use crate::store::content::disk::{self, OpenFile};
 use crate::store::content::staging::{Staged, Verified};
 use crate::store::content::{Pieces, hash_file};
-use crate::store::index::{Arrival, BlobRow, Dropped, FileStep, Landing, StagedRow};
+use crate::store::index::{Arrival, BlobRow, Dropped, FileStep, Landing, Pulled, StagedRow};
 use crate::store::{Error, Store};
 use crate::tasks::Lost;
 
@@ -34,8 +35,9 @@ enum Found {
 }
 
 impl Store {
-    /// Opens a stored blob whose row is `row`; `None` when its file turns out to be damaged.
+    /// Opens a stored blob whose row is `row`; `None` when its file turns out to be damaged. Counts as a pull.
     pub async fn open_blob(&self, digest: &Digest, row: &BlobRow) -> Result<Option<Blob>, Error> {
+        self.index.note_pull(Pulled::Blob(*digest));
         match self.small.get(digest).await {
             Some(bytes) => Ok(Some(Blob::memory(bytes, self.tasks.clone()))),
             None => self.open_file(digest, row).await,
@@ -73,10 +75,13 @@ impl Store {
 
     async fn look(&self, digest: &Digest, row: BlobRow) -> Result<Found, Error> {
         let (path, digest) = (self.layout.blob(digest), *digest);
+        // Before the look: what was found is not to go meanwhile.
+        let in_use = self.budget.in_use().enter(digest);
         let look = move || {
             let Some(file) = OpenFile::open(path)? else {
                 return Ok(Found::Damaged("it is gone"));
             };
+            let file = file.using(in_use);
             let stamp = file.stamp()?;
             if stamp.size != row.size {
                 return Ok(Found::Damaged("its length is wrong"));
@@ -163,7 +168,8 @@ impl Store {
         }))
     }
 
-    /// Begins, or resumes, the arrival of a blob through a mirror. `expected`: its length in bytes, where it is known.
+    /// Begins, or resumes, the arrival of a blob through a mirror. `expected`: its length in bytes, where it is known. What
+    /// must go for it has gone when this returns; [`Error::NoRoom`] where even that is not enough.
     pub async fn stage(
         &self,
         mirror: &str,
@@ -171,11 +177,17 @@ impl Store {
         digest: &Digest,
         expected: Option<u64>,
     ) -> Result<Staged, Error> {
-        let row = self.index.stage(mirror, remote, digest).await?;
-        let (id, path) = (row.id, self.layout.staging(row.id));
+        let budget = Arc::clone(&self.budget);
+        let take = |id| Reservation::of_partial(budget, id);
+        let (row, reservation) = self.index.stage(mirror, remote, digest, take).await?;
+        let (mut pieces, length) = head_start(&row, expected);
+        if let Err(refused) = reservation.reserve(length).await {
+            self.give_back(&row, &reservation).await;
+            return Err(refused);
+        }
+        let (id, path, in_use) = (row.id, self.layout.staging(row.id), self.budget.in_use().enter(*digest));
         let open = move || {
-            let file = OpenFile::create(path)?;
-            let (mut pieces, length) = head_start(&row, expected);
+            let file = OpenFile::create(path)?.using(in_use);
             // What the row says may be more than what a power cut left.
             pieces.clip(file.stamp()?.size.min(length.unwrap_or(u64::MAX)));
             Ok::<_, Error>((file, pieces, length))
@@ -188,7 +200,20 @@ impl Store {
             length,
             self.tasks.clone(),
         ));
-        Ok(Staged::new(id, *digest, arriving, self.index.clone()))
+        Ok(Staged::new(id, *digest, arriving, self.index.clone(), reservation))
+    }
+
+    /// A partial that got no room stays if it has bytes.
+    async fn give_back(&self, row: &StagedRow, reservation: &Reservation) {
+        if !row.pieces.is_empty() {
+            return;
+        }
+        let file = self.layout.staging(row.id);
+        let remove = FileStep::new([], move || disk::remove(&file));
+        match self.index.unstage(row.id, remove).await {
+            Ok(()) => reservation.end(),
+            Err(error) => tracing::debug!(%error, "an empty partial stays"),
+        }
     }
 
     /// Makes a proven blob durable and visible: to `repo`, whose upstream answered for it, and to those of the mirror's
@@ -235,6 +260,7 @@ impl Store {
                 size,
                 modified_ns: stamp.modified_ns,
             },
+            allocated: stamp.allocated,
             rename,
             arrival: Arrival::Fetched {
                 partial: staged.id(),
@@ -242,7 +268,7 @@ impl Store {
                 repo: repo.clone(),
             },
         };
-        self.index.land(landing).await
+        self.index.land_counted(landing, staged.counted()).await
     }
 
     /// Deletes what arrived. Readers are cut.

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::friendly;
 use crate::oci::Pin;
+use crate::store::budget::size::Size;
+use crate::store::content::disk;
 
 /// The `[store]` table. Relative paths are relative to where the process was started, durations friendly: `"180d"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +21,10 @@ pub struct Config {
     /// The directory of the index, on a local file system; `index` inside `path` when not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<PathBuf>,
+    /// What is cached takes no more of the file system of `path`; pushed content is not counted.
+    pub max_size: Size,
+    /// What is cached goes where less than this would be free on that file system.
+    pub min_free: Size,
     /// What is never evicted: names with their mirror's key in front, perhaps with tags or a digest.
     pub pins: Vec<Pin>,
     /// How long facts of mirrors' repositories are kept that nobody asks for, and of whose content nothing is stored.
@@ -31,6 +37,8 @@ impl Default for Config {
         Self {
             path: PathBuf::from("./wharf-data"),
             index: None,
+            max_size: Size::Percent(80),
+            min_free: Size::Percent(5),
             pins: Vec::new(),
             forget_after: Duration::from_hours(180 * 24),
         }
@@ -46,7 +54,17 @@ impl Config {
     /// Refuses paths that can never be the directories they should be. Looks at the disk, and blocks for it.
     pub fn check(&self) -> Result<(), InvalidConfig> {
         directory("path", &self.path)?;
-        self.index.as_deref().map_or(Ok(()), |index| directory("index", index))
+        if let Some(index) = &self.index {
+            directory("index", index)?;
+        }
+        // Of the directory that it will be made in, where it is not there yet.
+        let space = self.path.ancestors().find_map(|path| disk::space(path).ok());
+        let total = space.map_or(u64::MAX, |space| space.total);
+        if self.max_size.of(total) == 0 {
+            return Err(InvalidConfig::NoRoom { size: self.max_size });
+        }
+        within("max_size", self.max_size, total)?;
+        within("min_free", self.min_free, total)
     }
 }
 
@@ -62,6 +80,13 @@ fn directory(field: &'static str, path: &Path) -> Result<(), InvalidConfig> {
         }),
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+fn within(field: &'static str, size: Size, total: u64) -> Result<(), InvalidConfig> {
+    if size.of(total) > total {
+        return Err(InvalidConfig::TooLarge { field, size, total });
+    }
+    Ok(())
 }
 
 /// A `[store]` table that cannot be meant. Each variant names the key, the value, and what is accepted.
@@ -81,7 +106,25 @@ pub enum InvalidConfig {
         /// As written.
         path: PathBuf,
     },
+    /// Nothing could ever be kept.
+    #[error("store.max_size = \"{size}\": expected more than nothing: {ACCEPTED}")]
+    NoRoom {
+        /// As written.
+        size: Size,
+    },
+    /// The file system cannot have it.
+    #[error("store.{field} = \"{size}\": the file system of store.path has {}; expected less: {ACCEPTED}", Size::Bytes(*total))]
+    TooLarge {
+        /// `max_size` or `min_free`.
+        field: &'static str,
+        /// As written.
+        size: Size,
+        /// Bytes.
+        total: u64,
+    },
 }
+
+const ACCEPTED: &str = "bytes, like \"200GiB\", or a share of the file system, like \"80%\"";
 
 #[cfg(test)]
 mod tests {

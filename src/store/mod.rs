@@ -6,6 +6,7 @@
 
 mod backup;
 mod blobs;
+mod budget;
 mod collect;
 mod config;
 mod content;
@@ -33,13 +34,15 @@ use tokio::sync::Semaphore;
 use crate::oci::{Digest, RepoKey, Tag};
 use crate::tasks::Tasks;
 
+use budget::Budget;
 use content::disk;
 use content::layout::Layout;
-use index::Index;
+use index::{Index, Pulled};
 use lock::Lock;
 use recover::Recovery;
 use running::Running;
 
+pub use budget::size::{InvalidSize, Size};
 pub use collect::{Freed, Gone};
 pub use config::{Config, InvalidConfig};
 pub use content::arriving::{Arriving, Ending};
@@ -75,6 +78,7 @@ pub struct Store {
     small: Cache<Digest, Bytes>,
     proofs: Arc<Semaphore>,
     running: Arc<Running>,
+    budget: Arc<Budget>,
     _lock: Arc<Lock>,
 }
 
@@ -117,6 +121,8 @@ impl Store {
         // Uploads first: what a client has sent is dearer than what can be fetched again.
         recovery.uploads().await?;
         let known = recovery.partials().await?;
+        let budget = Budget::open(config, &recovery).await?;
+        budget.take_stock(&known).await?;
         tasks.spawn(recovery.tidy(known));
         Ok(Self {
             index,
@@ -125,6 +131,7 @@ impl Store {
             small,
             proofs,
             running,
+            budget: Arc::new(budget),
             _lock: Arc::new(lock),
         })
     }
@@ -147,9 +154,14 @@ impl Store {
         self.index.sight(repo, digest).await
     }
 
-    /// A manifest's bytes. Whether a repository may have them is for [`Store::sight`] to say.
+    /// A manifest's bytes. Whether a repository may have them is for [`Store::sight`] to say. Counts as a pull of all that
+    /// it names.
     pub async fn manifest(&self, digest: &Digest) -> Result<Option<StoredManifest>, Error> {
-        self.index.manifest(digest).await
+        let stored = self.index.manifest(digest).await?;
+        if stored.is_some() {
+            self.index.note_pull(Pulled::Manifest(*digest));
+        }
+        Ok(stored)
     }
 
     /// Keeps a manifest, its links and perhaps a tag, in one transaction.

@@ -12,6 +12,7 @@ mod admin;
 mod bad_input;
 mod bad_manifests;
 mod breaker;
+mod budget;
 mod chained;
 mod collect;
 mod corpus;

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::store::Error;
+use crate::store::content::in_use::Use;
 
 /// Parts of one write (`IOV_MAX`).
 const MOST_SLICES: usize = 1024;
@@ -27,6 +28,16 @@ pub(crate) struct Stamp {
     pub(crate) size: u64,
     /// Modification time in nanoseconds since the epoch.
     pub(crate) modified_ns: i64,
+    /// Bytes that it takes on the disk.
+    pub(crate) allocated: u64,
+}
+
+/// A file system, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Space {
+    pub(crate) total: u64,
+    /// What an unprivileged process may still write.
+    pub(crate) available: u64,
 }
 
 impl Stamp {
@@ -38,6 +49,8 @@ impl Stamp {
         Self {
             size: metadata.len(),
             modified_ns,
+            // In units of 512 bytes, whatever the file system's own are (`stat(2)`).
+            allocated: metadata.blocks().saturating_mul(512),
         }
     }
 }
@@ -61,13 +74,26 @@ fn changed_by_creating(path: &Path) -> Vec<&Path> {
 pub(crate) struct OpenFile {
     file: File,
     path: PathBuf,
+    _in_use: Option<Use>,
 }
 
 impl OpenFile {
     /// Opens for reading and writing, creating the file when absent.
     pub(crate) fn create(path: PathBuf) -> Result<Self, Error> {
         let file = open_or_create(&path)?;
-        Ok(Self { file, path })
+        Ok(Self {
+            file,
+            path,
+            _in_use: None,
+        })
+    }
+
+    /// For as long as it is open, the blob is in use.
+    pub(crate) fn using(self, in_use: Use) -> Self {
+        Self {
+            _in_use: Some(in_use),
+            ..self
+        }
     }
 
     /// Opens for reading; `None` when there is none, or something that is not a file.
@@ -86,7 +112,11 @@ impl OpenFile {
             opened => opened.map_err(at("open", &path))?,
         };
         let is_file = file.metadata().map_err(at("look at", &path))?.is_file();
-        Ok(is_file.then_some(Self { file, path }))
+        Ok(is_file.then_some(Self {
+            file,
+            path,
+            _in_use: None,
+        }))
     }
 
     /// Size and modification time.
@@ -280,6 +310,16 @@ pub(crate) fn is_network(path: &Path) -> Result<Option<&'static str>, Error> {
         0x5346_414f => Some("AFS"),
         0x0116_1970 => Some("GFS2"),
         _ => None,
+    })
+}
+
+/// How large the file system is that `path` is on, and what is left of it (`statvfs(3)`).
+pub(crate) fn space(path: &Path) -> Result<Space, Error> {
+    let found = rustix::fs::statvfs(path).map_err(|errno| at("look at the file system of", path)(errno.into()))?;
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    Ok(Space {
+        total: bytes(found.f_blocks),
+        available: bytes(found.f_bavail),
     })
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod arriving;
 pub(crate) mod blob;
 pub(crate) mod disk;
 mod frontier;
+pub(crate) mod in_use;
 pub(crate) mod layout;
 mod pieces;
 pub(crate) mod reader;

@@ -73,6 +73,18 @@ impl Pieces {
         self.spans.iter().map(|(start, end)| end - start).sum()
     }
 
+    /// How many bytes the file takes for them, in whole pages.
+    pub(crate) fn on_disk(&self) -> u64 {
+        const PAGE: u64 = 4096;
+        let mut at = 0;
+        let pages = self.spans.iter().map(|(start, end)| {
+            let (first, last) = ((start / PAGE).max(at), end.div_ceil(PAGE));
+            at = last;
+            last.saturating_sub(first)
+        });
+        pages.sum::<u64>() * PAGE
+    }
+
     /// Little-endian pairs of start and end, for the staging row.
     pub(crate) fn encode(&self) -> Vec<u8> {
         self.spans

@@ -1,6 +1,6 @@
 //! The life of a blob on its way into the store: `Staged` → `Verified` → committed, each consumed by the next.
 //!
-//! Owns the staging file's name and its row. Promises that dropping a `Staged` leaves an idle partial that the next
+//! Owns the staging file's name, its row and its room. Promises that dropping a `Staged` leaves an idle partial that the next
 //! fetch resumes, that only `discard` deletes, and that `verify` is the only way to a `Verified`.
 
 use std::sync::Arc;
@@ -10,10 +10,11 @@ use bytes::Bytes;
 
 use crate::oci::Digest;
 use crate::store::Error;
+use crate::store::budget::Reservation;
 use crate::store::content::arriving::{Arriving, Ending};
 use crate::store::content::disk;
 use crate::store::content::layout::Layout;
-use crate::store::index::{FileStep, Index};
+use crate::store::index::{FileStep, Index, Pulled};
 
 /// Progress is noted in the index whenever so many bytes are new: what a crash can cost, at most.
 const NOTED_EVERY: u64 = 1024 * 1024;
@@ -33,17 +34,25 @@ struct Row {
     id: u64,
     index: Index,
     arriving: Arc<Arriving>,
+    reservation: Reservation,
     noted: AtomicU64,
     done: bool,
 }
 
 impl Staged {
-    pub(in crate::store) fn new(id: u64, digest: Digest, arriving: Arc<Arriving>, index: Index) -> Self {
+    pub(in crate::store) fn new(
+        id: u64,
+        digest: Digest,
+        arriving: Arc<Arriving>,
+        index: Index,
+        reservation: Reservation,
+    ) -> Self {
         let (present, _) = arriving.present();
         let row = Row {
             id,
             index,
             arriving: Arc::clone(&arriving),
+            reservation,
             noted: AtomicU64::new(present),
             done: false,
         };
@@ -73,9 +82,13 @@ impl Staged {
         self.arriving.present().0 == 0
     }
 
-    /// Writes `chunks`, one behind the other, at `offset`.
+    /// Writes `chunks`, one behind the other, at `offset`. Where the length was not known there may be no room for them:
+    /// then nothing is written.
     pub async fn write(&self, offset: u64, chunks: Vec<Bytes>) -> Result<(), Error> {
+        let more: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        self.row.reservation.cover(self.arriving.present().0 + more).await?;
         self.arriving.write(offset, chunks).await?;
+        self.row.reservation.wrote(self.arriving.on_disk());
         self.row.note_now_and_then();
         Ok(())
     }
@@ -102,11 +115,18 @@ impl Staged {
         self.row.done = true;
         let path = layout.staging(self.row.id);
         let remove = FileStep::new([], move || disk::remove(&path));
-        self.row.index.unstage(self.row.id, remove).await
+        self.row.index.unstage(self.row.id, remove).await?;
+        self.row.reservation.end();
+        Ok(())
     }
 
     pub(crate) fn id(&self) -> u64 {
         self.row.id
+    }
+
+    /// What ends its reservation, at the moment at which it is counted as a blob.
+    pub(in crate::store) fn counted(&self) -> impl FnOnce() + Send + use<> {
+        self.row.reservation.ending()
     }
 
     /// The row is gone with the commit: nothing is left to note.
@@ -140,6 +160,7 @@ impl Drop for Row {
     fn drop(&mut self) {
         if !self.done {
             self.note();
+            self.index.note_pull(Pulled::Partial(self.id));
         }
     }
 }

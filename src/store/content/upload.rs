@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::oci::{Algorithm, Digest};
+use crate::store::budget::Reservation;
 use crate::store::content::arriving::{Arriving, Ending};
 use crate::store::content::disk::{OpenFile, Stamp};
 use crate::store::content::{Pieces, hash_file};
@@ -24,17 +25,25 @@ pub struct Upload {
     algorithm: Algorithm,
     /// None before the first byte: there is no file then.
     arriving: Option<Arc<Arriving>>,
+    reservation: Reservation,
     tasks: Tasks,
 }
 
 impl Upload {
     /// Of a session that has no file yet.
-    pub(in crate::store) fn new(id: UploadId, path: PathBuf, algorithm: Algorithm, tasks: Tasks) -> Self {
+    pub(in crate::store) fn new(
+        id: UploadId,
+        path: PathBuf,
+        algorithm: Algorithm,
+        reservation: Reservation,
+        tasks: Tasks,
+    ) -> Self {
         Self {
             id,
             path,
             algorithm,
             arriving: None,
+            reservation,
             tasks,
         }
     }
@@ -44,6 +53,7 @@ impl Upload {
         id: UploadId,
         path: PathBuf,
         algorithm: Algorithm,
+        reservation: Reservation,
         tasks: Tasks,
     ) -> Result<Self, Error> {
         let at = path.clone();
@@ -52,7 +62,7 @@ impl Upload {
             None => Ok(None),
         };
         let opened = tasks.blocking(open).await.map_err(Error::Lost)??;
-        let mut upload = Self::new(id, path, algorithm, tasks);
+        let mut upload = Self::new(id, path, algorithm, reservation, tasks);
         upload.arriving = opened.map(|(size, file)| {
             let mut pieces = Pieces::default();
             pieces.insert(0..size);
@@ -91,7 +101,10 @@ impl Upload {
     pub fn append(&mut self, chunks: &[Bytes]) -> Result<(), Error> {
         let arriving = self.file()?;
         arriving.check_written()?;
+        let more: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        self.reservation.cover_ahead(self.received() + more);
         let written = arriving.write_now(self.received(), chunks);
+        self.reservation.wrote(self.received());
         if written.is_err()
             && let Err(error) = arriving.file().truncate(self.received())
         {

@@ -169,6 +169,8 @@ pub(in crate::store) struct Landing {
     pub(in crate::store) digest: Digest,
     /// The file as it lies there after the rename.
     pub(in crate::store) blob: BlobRow,
+    /// Bytes that the file takes on the disk.
+    pub(in crate::store) allocated: u64,
     /// Moves the file into its place.
     pub(in crate::store) rename: FileStep,
     /// How it came.
@@ -254,6 +256,7 @@ pub enum Fact {
     Loose,
     Pins,
     Idle,
+    Room,
     Tags(RepoKey),
     Repositories,
     Referrers(RepoKey, Digest),
@@ -280,6 +283,7 @@ impl fmt::Display for Fact {
             Self::Loose => write!(f, "what no manifest names"),
             Self::Pins => write!(f, "what is pinned"),
             Self::Idle => write!(f, "what nobody asks for"),
+            Self::Room => write!(f, "what goes to make room"),
             Self::Tags(repo) => write!(f, "the tags of {repo}"),
             Self::Repositories => write!(f, "the list of repositories"),
             Self::Referrers(repo, digest) => write!(f, "what {repo} has about {digest}"),

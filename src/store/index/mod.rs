@@ -22,12 +22,14 @@ mod notes;
 pub(in crate::store) mod pins;
 mod pushed;
 mod readers;
+pub(in crate::store) mod room;
 mod schema;
 mod sql;
 mod staged;
 mod tags;
 mod tx;
 mod uploads;
+mod uses;
 mod writer;
 
 use std::fmt;
@@ -35,7 +37,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use moka::future::Cache;
+use rusqlite::Connection;
 
+use self::batch::Batches;
 pub(in crate::store) use self::blobs::Dropped;
 pub(in crate::store) use self::facts::{Arrival, FileStep, Landing, StagedRow};
 pub use self::facts::{
@@ -47,6 +51,8 @@ pub use self::listings::{List, Listing};
 use self::pins::Held;
 pub use self::pushed::facts::{Conditions, Deleted, Entities, PushManifest, Pushed};
 use self::readers::Readers;
+use self::room::Counted;
+pub(in crate::store) use self::uses::Pulled;
 use self::writer::Writer;
 use crate::oci::{Digest, MediaType, Pin, RepoKey, Tag};
 use crate::store::Error;
@@ -76,6 +82,7 @@ struct Shared {
     listings: Remembered<(RepoKey, List), Option<Listing>>,
     manifests: Cache<Digest, StoredManifest>,
     waking: Waking,
+    counted: Arc<Counted>,
     held: Arc<Held>,
     // In this order: the connection that is closed last empties the log, and only the writer's can.
     readers: Readers,
@@ -105,6 +112,7 @@ impl Index {
         let commanded = pins::commanded(&connection).map_err(schema::cannot_open(&path))?;
         let held = Arc::new(Held::new(pins, commanded));
         let generations = Arc::new(Generations::new());
+        let (counted, last_use) = books(&connection).map_err(schema::cannot_open(&path))?;
         Ok(Self(Arc::new(Shared {
             store_id,
             sights: Remembered::new(SIGHTS, Arc::clone(&generations)),
@@ -114,10 +122,14 @@ impl Index {
             listings: listings::remembered(Arc::clone(&generations)),
             manifests: manifests::memory(),
             waking: Waking::default(),
+            counted: Arc::clone(&counted),
             held: Arc::clone(&held),
             readers: Readers::new(path.clone(), tasks.clone()),
             path,
-            writer: Arc::new(Writer::start(connection, generations, held)?),
+            writer: Arc::new(Writer::start(
+                Batches::new(connection, generations, counted, held),
+                last_use,
+            )?),
             tasks,
         })))
     }
@@ -133,6 +145,13 @@ impl Index {
         let writer = Arc::clone(&self.0.writer);
         self.0.tasks.blocking(move || writer.close()).await.map_err(Error::Lost)
     }
+}
+
+/// What is counted, and the number of the last pull, as an earlier process has left them.
+fn books(connection: &Connection) -> rusqlite::Result<(Arc<Counted>, u64)> {
+    let counted = Counted::default();
+    counted.refresh(connection, || ())?;
+    Ok((Arc::new(counted), uses::last(connection)?))
 }
 
 impl fmt::Debug for Index {

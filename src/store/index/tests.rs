@@ -53,6 +53,12 @@ pub(super) fn beside(dir: &TempDir) -> rusqlite::Connection {
     rusqlite::Connection::open(dir.path().join("index/index.sqlite3")).unwrap()
 }
 
+impl Index {
+    pub(super) async fn partial(&self, mirror: &str, remote: &RemoteName, digest: &Digest) -> Result<StagedRow, Error> {
+        Ok(self.stage(mirror, remote, digest, |_| ()).await?.0)
+    }
+}
+
 pub(super) fn landing(partial: u64, digest: Digest, size: u64, name: &str) -> Landing {
     let blob = BlobRow { size, modified_ns: 7 };
     let arrival = Arrival::Fetched {
@@ -63,6 +69,7 @@ pub(super) fn landing(partial: u64, digest: Digest, size: u64, name: &str) -> La
     Landing {
         digest,
         blob,
+        allocated: size,
         rename: FileStep::none(),
         arrival,
     }
@@ -76,6 +83,7 @@ pub(super) fn pushed(upload: UploadId, digest: Digest, name: &str, at: Timestamp
             size: 5,
             modified_ns: 7,
         },
+        allocated: 5,
         rename: FileStep::none(),
         arrival: Arrival::Pushed {
             upload,
@@ -159,14 +167,14 @@ async fn every_fact_survives_a_reopen() {
 async fn a_partial_survives_a_reopen() {
     let (dir, index) = fresh();
     let (remote, layer): (RemoteName, _) = ("library/alpine".parse().unwrap(), digest("layer"));
-    let mut partial = index.stage(MIRROR, &remote, &layer).await.unwrap();
+    let mut partial = index.partial(MIRROR, &remote, &layer).await.unwrap();
     index.note_progress(partial.id, Some(10), vec![1, 2]);
     index.close().await.unwrap();
 
     let index = open(&dir);
     (partial.length, partial.pieces) = (Some(10), vec![1, 2]);
     assert_eq!(index.partials().await.unwrap(), [(partial.id, layer)]);
-    assert_eq!(index.stage(MIRROR, &remote, &layer).await.unwrap(), partial);
+    assert_eq!(index.partial(MIRROR, &remote, &layer).await.unwrap(), partial);
 }
 
 #[tokio::test]

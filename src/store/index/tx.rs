@@ -44,10 +44,12 @@ pub(super) struct Tx<'a> {
 }
 
 /// What is to be done once for a whole batch.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Effects {
     pub(super) directories: BTreeSet<PathBuf>,
     pub(super) touched: Vec<Shard>,
+    /// To be called with the commit.
+    pub(super) landed: Vec<Box<dyn FnOnce() + Send>>,
     pub(super) moved: Vec<Moved>,
 }
 
@@ -117,9 +119,15 @@ impl<'a> Tx<'a> {
         self.effects.touched.push(shard);
     }
 
-    /// Says what has changed under the pins.
+    /// Says what has changed under the pins. To be said last: nothing takes it back.
     pub(super) fn tell_pins(&mut self, moved: Moved) {
         self.effects.moved.push(moved);
+    }
+
+    /// Has `then` called at the moment at which what is counted changes to what this transaction makes it; never, if it
+    /// fails. It must not panic, and must not wait. To be said last: nothing takes it back.
+    pub(super) fn when_counted(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.effects.landed.push(Box::new(then));
     }
 
     /// Whether this transaction, which is not committed yet, has changed what `shard` covers.

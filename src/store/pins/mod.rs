@@ -5,7 +5,7 @@
 //! time, and never on the writer thread. A dropped future leaves the work to the next who asks.
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -16,6 +16,8 @@ use crate::store::{Error, Store};
 
 /// Digests that are followed in one read.
 const STEP: usize = 64;
+/// How long it is not weighed again what is pinned: whoever makes room asks at each step.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl Store {
     /// Other pins of the configuration from now on.
@@ -74,6 +76,21 @@ pub(in crate::store) async fn settle(index: &Index) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// What of the pinned is counted by the budget, in bytes on the disk; as of a second ago at most.
+pub(in crate::store) async fn counted(index: &Index) -> Result<u64, Error> {
+    settle(index).await?;
+    let held = index.held();
+    if let Some(counted) = held.counted(LOOK) {
+        return Ok(counted);
+    }
+    let mut bytes = 0;
+    for step in held.all().chunks(STEP) {
+        bytes += index.weigh(step.to_vec()).await?;
+    }
+    held.set_counted(bytes);
+    Ok(bytes)
 }
 
 /// `add` notes digests and gives back those that are new.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::*;
 use crate::oci::{Algorithm, RemoteName, RepoName};
 
-const MIRROR: &str = "docker.io";
+pub(super) const MIRROR: &str = "docker.io";
 
 /// Takes an index back to the first schema.
 pub(super) const BACK: &str = "
@@ -41,11 +41,14 @@ impl Dir {
     }
 
     async fn open_with(&self, tasks: &Tasks) -> Result<Store, Error> {
-        let config = Config {
+        Store::open(&self.config(), tasks.clone()).await
+    }
+
+    pub(super) fn config(&self) -> Config {
+        Config {
             path: self.0.path().join("store"),
             ..Config::default()
-        };
-        Store::open(&config, tasks.clone()).await
+        }
     }
 
     pub(super) fn files(&self, under: &str) -> Vec<PathBuf> {

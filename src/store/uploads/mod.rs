@@ -4,12 +4,15 @@
 //! crash cuts, leaves the upload as it was, except where its file is lost: then it is gone, row and all. A row comes
 //! before its file and goes before it, so a file without a row belongs to nobody. A dropped commit comes to its end.
 
+use std::sync::Arc;
+
 use futures_util::future::join;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::oci::{Algorithm, RepoKey};
-use crate::store::content::disk;
+use crate::store::budget::Reservation;
+use crate::store::content::disk::{self, Stamp};
 use crate::store::content::upload::{Received, Upload};
 use crate::store::index::{Arrival, BlobRow, FileStep, Landing, UploadRow};
 use crate::store::{Error, Store, UploadId};
@@ -40,7 +43,8 @@ impl Store {
             moved_at: now,
         };
         self.index.begin_upload(&row).await?;
-        let upload = Upload::new(row.id, self.layout.upload(&row.id), algorithm, self.tasks.clone());
+        let (path, room) = (self.layout.upload(&row.id), self.upload_room(row.id));
+        let upload = Upload::new(row.id, path, algorithm, room, self.tasks.clone());
         Ok((row, upload))
     }
 
@@ -63,7 +67,12 @@ impl Store {
 
     /// Opens a session's file, to go on where it ends; what is there is hashed by `algorithm`, and what comes.
     pub async fn open_upload(&self, id: &UploadId, algorithm: Algorithm) -> Result<Upload, Error> {
-        Upload::open(*id, self.layout.upload(id), algorithm, self.tasks.clone()).await
+        let room = self.upload_room(*id);
+        Upload::open(*id, self.layout.upload(id), algorithm, room, self.tasks.clone()).await
+    }
+
+    fn upload_room(&self, id: UploadId) -> Reservation {
+        Reservation::of_upload(Arc::clone(&self.budget), id)
     }
 
     /// Notes that a session has made progress.
@@ -77,6 +86,7 @@ impl Store {
         let path = self.layout.upload(id);
         let remove = self.tasks.blocking(move || disk::remove(&path));
         remove.await.map_err(Error::Lost)??;
+        self.budget.end_upload(id);
         Ok(was)
     }
 
@@ -93,12 +103,11 @@ impl Store {
             Err(error) => return Err(self.discard_upload(&received.id(), error).await),
         };
         noted.map_err(Uncommitted::Kept)?;
-        let blob = BlobRow {
-            size: received.size(),
-            modified_ns: stamp.modified_ns,
-        };
-        match self.land_upload(&received, blob, repo, now).await {
-            Ok(()) => Ok(()),
+        match self.land_upload(&received, stamp, repo, now).await {
+            Ok(()) => {
+                self.budget.end_upload(&received.id());
+                Ok(())
+            }
             Err(error) => Err(self.unlanded(&received, error).await),
         }
     }
@@ -114,7 +123,7 @@ impl Store {
     async fn land_upload(
         &self,
         received: &Received,
-        blob: BlobRow,
+        stamp: Stamp,
         repo: &RepoKey,
         now: Timestamp,
     ) -> Result<(), Error> {
@@ -133,7 +142,11 @@ impl Store {
         };
         let landing = Landing {
             digest,
-            blob,
+            blob: BlobRow {
+                size: received.size(),
+                modified_ns: stamp.modified_ns,
+            },
+            allocated: stamp.allocated,
             rename,
             arrival,
         };

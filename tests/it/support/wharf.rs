@@ -52,6 +52,7 @@ impl Mirror {
 #[derive(Debug, Default)]
 pub(crate) struct Setup {
     server: Vec<String>,
+    store: Vec<String>,
     tables: Vec<String>,
     mirrors: Vec<Mirror>,
     environment: Vec<(String, String)>,
@@ -69,6 +70,11 @@ impl Setup {
 
     pub(crate) fn server(mut self, key: &str, value: &str) -> Self {
         self.server.push(format!("{key} = {value}"));
+        self
+    }
+
+    pub(crate) fn store(mut self, key: &str, value: &str) -> Self {
+        self.store.push(format!("{key} = {value}"));
         self
     }
 
@@ -104,6 +110,7 @@ impl Setup {
         let mut text = "[server]\nlisten = \"127.0.0.1:0\"\n".to_owned();
         self.server.iter().for_each(|line| writeln!(text, "{line}").unwrap());
         writeln!(text, "\n[store]\npath = \"{}\"", store.display()).unwrap();
+        self.store.iter().for_each(|line| writeln!(text, "{line}").unwrap());
         self.tables
             .iter()
             .for_each(|table| writeln!(text, "\n{table}").unwrap());

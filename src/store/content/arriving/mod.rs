@@ -113,6 +113,11 @@ impl Arriving {
         (state.pieces.total(), state.pieces.run_end(0))
     }
 
+    /// How many bytes the file takes for what is present.
+    pub(crate) fn on_disk(&self) -> u64 {
+        self.state().pieces.on_disk()
+    }
+
     pub(crate) fn pieces(&self) -> (Pieces, Option<u64>) {
         let state = self.state();
         (state.pieces.clone(), state.length)

@@ -1,12 +1,11 @@
 //! One transaction with the operations of many callers in it.
 //!
-//! Owns the order of a batch: file steps and row changes one operation after the other, then the touched directories,
-//! then COMMIT, then the generations, and only then the answers. Promises that an operation that fails is undone alone
+//! Owns the order of a batch: what was pulled, file steps and row changes one operation after the other, then the touched
+//! directories, then COMMIT, then the generations, and only then the answers. Promises that an operation that fails is undone alone
 //! and harms no other; when the batch itself fails, everybody in it hears why. A file step that was done stays done
 //! then, so a file may be without a row or a row without its file: recovery and the next open find out. After a sync
 //! that may have failed nothing is written any more: a later one could succeed over a log with a hole in it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -16,11 +15,12 @@ use crate::store::Error;
 use crate::store::content::disk;
 use crate::store::index::facts::Fact;
 use crate::store::index::generation::Generations;
-use crate::store::index::notes::Progress;
+use crate::store::index::notes::Noted;
 use crate::store::index::pins::Held;
+use crate::store::index::room::Counted;
 use crate::store::index::schema::{self, Durability};
-use crate::store::index::staged;
 use crate::store::index::tx::{Effects, Tx};
+use crate::store::index::{staged, uses};
 
 /// What a caller wants done, how sure it must be of it, and where it waits for the answer.
 pub(super) struct Op {
@@ -57,6 +57,7 @@ pub(super) struct Batches {
     connection: Connection,
     durability: Durability,
     generations: Arc<Generations>,
+    counted: Arc<Counted>,
     held: Arc<Held>,
     /// What was committed last is perhaps not on disk, and no later sync would tell.
     is_unsure: bool,
@@ -64,18 +65,24 @@ pub(super) struct Batches {
 
 impl Batches {
     /// Takes over a connection that syncs at each commit.
-    pub(super) fn new(connection: Connection, generations: Arc<Generations>, held: Arc<Held>) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        generations: Arc<Generations>,
+        counted: Arc<Counted>,
+        held: Arc<Held>,
+    ) -> Self {
         Self {
             connection,
             durability: Durability::Synced,
             generations,
+            counted,
             held,
             is_unsure: false,
         }
     }
 
     /// Writes all that is given in one transaction, and answers. It is synced if anybody in it needs that: notes do not.
-    pub(super) fn write(&mut self, ops: Vec<Op>, noted: HashMap<u64, Progress>) {
+    pub(super) fn write(&mut self, ops: Vec<Op>, noted: Noted) {
         if self.is_unsure {
             for op in ops {
                 op.answer.refuse();
@@ -89,7 +96,10 @@ impl Batches {
         };
         let mut effects = Effects::default();
         let mut answers = Vec::with_capacity(ops.len());
-        let mut outcome = self.begin(durability);
+        let Noted { progress, pulls } = noted;
+        // Before what evicts: a blob that was pulled a moment ago must not go for it.
+        let begun = self.begin(durability);
+        let mut outcome = begun.and_then(|()| self.note(&mut effects, move |tx| uses::write(tx, &pulls)));
         for Op { change, answer, .. } in ops {
             // The changes after a lost transaction are not even begun.
             if outcome.is_ok() {
@@ -105,8 +115,8 @@ impl Batches {
             answers.push(answer);
         }
         let outcome = outcome
-            .and_then(|()| self.write_notes(noted, &mut effects))
-            .and_then(|()| self.commit(&effects));
+            .and_then(|()| self.note(&mut effects, move |tx| staged::write_progress(tx, &progress)))
+            .and_then(|()| self.commit(&mut effects));
         self.conclude(outcome, effects, answers);
         if !self.is_unsure {
             // Nobody who has an answer waits for this.
@@ -137,13 +147,13 @@ impl Batches {
     }
 
     /// A note that cannot be written is no reason to refuse what stands beside it.
-    fn write_notes(&self, noted: HashMap<u64, Progress>, effects: &mut Effects) -> Result<(), Error> {
-        if noted.is_empty() {
-            return Ok(());
-        }
+    fn note(
+        &self,
+        effects: &mut Effects,
+        write: impl FnOnce(&Tx<'_>) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), Error> {
         let change: Change = Box::new(move |tx| {
-            let written = staged::write_progress(tx, &noted);
-            written.map_err(|source| Error::Write {
+            write(tx).map_err(|source| Error::Write {
                 fact: Box::new(Fact::Progress),
                 source,
             })
@@ -155,13 +165,19 @@ impl Batches {
     }
 
     /// The names on disk first: a row must not outlive the power cut that its file's name did not survive.
-    fn commit(&mut self, effects: &Effects) -> Result<(), Error> {
+    fn commit(&mut self, effects: &mut Effects) -> Result<(), Error> {
         for directory in &effects.directories {
             disk::sync_dir(directory)?;
         }
         let committed = self.execute("COMMIT");
         self.look_at(&committed);
-        committed.map_err(failed_to("commit"))
+        committed.map_err(failed_to("commit"))?;
+        let landed = std::mem::take(&mut effects.landed);
+        let landed = || landed.into_iter().for_each(|landed| landed());
+        if let Err(error) = self.counted.refresh(&self.connection, landed) {
+            tracing::warn!(%error, "cannot read what is counted");
+        }
+        Ok(())
     }
 
     /// Writes nothing more after a failure that leaves the log in doubt.

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::io;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::oci::Digest;
+use crate::store::index::notes::Progress;
 use crate::store::index::tests::{beside, digest, fresh, landing, repo, row, tag};
 use crate::store::index::{BlobRow, Dropped, FileStep, Index, Landing};
 
@@ -112,7 +114,7 @@ async fn a_row_change_that_fails_half_way_is_undone_alone() {
     let (dir, index) = fresh();
     let trigger = "CREATE TRIGGER t BEFORE DELETE ON staged BEGIN SELECT RAISE (ABORT, 'no'); END";
     let remote = "library/a".parse().unwrap();
-    let partial = index.stage("docker.io", &remote, &digest("failing")).await.unwrap();
+    let partial = index.partial("docker.io", &remote, &digest("failing")).await.unwrap();
     beside(&dir).execute_batch(trigger).unwrap();
     let held = hold(&index).await;
     let refused = landing(partial.id, digest("failing"), 5, "docker.io/a");
@@ -219,7 +221,7 @@ fn held() -> Arc<Held> {
 fn batches(path: &std::path::Path) -> Batches {
     let connection = schema::open_writer(path).unwrap();
     connection.busy_timeout(Duration::ZERO).unwrap();
-    Batches::new(connection, Arc::new(Generations::new()), held())
+    Batches::new(connection, Arc::new(Generations::new()), Arc::default(), held())
 }
 
 /// How the connection syncs: 1 is `NORMAL`, 2 is `FULL`.
@@ -260,7 +262,7 @@ fn a_batch_is_synced_if_anybody_in_it_needs_that() {
         (&[Lazy], 1),
     ] {
         let (ops, heard): (Vec<_>, Vec<_>) = ops.iter().copied().map(op).unzip();
-        batches.write(ops, HashMap::new());
+        batches.write(ops, Noted::default());
         assert_eq!(synchronous(&batches), expected);
         for mut answer in heard {
             answer.try_recv().unwrap().unwrap();
@@ -280,12 +282,16 @@ fn a_lazy_batch_that_could_not_begin_does_not_make_the_next_one_lazy() {
 
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    batches.write(vec![], HashMap::from([(1, progress)]));
+    let noted = Noted {
+        progress: HashMap::from([(1, progress)]),
+        ..Noted::default()
+    };
+    batches.write(vec![], noted);
     assert_eq!(synchronous(&batches), 1, "NORMAL");
     other.execute_batch("COMMIT").unwrap();
 
     let (synced, mut answer) = op(Durability::Synced);
-    batches.write(vec![synced], HashMap::new());
+    batches.write(vec![synced], Noted::default());
     answer.try_recv().unwrap().unwrap();
     assert_eq!(synchronous(&batches), 2, "FULL");
 }
@@ -298,14 +304,19 @@ fn after_a_commit_that_the_disk_has_failed_nothing_is_even_begun() {
     // Where SQLite keeps its log: every write to it fails.
     let log = dir.path().join("index.sqlite3-wal");
     rustix::fs::mknodat(rustix::fs::CWD, &log, FileType::Fifo, Mode::RWXU, 0).unwrap();
-    let mut batches = Batches::new(Connection::open(&path).unwrap(), Arc::new(Generations::new()), held());
+    let mut batches = Batches::new(
+        Connection::open(&path).unwrap(),
+        Arc::new(Generations::new()),
+        Arc::default(),
+        held(),
+    );
 
     let (mut failing, mut failed) = op(Durability::Synced);
     failing.change = Box::new(|tx| {
         tx.repository(&repo("a"), None).unwrap();
         Ok(())
     });
-    batches.write(vec![failing], HashMap::new());
+    batches.write(vec![failing], Noted::default());
     let Error::Batch { source, .. } = failed.try_recv().unwrap().unwrap_err() else {
         panic!("its transaction has failed")
     };
@@ -313,7 +324,7 @@ fn after_a_commit_that_the_disk_has_failed_nothing_is_even_begun() {
 
     let (mut refused, mut told) = op(Durability::Lazy);
     refused.change = Box::new(|_| panic!("a later sync could succeed over a log with a hole in it"));
-    batches.write(vec![refused], HashMap::new());
+    batches.write(vec![refused], Noted::default());
     let told = told.try_recv().unwrap();
     assert!(matches!(told, Err(Error::Closed { .. })), "{told:?}");
 }

@@ -59,16 +59,29 @@ impl Index {
     /// Gives a proven blob its place: renames the file, keeps its row, lets the repository see it, and ends the partial or
     /// the upload that it was. A blob of that digest which is stored already is replaced.
     pub(in crate::store) async fn land(&self, landing: Landing) -> Result<(), Error> {
+        self.land_counted(landing, || ()).await
+    }
+
+    /// As `land`. `counted` is called at the moment at which the blob is counted.
+    pub(in crate::store) async fn land_counted(
+        &self,
+        landing: Landing,
+        counted: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Error> {
         let Landing {
             digest,
             blob,
+            allocated,
             rename,
             arrival,
         } = landing;
+        let used = self.0.writer.notes().next_use();
         let change = move |tx: &mut Tx<'_>| {
             tx.run(rename)?;
-            put_blob(tx, &digest, blob)?;
-            Ok(arrive(tx, &digest, blob.size, arrival)?)
+            put_blob(tx, &digest, blob, Space { allocated, used })?;
+            arrive(tx, &digest, blob.size, arrival)?;
+            tx.when_counted(counted);
+            Ok(())
         };
         self.0.writer.write(Fact::Blob(digest), change).await
     }
@@ -145,11 +158,13 @@ impl Index {
         seen: BlobRow,
         modified_ns: i64,
     ) -> Result<bool, Error> {
+        const PROVEN: &str = "UPDATE blob SET modified = ?2 WHERE digest = ?1";
         let digest = *digest;
         let change = move |tx: &mut Tx<'_>| {
             let current = is(tx, &digest, seen)?;
             if current {
-                put_blob(tx, &digest, BlobRow { modified_ns, ..seen })?;
+                tx.touch(Shard::of_digest(&digest));
+                tx.execute(PROVEN, (sql::text(&digest), modified_ns))?;
             }
             Ok(current)
         };
@@ -191,12 +206,21 @@ fn arrive(tx: &mut Tx<'_>, digest: &Digest, size: u64, arrival: Arrival) -> rusq
     }
 }
 
-fn put_blob(tx: &mut Tx<'_>, digest: &Digest, blob: BlobRow) -> rusqlite::Result<()> {
+/// What a blob takes on the disk, in bytes, and the number of its last pull.
+#[derive(Debug, Clone, Copy)]
+struct Space {
+    allocated: u64,
+    used: u64,
+}
+
+fn put_blob(tx: &mut Tx<'_>, digest: &Digest, blob: BlobRow, space: Space) -> rusqlite::Result<()> {
     const PUT: &str = "
-        INSERT INTO blob (digest, size, modified) VALUES (?1, ?2, ?3)
-        ON CONFLICT (digest) DO UPDATE SET size = excluded.size, modified = excluded.modified";
+        INSERT INTO blob (digest, size, modified, allocated, used) VALUES (?1, ?2, ?3, ?4, ?5)
+        ON CONFLICT (digest) DO UPDATE
+        SET size = excluded.size, modified = excluded.modified, allocated = excluded.allocated, used = excluded.used";
+    let (size, allocated, used) = (sql::size(blob.size), sql::size(space.allocated), sql::size(space.used));
     tx.touch(Shard::of_digest(digest));
-    tx.execute(PUT, (sql::text(digest), sql::size(blob.size), blob.modified_ns))?;
+    tx.execute(PUT, (sql::text(digest), size, blob.modified_ns, allocated, used))?;
     Ok(())
 }
 

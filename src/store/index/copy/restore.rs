@@ -87,15 +87,17 @@ impl Restoration {
 
     fn find(&self, blobs: impl Iterator<Item = Result<(Digest, Stamp), Error>>) -> Result<(), Error> {
         const TABLE: &str = "
-            CREATE TEMP TABLE found (digest TEXT NOT NULL PRIMARY KEY, size INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+            CREATE TEMP TABLE found (
+                digest TEXT NOT NULL PRIMARY KEY, size INTEGER NOT NULL, allocated INTEGER NOT NULL
+            ) STRICT, WITHOUT ROWID;
             BEGIN";
-        const ADD: &str = "INSERT INTO found (digest, size) VALUES (?1, ?2)";
+        const ADD: &str = "INSERT INTO found (digest, size, allocated) VALUES (?1, ?2, ?3)";
         let wrong = || cannot_copy(&self.new);
         self.connection.execute_batch(TABLE).map_err(wrong())?;
         for blob in blobs {
             let (digest, stamp) = blob?;
             let mut add = self.connection.prepare_cached(ADD).map_err(wrong())?;
-            add.execute((sql::text(&digest), sql::size(stamp.size)))
+            add.execute((sql::text(&digest), sql::size(stamp.size), sql::size(stamp.allocated)))
                 .map_err(wrong())?;
         }
         self.connection.execute_batch("COMMIT").map_err(wrong())
@@ -105,9 +107,10 @@ impl Restoration {
         const FORGET: &str = "
             DELETE FROM blob
             WHERE NOT EXISTS (SELECT 1 FROM found WHERE found.digest = blob.digest AND found.size = blob.size)";
-        // No file is of 1970: another time than the file's own costs a proof.
+        // No file is of 1970: another time than the file's own costs a proof. As nobody knows what it is, it goes last.
         const TAKE_IN: &str = "
-            INSERT INTO blob (digest, size, modified) SELECT digest, size, 0 FROM found WHERE TRUE
+            INSERT INTO blob (digest, size, modified, allocated, used)
+            SELECT digest, size, 0, allocated, (SELECT coalesce(max(used), 0) + 1 FROM blob) FROM found WHERE TRUE
             ON CONFLICT DO NOTHING";
         const GONE: &str = "
             SELECT count(*) FROM blob

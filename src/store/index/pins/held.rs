@@ -73,6 +73,8 @@ struct State {
     /// Somebody works, or has left in the middle of it.
     is_at_work: bool,
     rests_until: Option<Instant>,
+    /// What of `digests` is counted by the budget, and when that was found.
+    counted: Option<(Instant, u64)>,
 }
 
 /// What is to be done before it is known what is pinned.
@@ -148,6 +150,7 @@ impl Held {
     pub(in crate::store) fn end_all(&self, took: Duration) {
         let mut state = self.state();
         state.digests = mem::take(&mut state.anew);
+        state.counted = None;
         state.rests_until = Instant::now().checked_add(took * REST);
         state.is_at_work = false;
     }
@@ -160,6 +163,23 @@ impl Held {
     /// Whether the digest is pinned, as far as is known.
     pub(in crate::store) fn holds(&self, digest: &Digest) -> bool {
         self.state().digests.contains(digest)
+    }
+
+    /// All that is pinned, as far as is known.
+    pub(in crate::store) fn all(&self) -> Vec<Digest> {
+        self.state().digests.iter().copied().collect()
+    }
+
+    /// What of it is counted, if that was found within this time.
+    pub(in crate::store) fn counted(&self, within: Duration) -> Option<u64> {
+        let counted = self.state().counted;
+        counted
+            .filter(|(when, _)| when.elapsed() < within)
+            .map(|(_, bytes)| bytes)
+    }
+
+    pub(in crate::store) fn set_counted(&self, bytes: u64) {
+        self.state().counted = Some((Instant::now(), bytes));
     }
 
     /// Hears what a commit has changed.

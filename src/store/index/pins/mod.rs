@@ -4,6 +4,8 @@
 
 mod held;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rusqlite::Connection;
 
@@ -29,7 +31,7 @@ pub(super) fn commanded(connection: &Connection) -> rusqlite::Result<Vec<Pin>> {
 
 impl Index {
     /// The digests that are pinned, in memory.
-    pub(in crate::store) fn held(&self) -> &Held {
+    pub(in crate::store) fn held(&self) -> &Arc<Held> {
         &self.0.held
     }
 

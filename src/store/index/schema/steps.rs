@@ -167,7 +167,7 @@ WHERE link.proven AND repository.mirror IS NULL;
 UPDATE blob SET allocated = (size + 4095) / 4096 * 4096, hosted = digest IN hosted;
 INSERT INTO counted (bytes) SELECT coalesce(sum(allocated), 0) FROM blob WHERE NOT hosted;
 
-CREATE INDEX blob_by_use ON blob (used) WHERE NOT hosted;
+CREATE INDEX blob_by_use ON blob (hosted, used);
 CREATE INDEX staged_by_use ON staged (used);
 
 CREATE TRIGGER blob_comes AFTER INSERT ON blob BEGIN

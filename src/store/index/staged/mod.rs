@@ -30,20 +30,27 @@ impl Index {
         self.0.readers.read(Fact::PartialOf(digest), read).await
     }
 
-    /// The mirror's partial of the digest, made when there is none: then it has no pieces. Waits for no disk: a partial
-    /// that a power cut takes is fetched again.
-    pub(in crate::store) async fn stage(
+    /// The mirror's partial of the digest, made when there is none: then it has no pieces. `take` is called with its id in
+    /// the same transaction: what judges there sees a partial that is in use. Waits for no disk: a partial that a power
+    /// cut takes is fetched again.
+    pub(in crate::store) async fn stage<T: Send + 'static>(
         &self,
         mirror: &str,
         remote: &RemoteName,
         digest: &Digest,
-    ) -> Result<StagedRow, Error> {
+        take: impl FnOnce(u64) -> T + Send + 'static,
+    ) -> Result<(StagedRow, T), Error> {
         const STAGE: &str = "
-            INSERT INTO staged (mirror, remote, digest, pieces) VALUES (?1, ?2, ?3, x'')
-            ON CONFLICT (mirror, digest) DO UPDATE SET remote = excluded.remote
+            INSERT INTO staged (mirror, remote, digest, pieces, used) VALUES (?1, ?2, ?3, x'', ?4)
+            ON CONFLICT (mirror, digest) DO UPDATE SET remote = excluded.remote, used = excluded.used
             RETURNING id, length, pieces";
         let (mirror, remote, digest) = (mirror.to_owned(), sql::text(remote), *digest);
-        let change = move |tx: &mut Tx<'_>| Ok(tx.one(STAGE, (&mirror, &remote, sql::text(&digest)), row)?);
+        let used = sql::size(self.0.writer.notes().next_use());
+        let change = move |tx: &mut Tx<'_>| {
+            let row = tx.one(STAGE, (&mirror, &remote, sql::text(&digest), used), row)?;
+            let taken = take(row.id);
+            Ok((row, taken))
+        };
         self.0.writer.write_lazily(Fact::PartialOf(digest), change).await
     }
 
@@ -53,13 +60,14 @@ impl Index {
         self.0.writer.note(id, Progress { length, pieces });
     }
 
-    /// Ends a partial, after the step that takes its file away.
+    /// Ends a partial, after the step that takes its file away. Waits for no disk: a row without a file ends at the next
+    /// start.
     pub(in crate::store) async fn unstage(&self, id: u64, and: FileStep) -> Result<(), Error> {
         let change = move |tx: &mut Tx<'_>| {
             tx.run(and)?;
             Ok(remove(tx, id)?)
         };
-        self.0.writer.write(Fact::Partial(id), change).await
+        self.0.writer.write_lazily(Fact::Partial(id), change).await
     }
 
     /// All partials, for recovery to compare with the files that are there.

@@ -61,6 +61,15 @@ impl Index {
         self.0.writer.write_lazily(Fact::Upload(id), change).await
     }
 
+    /// All sessions.
+    pub(in crate::store) async fn uploads(&self) -> Result<Vec<UploadId>, Error> {
+        let read = |connection: &Connection| {
+            let mut all = connection.prepare_cached("SELECT id FROM upload")?;
+            all.query_map([], id)?.collect()
+        };
+        self.0.readers.read(Fact::Uploads, read).await
+    }
+
     /// The sessions that were about to become something, for recovery to compare with the files that are there.
     pub(in crate::store) async fn landings(&self) -> Result<Vec<(UploadId, Digest)>, Error> {
         let read = |connection: &Connection| {

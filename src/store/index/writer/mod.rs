@@ -11,17 +11,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::store::Error;
 use crate::store::index::batch::{Answer, Batches, Op};
 use crate::store::index::facts::Fact;
-use crate::store::index::generation::Generations;
 use crate::store::index::notes::{Notes, Progress};
-use crate::store::index::pins::Held;
 use crate::store::index::schema::Durability;
 use crate::store::index::tx::{Refusal, Tx};
+use crate::store::index::uses::Pulled;
 
 /// Operations in one transaction.
 const BATCH: usize = 256;
@@ -47,14 +45,14 @@ enum Message {
 }
 
 impl Writer {
-    /// Starts the thread.
-    pub(super) fn start(connection: Connection, generations: Arc<Generations>, held: Arc<Held>) -> Result<Self, Error> {
+    /// Starts the thread. The next pull is the one after `last_use`.
+    pub(super) fn start(batches: Batches, last_use: u64) -> Result<Self, Error> {
         let (queue, inbox) = mpsc::channel();
-        let notes = Arc::<Notes>::default();
+        let notes = Arc::new(Notes::behind(last_use));
         let writing = Writing {
             inbox,
             notes: Arc::clone(&notes),
-            batches: Batches::new(connection, generations, held),
+            batches,
         };
         let thread = thread::Builder::new().name("index-writer".to_owned());
         let thread = thread
@@ -131,6 +129,17 @@ impl Writer {
             // A writer that is gone wants no notes.
             let _ = self.queue.send(Message::Noted);
         }
+    }
+
+    /// Notes a pull; nobody waits for it.
+    pub(super) fn note_pull(&self, pulled: Pulled) {
+        if self.notes.note_pull(pulled) {
+            let _ = self.queue.send(Message::Noted);
+        }
+    }
+
+    pub(super) fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     /// Writes what is queued and ends the thread; what is queued later is refused. Blocks.

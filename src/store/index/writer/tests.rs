@@ -41,7 +41,7 @@ async fn writes_are_made_in_the_order_they_were_queued() {
 async fn dropping_the_index_writes_what_is_queued() {
     let (dir, index) = fresh();
     let staged = index
-        .stage("docker.io", &"a".parse().unwrap(), &digest("x"))
+        .partial("docker.io", &"a".parse().unwrap(), &digest("x"))
         .await
         .unwrap();
     index.note_progress(staged.id, Some(9), vec![1]);
@@ -85,7 +85,7 @@ async fn the_last_handle_may_go_with_a_file_step() {
 async fn progress_is_written_in_its_time_without_anybody_asking() {
     let (_dir, index) = fresh();
     let staged = index
-        .stage("docker.io", &"a".parse().unwrap(), &digest("x"))
+        .partial("docker.io", &"a".parse().unwrap(), &digest("x"))
         .await
         .unwrap();
     for n in 0..=100 {
@@ -107,7 +107,7 @@ async fn progress_is_written_in_its_time_without_anybody_asking() {
 async fn progress_goes_along_with_the_next_batch() {
     let (_dir, index) = fresh();
     let staged = index
-        .stage("docker.io", &"a".parse().unwrap(), &digest("x"))
+        .partial("docker.io", &"a".parse().unwrap(), &digest("x"))
         .await
         .unwrap();
     index.note_progress(staged.id, Some(9), vec![1]);

@@ -72,9 +72,8 @@ async fn of_two_uploads_of_one_content_that_fail_to_land_the_one_without_a_file_
     );
     let _beside = refuse("INSERT ON blob", &dir);
     let lands = async |received: &Received| {
-        let modified_ns = received.make_durable().await.unwrap().modified_ns;
-        let (size, repo) = (received.size(), repo());
-        let landed = store.land_upload(received, BlobRow { size, modified_ns }, &repo, at(2));
+        let (stamp, repo) = (received.make_durable().await.unwrap(), repo());
+        let landed = store.land_upload(received, stamp, &repo, at(2));
         landed.await.unwrap_err()
     };
     let refused = (lands(&one).await, lands(&other).await);

@@ -157,7 +157,18 @@ fn an_index_of_before_is_counted_once() {
 #[test]
 fn the_least_recently_pulled_is_found_without_a_search() {
     let index = index();
-    let asked = "EXPLAIN QUERY PLAN SELECT digest FROM blob WHERE NOT hosted ORDER BY used LIMIT 64";
-    let plan: String = index.query_row(asked, [], |row| row.get(3)).unwrap();
-    assert_eq!(plan, "SCAN blob USING INDEX blob_by_use", "and nothing is sorted");
+    for (asked, by) in [
+        (
+            "SELECT digest FROM blob WHERE hosted = 0 AND used <= 7 ORDER BY used LIMIT 64",
+            "SEARCH blob USING COVERING INDEX blob_by_use (hosted=? AND used<?)",
+        ),
+        (
+            "SELECT max(used) FROM blob WHERE hosted = 1",
+            "SEARCH blob USING COVERING INDEX blob_by_use (hosted=?)",
+        ),
+    ] {
+        let explained = format!("EXPLAIN QUERY PLAN {asked}");
+        let plan: String = index.query_row(&explained, [], |row| row.get(3)).unwrap();
+        assert_eq!(plan, by, "and nothing is sorted");
+    }
 }
