@@ -74,6 +74,10 @@ impl FromStr for Pin {
     type Err = InvalidPin;
 
     fn from_str(text: &str) -> Result<Self, InvalidPin> {
+        // It would be a name with a tag.
+        if text.parse::<Digest>().is_ok() {
+            return Err(InvalidPin);
+        }
         let of = match text.split_once('@') {
             Some((name, digest)) => name
                 .parse()

@@ -100,6 +100,8 @@ async fn a_tag_that_moves_takes_its_pin_along() {
     assert!(holds(&store, &[layer("new")]).await);
 
     put(&store, ALPINE, Some("v1"), &new).await;
+    settle(&store.index).await.unwrap();
+    store.index.held().end_all(Duration::ZERO);
     assert!(store.index.held().work().is_none(), "it has not moved");
 }
 
