@@ -75,6 +75,7 @@
 //!   SIGHUP puts another in its place.
 //! * Shared work runs in tasks of its own. Dropping any future here, a client's included, changes nothing for others.
 //! * No lock is held across I/O or an await.
+//! * What is pinned is a set of digests, brought up to date by whoever wants to evict: a commit only notes what has moved.
 //! * What goes is first forgotten, durably, and then removed. A crash in between leaves a file that the next start finds.
 //!
 //! # Where this differs from the first design, and why

@@ -5,8 +5,11 @@ use serde_json::json;
 
 use super::*;
 use crate::oci::{Algorithm, Manifest, MediaType, Tag};
+use crate::store::Config;
+use crate::store::budget::size::Size;
 use crate::store::index::PutManifest;
-use crate::store::tests::Dir;
+use crate::store::tests::{BIG, Dir, MIRROR, content, put as cache, remote};
+use crate::tasks::Tasks;
 
 const ALPINE: &str = "docker.io/library/alpine";
 
@@ -189,4 +192,30 @@ async fn more_than_a_page_of_everything_is_followed() {
     assert!(holds(&store, &layers).await);
     let weight = store.weigh_pin(&pin("docker.io/*")).await.unwrap();
     assert_eq!(weight, (0, 0), "none of them is stored");
+}
+
+#[tokio::test]
+async fn what_is_pinned_is_no_victim_and_nothing_goes_in_vain_beside_it() {
+    const ONE: u64 = 300 * 1024;
+    let (dir, blob) = (Dir::new(), |n: usize| content(BIG + n));
+    let config = Config {
+        max_size: Size::Bytes(3 * ONE),
+        min_free: Size::Bytes(0),
+        pins: [0, 1].map(|n| pin(&format!("{ALPINE}@{}", blob(n).1))).to_vec(),
+        ..dir.config()
+    };
+    let store = Store::open(&config, Tasks::new()).await.unwrap();
+    for n in 0..4 {
+        let (bytes, digest) = blob(n);
+        cache(&store, &bytes, &digest).await;
+    }
+    let kept = || (0..4).filter(|n| dir.blob(&blob(*n).1).exists()).collect::<Vec<_>>();
+    assert_eq!(kept(), [0, 1, 3]);
+    let stage = async || store.stage(MIRROR, &remote(), &layer("x"), Some(2 * ONE)).await;
+    let refused = stage().await;
+    assert!(matches!(refused, Err(Error::NoRoom { .. })), "{refused:?}");
+    assert_eq!(kept(), [0, 1, 3]);
+    store.configure_pins(&config.pins[1..]);
+    drop(stage().await.unwrap());
+    assert_eq!(kept(), [1]);
 }
