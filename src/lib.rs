@@ -35,6 +35,7 @@
 //!    task of its own; everybody rides, the first one too.
 //! 3. The fill asks the upstream before it writes anything, so a 404 leaves no trace. With the head of the answer
 //!    the length is known, or known to be unknown, and all passengers get a [`store::Arriving`].
+//!    Room for them is reserved before: what was pulled least recently goes, and where that is not enough nothing does.
 //! 4. Bytes are written to a named sparse file, entered in the set of present spans, and only then told: each reader is
 //!    woken for its own next byte. The hash follows at the frontier, on the blocking pool, each byte once.
 //! 5. A reader far ahead of the main stream gets a side stream into the same file, four at a time, in windows that
@@ -74,6 +75,9 @@
 //! * A request is judged by the policy that was in force when it began, wherever it leads; what it began goes on when
 //!   SIGHUP puts another in its place.
 //! * Shared work runs in tasks of its own. Dropping any future here, a client's included, changes nothing for others.
+//! * What is cached stays within a byte budget, by bytes really allocated, partials and uploads included. What a hosted
+//!   repository has is not counted: triggers in the index see to that, in the transaction that changes it. What is open
+//!   never goes, and what counts as pulled last goes last: a manifest takes along all that it names.
 //! * No lock is held across I/O or an await.
 //! * What is pinned is a set of digests, brought up to date by whoever wants to evict: a commit only notes what has moved.
 //! * What goes is first forgotten, durably, and then removed. A crash in between leaves a file that the next start finds.
@@ -89,6 +93,8 @@
 //! * The breaker is of each host behind an endpoint (its token realm, the CDN that it redirects to), not of the endpoint:
 //!   a CDN that is down says nothing about tags. A probe asks what was to be asked, not `/v2/`: that is what a front end
 //!   answers when all behind it hangs. Who has no other way waits for it, but no longer than a connection may take.
+//! * `budget` holds no handles of blobs, but a number for each file that is open: the guard goes with the file, so no part
+//!   of it that is still to be sent can be forgotten.
 //! * All single flights outside `upstream` are one mechanism, `pull::flight`, also the small ones.
 
 pub mod access;

@@ -80,6 +80,9 @@ impl Reload {
         } = plan;
         self.http.adopt(policy);
         self.store.configure_pins(&config.store.pins);
+        for mirror in &mirrors {
+            mirror.take_over();
+        }
         (self.config, self.mirrors) = (config, mirrors);
         for key in left {
             warn!("{key} has changed: restart needed");

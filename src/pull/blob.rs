@@ -139,11 +139,7 @@ impl Pull {
     fn board(&self, place: &Place, digest: &Digest, sight: &Sight, tally: &Tally) -> (Ride, Via) {
         let key = (place.mirror.key().to_owned(), *digest);
         match self.fills.board(&key, || (place.clone(), Progress::Asking)) {
-            Seat::Passenger(passenger) => {
-                // A fill that nobody waited for may be in line.
-                place.mirror.lane().look_again();
-                (passenger, Via::Collapsed)
-            }
+            Seat::Passenger(passenger) => (passenger, Via::Collapsed),
             Seat::Pilot(permit, passenger) => {
                 let fill = Fill {
                     pull: self.clone(),

@@ -25,8 +25,6 @@ mod tail;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use crate::clock::Clock;
 use crate::namespaces::Repo;
 use crate::oci::{Digest, Reference, RemoteName, RepoKey, Tag};
@@ -63,8 +61,7 @@ pub struct Pull {
     /// How long a pushed blob that no manifest names is kept.
     grace: Duration,
     blame: Arc<Blame>,
-    /// A fill has stored its blob.
-    landed: Arc<Notify>,
+    landings: Arc<fill::Landings>,
     fills: Flights<fill::Key, (Place, fill::Progress)>,
     /// Blobs whose place in a repository, or size, is being asked for.
     stats: Shared<(RepoKey, Digest), Option<u64>>,
@@ -91,7 +88,7 @@ impl Pull {
             tasks,
             grace,
             blame: Arc::default(),
-            landed: Arc::default(),
+            landings: Arc::default(),
             fills: Flights::new(),
             stats: Flights::new(),
             manifests: Flights::new(),

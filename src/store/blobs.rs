@@ -241,7 +241,7 @@ impl Store {
         }
     }
 
-    async fn land(
+    pub(super) async fn land(
         &self,
         staged: &Staged,
         digest: Digest,

@@ -172,7 +172,7 @@ impl Default for MirrorConfig {
 }
 
 impl MirrorConfig {
-    /// Whether both ask the same endpoints in the same way, whatever they claim, allow and keep.
+    /// Whether both ask the same endpoints in the same way, whatever they claim, allow and keep, and at what pace.
     pub(super) fn is_asked_like(&self, other: &Self) -> bool {
         let way = |table: &Self| Self {
             ns: Vec::new(),
@@ -185,6 +185,8 @@ impl MirrorConfig {
             when_deleted: WhenDeleted::Serve,
             tag: Vec::new(),
             segments: NonZeroUsize::MIN,
+            max_connections: NonZeroUsize::MIN,
+            max_rate: None,
             ..table.clone()
         };
         way(self) == way(other)

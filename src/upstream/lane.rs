@@ -1,29 +1,32 @@
 //! Owns: [`Lane`], how many bodies a mirror's upstreams send us at a time, and who is next where more are wanted.
 //!
-//! Promises: first come, first served among those for whom somebody waits; those for whom nobody does come after them.
+//! Promises: first come, first served among those for whom somebody waits; those for whom nobody does come after them. Only
+//! who is next is woken.
 //! Never: holds up anything but bodies; a question with a small answer takes no slot.
 //! Dropped: who waits leaves the line, and a slot is free again.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 /// The bodies of one mirror.
 #[derive(Debug)]
-pub struct Lane {
+pub struct Lane(Mutex<Line>);
+
+#[derive(Debug)]
+struct Line {
     most: usize,
-    line: Mutex<Line>,
-    changed: Notify,
+    taken: usize,
+    next_number: u64,
+    /// By number. Nobody waits while there is room.
+    waiting: BTreeMap<u64, Waiting>,
 }
 
-#[derive(Debug, Default)]
-struct Line {
-    taken: usize,
-    next_ticket: u64,
-    /// By ticket: whether somebody waits for this body.
-    waiting: BTreeMap<u64, bool>,
+struct Waiting {
+    is_awaited: Box<dyn Fn() -> bool + Send>,
+    called: Arc<Notify>,
 }
 
 /// The right to receive one body. Dropping it lets the next one in.
@@ -31,121 +34,126 @@ struct Line {
 #[must_use = "dropping the slot lets somebody else in"]
 pub struct Slot {
     lane: Arc<Lane>,
-    /// Not while it has let others in.
-    held: bool,
+    /// Its number in line, before and after it is called; none while it has let others in.
+    number: Option<u64>,
 }
 
 impl Slot {
-    fn of(lane: &Arc<Lane>) -> Self {
-        let lane = Arc::clone(lane);
-        Self { lane, held: true }
-    }
-
     /// Lets others in first, and waits for another slot. Dropped while it waits: there is none.
-    pub async fn give_way(&mut self, is_awaited: impl Fn() -> bool) {
-        self.release();
+    pub async fn give_way(&mut self, is_awaited: impl Fn() -> bool + Send + 'static) {
+        self.leave();
         *self = self.lane.enter(is_awaited).await;
     }
 
-    fn release(&mut self) {
-        if std::mem::take(&mut self.held) {
-            self.lane.lock().taken -= 1;
-            self.lane.changed.notify_waiters();
+    fn leave(&mut self) {
+        if let Some(number) = self.number.take() {
+            self.lane.lock().leave(number);
         }
     }
-}
-
-struct Ticket<'a> {
-    lane: &'a Arc<Lane>,
-    number: u64,
 }
 
 impl Lane {
     /// For `most` bodies at a time.
     pub(super) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self(Mutex::new(Line {
             most,
-            line: Mutex::default(),
-            changed: Notify::new(),
-        })
+            taken: 0,
+            next_number: 0,
+            waiting: BTreeMap::new(),
+        })))
     }
 
-    /// Waits for a slot. `is_awaited`: whether anybody waits for the body, now.
-    pub async fn enter(self: &Arc<Self>, is_awaited: impl Fn() -> bool) -> Slot {
-        let ticket = Ticket::draw(self);
-        loop {
-            let mut changed = pin!(self.changed.notified());
-            changed.as_mut().enable();
-            if let Some(slot) = ticket.try_take(is_awaited()) {
-                return slot;
-            }
-            changed.await;
-        }
+    /// From now on for `most` bodies at a time; who is in keeps the slot.
+    pub(super) fn adjust(&self, most: usize) {
+        let mut line = self.lock();
+        line.most = most;
+        line.call();
+    }
+
+    /// Waits for a slot. `is_awaited`: whether anybody waits for the body, then; it is asked in passing, and does not block.
+    pub async fn enter(self: &Arc<Self>, is_awaited: impl Fn() -> bool + Send + 'static) -> Slot {
+        let called = Arc::new(Notify::new());
+        let slot = {
+            let mut line = self.lock();
+            let number = line.draw();
+            let waiting = Waiting {
+                is_awaited: Box::new(is_awaited),
+                called: Arc::clone(&called),
+            };
+            line.waiting.insert(number, waiting);
+            line.call();
+            self.slot(number)
+        };
+        called.notified().await;
+        slot
     }
 
     /// A slot that nobody else wants.
     pub fn try_enter(self: &Arc<Self>) -> Option<Slot> {
         let mut line = self.lock();
-        let free = line.taken < self.most && line.waiting.is_empty();
-        free.then(|| {
+        (line.taken < line.most).then(|| {
             line.taken += 1;
-            Slot::of(self)
+            self.slot(line.draw())
         })
     }
 
     /// Whether a body is held up that somebody waits for, for want of a slot: one for which nobody waits should make way.
     pub fn is_wanted(&self) -> bool {
-        let line = self.lock();
-        let awaited = line.waiting.values().filter(|awaited| **awaited).count();
-        awaited > self.most.saturating_sub(line.taken)
+        self.lock().waiting.values().any(|it| (it.is_awaited)())
     }
 
-    /// Somebody has begun to wait for a body that is in line.
-    pub fn look_again(&self) {
-        self.changed.notify_waiters();
+    fn slot(self: &Arc<Self>, number: u64) -> Slot {
+        Slot {
+            lane: Arc::clone(self),
+            number: Some(number),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<'a> Ticket<'a> {
-    fn draw(lane: &'a Arc<Lane>) -> Self {
-        let mut waiting = lane.lock();
-        let number = waiting.next_ticket;
-        waiting.next_ticket += 1;
-        Self { lane, number }
+impl Line {
+    fn draw(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
     }
 
-    fn try_take(&self, awaited: bool) -> Option<Slot> {
-        let mut line = self.lane.lock();
-        let before = line.waiting.insert(self.number, awaited);
-        let awaited_first = line.waiting.iter().find(|(_, awaited)| **awaited);
-        let next = awaited_first.or_else(|| line.waiting.iter().next());
-        if line.taken < self.lane.most && next.is_some_and(|(number, _)| *number == self.number) {
-            line.waiting.remove(&self.number);
-            line.taken += 1;
-            return Some(Slot::of(self.lane));
+    /// Calls who is next, while there is room.
+    fn call(&mut self) {
+        while self.taken < self.most
+            && let Some(next) = self.next()
+        {
+            self.taken += 1;
+            next.called.notify_one();
         }
-        if before.is_some_and(|before| before != awaited) {
-            // Another may be next now.
-            self.lane.changed.notify_waiters();
+    }
+
+    fn next(&mut self) -> Option<Waiting> {
+        let awaited = self.waiting.iter().find(|(_, it)| (it.is_awaited)());
+        let number = *awaited.or_else(|| self.waiting.first_key_value())?.0;
+        self.waiting.remove(&number)
+    }
+
+    /// Whoever does not wait has been called.
+    fn leave(&mut self, number: u64) {
+        if self.waiting.remove(&number).is_none() {
+            self.taken -= 1;
+            self.call();
         }
-        None
     }
 }
 
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
-        self.lane.lock().waiting.remove(&self.number);
-        self.lane.changed.notify_waiters();
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").finish_non_exhaustive()
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.release();
+        self.leave();
     }
 }
 
@@ -153,9 +161,10 @@ impl Drop for Slot {
 mod tests {
     use std::future::Future;
     use std::pin::Pin;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::task::{Context, Wake, Waker};
 
-    use futures_util::poll;
+    use futures_util::{FutureExt, poll};
 
     use super::*;
 
@@ -164,7 +173,7 @@ mod tests {
     /// In line, perhaps awaited.
     async fn comes(lane: &Arc<Lane>, awaited: &Arc<AtomicBool>) -> Entering {
         let (lane, awaited) = (Arc::clone(lane), Arc::clone(awaited));
-        let mut entering: Entering = Box::pin(async move { lane.enter(|| awaited.load(Ordering::SeqCst)).await });
+        let mut entering: Entering = Box::pin(async move { lane.enter(move || awaited.load(Ordering::SeqCst)).await });
         assert!(poll!(entering.as_mut()).is_pending());
         entering
     }
@@ -203,12 +212,11 @@ mod tests {
         let mut other = comes(&lane, &read).await;
         // Somebody wants the first one after all: it was there before.
         unread.store(true, Ordering::SeqCst);
-        lane.look_again();
-        assert!(poll!(idle.as_mut()).is_pending());
         drop(slot);
         assert!(poll!(other.as_mut()).is_pending());
         let slot = idle.await;
-        drop((slot, other));
+        drop(slot);
+        drop(other);
         assert!(lane.try_enter().is_some());
     }
 
@@ -222,5 +230,59 @@ mod tests {
         assert!(!lane.is_wanted());
         drop(slot);
         drop(idle.as_mut().await);
+    }
+
+    #[tokio::test]
+    async fn who_leaves_when_called_lets_the_next_one_in() {
+        let lane = Lane::new(1);
+        let slot = lane.enter(|| true).await;
+        let called = comes(&lane, &awaited(true)).await;
+        let next = comes(&lane, &awaited(true)).await;
+        drop(slot);
+        drop(called);
+        drop(next.now_or_never().unwrap());
+        assert!(lane.try_enter().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_free_slot_wakes_one_however_many_wait() {
+        let (lane, woken) = (Lane::new(1), Arc::new(Wakes::default()));
+        let mut slot = lane.enter(|| true).await;
+        let mut others = Vec::new();
+        for _ in 0..100 {
+            let (lane, waker) = (Arc::clone(&lane), Waker::from(Arc::clone(&woken)));
+            let mut entering = Box::pin(async move { lane.enter(|| true).await });
+            assert!(entering.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            others.push(entering);
+        }
+        for (nth, next) in others.into_iter().enumerate() {
+            assert_eq!(woken.0.load(Ordering::SeqCst), nth);
+            drop(slot);
+            slot = next.now_or_never().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_changes_holds_for_who_is_in_line() {
+        let lane = Lane::new(1);
+        let first = lane.enter(|| true).await;
+        let (mut second, mut third) = (comes(&lane, &awaited(true)).await, comes(&lane, &awaited(true)).await);
+        lane.adjust(2);
+        let second = second.as_mut().now_or_never().unwrap();
+        assert!(poll!(third.as_mut()).is_pending());
+        lane.adjust(1);
+        drop(first);
+        assert!(poll!(third.as_mut()).is_pending() && lane.is_wanted());
+        drop(second);
+        drop(third.now_or_never().unwrap());
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }

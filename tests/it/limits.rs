@@ -1,6 +1,6 @@
-//! `max_connections` and `max_rate`: what is held up, and what is not.
+//! `max_connections`: what is held up, and what is not.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::blob_path;
 use crate::support::client::Ended;
@@ -128,75 +128,99 @@ async fn what_waits_in_line_is_served_from_the_cache_when_another_mirror_has_bro
     gate.open();
 }
 
+/// Of what is under way and of what is new together, also where the mirror is another one but for its place.
 #[tokio::test]
-async fn a_rate_is_kept_by_all_bodies_together_and_hits_have_none() {
-    let [first, second] = [1, 2].map(|seed| Content::seeded(seed, 3 * MIB));
-    let (upstream, _) = harbour("2", &[&first, &second]).await;
-    let mirror = Mirror::of("hub", &upstream).set("max_rate", "\"2MiB\"");
-    let wharf = Setup::new().mirror(mirror).start().await;
-    let (began, targets) = (Instant::now(), [&first, &second].map(|blob| blob_path("hub/a/b", blob)));
-    let (one, other) = tokio::join!(wharf.get(&targets[0]), wharf.get(&targets[1]));
-    assert!(one.body == first.all() && other.body == second.all());
-    // What comes last of each is not waited for.
-    assert!(began.elapsed() > Duration::from_secs(2), "{:?}", began.elapsed());
-    for target in &targets {
-        wharf.landed(target).await;
+async fn a_limit_that_is_read_again_counts_the_bodies_under_way() {
+    let blobs: Vec<_> = (0..6).map(|seed| Content::seeded(seed, MIB)).collect();
+    let (upstream, wharf) = harbour("2", &blobs.iter().collect::<Vec<_>>()).await;
+    let other = Content::seeded(9, KIB);
+    upstream.put_blob("a/b", &other);
+    let gates: Vec<_> = blobs.iter().map(|_| Gate::shut()).collect();
+    let mut clients = Vec::new();
+    let ask = async |nth: usize| {
+        upstream.script(of(&blobs[nth]), [Act::Hold(gates[nth].clone())]);
+        let mut client = wharf.connect().await;
+        client.ask("GET", &blob_path("hub/a/b", &blobs[nth]), &[]).await;
+        client
+    };
+    let begun = |it: &Upstream| it.count(&On::blobs().get());
+    for nth in 0..2 {
+        clients.push(ask(nth).await);
+        upstream.until("its turn", |it| begun(it) == nth + 1).await;
     }
-    let began = Instant::now();
-    for target in &targets {
-        wharf.get(target).await;
+    clients.push(ask(2).await);
+    clients.push(ask(3).await);
+    let reload = async |most: &str, revalidate: &str| {
+        let mirror = Mirror::of("hub", &upstream).set("max_connections", most);
+        wharf
+            .reload(&Setup::new().mirror(mirror.set("revalidate", revalidate)))
+            .await;
+    };
+    reload("3", "\"1s\"").await;
+    upstream.until("one more", |it| begun(it) == 3).await;
+    reload("1", "\"2s\"").await;
+    clients.push(ask(4).await);
+    clients.push(ask(5).await);
+    let mut over = Vec::new();
+    while over.len() < blobs.len() {
+        // A question takes no slot: whoever is in line has had the time for one, too.
+        assert_eq!(wharf.head(&blob_path("hub/a/b", &other)).await.status, 200);
+        assert_eq!(begun(&upstream), 3.max(over.len() + 1), "{}", upstream.story());
+        let nth = (0..blobs.len()).find(|nth| !over.contains(nth) && upstream.count(&of(&blobs[*nth])) == 1);
+        let nth = nth.unwrap();
+        gates[nth].open();
+        wharf.landed(&blob_path("hub/a/b", &blobs[nth])).await;
+        over.push(nth);
+        if over.len() >= 3 && over.len() < blobs.len() {
+            upstream.until("the next one", |it| begun(it) == over.len() + 1).await;
+        }
     }
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    for (client, blob) in clients.into_iter().zip(&blobs) {
+        let answer = client.answer(false).await.unwrap().whole().await;
+        assert!(answer.status == 200 && answer.body == blob.all());
+    }
 }
 
 #[tokio::test]
 async fn a_fill_in_line_that_somebody_wants_after_all_is_seen_by_those_who_can_make_way() {
     let [one, two, three] = [1, 2, 3].map(|seed| Content::seeded(seed, 8 * MIB));
     let (upstream, wharf) = harbour("1", &[&one, &two, &three]).await;
-    let gates = [&one, &two].map(|blob| {
-        let gate = Gate::at(MIB);
-        upstream.script(of(blob).times(1), [Act::Hold(gate.clone())]);
-        gate
-    });
+    let gate = Gate::at(MIB);
+    upstream.script(of(&one).times(1), [Act::Hold(gate.clone())]);
     let target = |blob| blob_path("hub/a/b", blob);
     // All three are asked for and left: the first comes, the others are in line.
-    let (mut leavers, mut ports) = (Vec::new(), Vec::new());
+    let mut leavers = Vec::new();
     for blob in [&one, &two, &three] {
         let mut client = wharf.connect().await;
         client.ask("GET", &target(blob), &[]).await;
         upstream.until("the first body", |it| it.sent(&of(&one)) >= MIB).await;
-        ports.push(client.port());
         leavers.push(client);
     }
-    drop(leavers);
     let mut steps = tokio::time::interval(Duration::from_millis(5));
-    crate::support::soon("wharf to see them gone", async {
-        while ports.iter().any(|port| wharf.holds(*port)) {
-            steps.tick().await;
-        }
-    })
-    .await;
+    // The first one last: until then it makes way for nobody.
+    while let Some(client) = leavers.pop() {
+        let port = client.port();
+        drop(client);
+        crate::support::soon("wharf to see it gone", async {
+            while wharf.holds(port) {
+                steps.tick().await;
+            }
+        })
+        .await;
+    }
     let mut level = MIB;
-    crate::support::soon("the second body, in its turn", async {
-        while upstream.count(&of(&two)) == 0 {
-            steps.tick().await;
-            level += 1;
-            gates[0].raise(level);
-        }
-    })
-    .await;
-    upstream.until("its first bytes", |it| it.sent(&of(&two)) >= MIB).await;
     let mut reader = wharf.connect().await;
     reader.ask("GET", &target(&three), &[]).await;
     crate::support::soon("the body that somebody wants", async {
         while upstream.count(&of(&three)) == 0 {
             steps.tick().await;
             level += 1;
-            gates[1].raise(level);
+            gate.raise(level);
         }
     })
     .await;
     assert!(level < 2 * MIB);
+    assert_eq!(upstream.count(&of(&two)), 0, "{}", upstream.story());
     let answer = reader.answer(false).await.unwrap().whole().await;
     assert!(answer.status == 200 && answer.body == three.all());
 }

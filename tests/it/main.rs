@@ -48,6 +48,7 @@ mod push_shapes;
 mod push_wire;
 mod races;
 mod ranges;
+mod rates;
 mod reload;
 mod restore;
 mod resume;

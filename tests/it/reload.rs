@@ -152,6 +152,8 @@ async fn whoever_asked_us_to_wait_is_not_asked_for_the_sake_of_another_rule() {
         ("when_deleted", "\"forget\""),
         ("tag", "[{ pattern = \"v*\", fresh_for = \"forever\" }]"),
         ("segments", "4"),
+        ("max_connections", "1"),
+        ("max_rate", "\"1MiB\""),
     ] {
         let mirror = Mirror::of(KEY, &upstream).set(key, value);
         wharf.reload(&Setup::new().mirror(mirror)).await;

@@ -38,6 +38,32 @@ async fn pieces_come_beside_each_other_and_each_byte_once() {
     assert_eq!(upstream.sent(&of(layer)), layer.len());
 }
 
+/// What makes up for an upstream that limits each connection: in the time of one body's bytes come as many of each other.
+#[tokio::test]
+async fn what_each_connection_may_bring_adds_up() {
+    for (segments, bodies) in [("1", 1), ("2", 2), ("3", 3)] {
+        let (upstream, wharf, image) = harbour(segments).await;
+        let layer = image.layer(0);
+        let each = Gate::at(MIB);
+        upstream.script(of(layer), [Act::HoldEach(each.clone())]);
+        let mut client = wharf.connect().await;
+        client.ask("GET", &blob_path("hub/a/b", layer), &[]).await;
+        for level in [MIB, 2 * MIB, 3 * MIB] {
+            each.raise(level);
+            upstream
+                .until("the bytes of each", |it| {
+                    let seen = it.seen(&of(layer));
+                    seen.len() == bodies && seen.iter().all(|body| body.sent() == level)
+                })
+                .await;
+        }
+        each.open();
+        let answer = client.answer(false).await.unwrap().whole().await;
+        assert!(answer.status == 200 && answer.body == layer.all());
+        assert_eq!(upstream.sent(&of(layer)), layer.len(), "{}", upstream.story());
+    }
+}
+
 #[tokio::test]
 async fn one_body_is_enough_unless_told_otherwise() {
     let (upstream, wharf, image) = harbour("1").await;

@@ -4,6 +4,7 @@
 //! the next endpoint, and that nothing is stored that is not proven. Never talks to a client: readers follow the
 //! `Arriving`. It is spawned and detached; when wharf winds down it parks what it has.
 
+mod landings;
 mod sources;
 mod streams;
 
@@ -19,6 +20,8 @@ use crate::pull::{Error, Place, Pull};
 use crate::store::{Arriving, Blob, Sight, Staged, Unproven, piece_end};
 use crate::upstream::{BlobBody, Endpoint, Slot, Span, Tally, Verdict};
 use sources::Sources;
+
+pub(super) use landings::Landings;
 
 /// How much one body brings where several share a blob, in bytes: enough to be worth a request, and little enough for
 /// readers not to wait long for the first of them.
@@ -71,10 +74,7 @@ impl Fill {
     /// Flies: reports to the passengers until the blob is stored or the fetch has failed.
     pub(super) async fn run(self, mut permit: Pilot) {
         match self.land(&mut permit).await {
-            Ok(blob) => {
-                permit.land((self.place, Progress::Stored(blob)));
-                self.pull.landed.notify_waiters();
-            }
+            Ok(blob) => permit.land((self.place, Progress::Stored(blob))),
             Err(error) => {
                 let (mirror, cause): (_, &dyn StdError) = (self.place.mirror.key(), &error);
                 if let Error::Store(_) = error {
@@ -86,6 +86,7 @@ impl Fill {
                 permit.land((self.place, Progress::Failed(error)));
             }
         }
+        self.pull.landings.tell(&self.digest);
     }
 
     async fn land(&self, permit: &mut Pilot) -> Result<Blob, Error> {
@@ -151,9 +152,11 @@ impl Fill {
     /// Waits for a slot in the mirror's lane, or until somebody else has stored the blob.
     async fn wait_in_line(&self, permit: &Pilot) -> Result<Turn, Error> {
         let (lane, closing) = (self.place.mirror.lane(), self.pull.tasks.closing());
-        let mut slot = pin!(lane.enter(|| permit.has_passengers()));
-        let mut landed = pin!(self.pull.landed.notified());
-        landed.as_mut().enable();
+        if let Some(slot) = lane.try_enter() {
+            return Ok(Turn::Ours(slot));
+        }
+        let mut slot = pin!(lane.enter(permit.boarded()));
+        let mut landed = pin!(self.pull.landings.next(&self.digest));
         loop {
             tokio::select! {
                 biased;
@@ -162,8 +165,7 @@ impl Fill {
                 () = &mut landed => {}
             }
             // Listening again before looking, so that none is missed.
-            landed.set(self.pull.landed.notified());
-            landed.as_mut().enable();
+            landed.set(self.pull.landings.next(&self.digest));
             if let Some(blob) = self.look().await?.1 {
                 return Ok(Turn::Stored(blob));
             }

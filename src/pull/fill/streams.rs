@@ -115,7 +115,8 @@ impl Fill {
         let mut barren = 0;
         loop {
             if first.is_none() && self.makes_way(arriving, permit) {
-                slot.give_way(|| is_awaited(arriving, permit)).await;
+                let (arriving, boarded) = (Arc::clone(arriving), permit.boarded());
+                slot.give_way(move || boarded() || arriving.is_read()).await;
             }
             let (before, _) = arriving.present();
             let asked = match (first.take(), arriving.gap()) {

@@ -145,6 +145,15 @@ impl<K: Eq + Hash, P> Permit<K, P> {
         self.progress.receiver_count() > usize::from(self.key.is_some())
     }
 
+    /// As [`Permit::has_passengers`] while it flies, for who has no hold of the permit.
+    pub(super) fn boarded(&self) -> impl Fn() -> bool + Send + use<K, P>
+    where
+        P: Send + Sync,
+    {
+        let progress = self.progress.clone();
+        move || progress.receiver_count() > 1
+    }
+
     /// What was reported last.
     pub(super) fn latest(&self) -> P
     where

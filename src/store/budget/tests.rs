@@ -1,4 +1,8 @@
+use std::pin::pin;
+use std::task::Poll;
+
 use bytes::Bytes;
+use futures_util::poll;
 use jiff::Timestamp;
 
 use super::*;
@@ -52,7 +56,11 @@ async fn kept(store: &Store, of: usize) -> Vec<usize> {
 fn on_disk(dir: &Dir) -> u64 {
     let files = ["blobs/sha256", "staging", "uploads"].map(|under| dir.files(under));
     let files = files.into_iter().flatten();
-    files.map(|file| disk::stamp(&file).unwrap().unwrap().allocated).sum()
+    // One may go while we look.
+    files
+        .filter_map(|file| disk::stamp(&file).unwrap())
+        .map(|stamp| stamp.allocated)
+        .sum()
 }
 
 fn app() -> RepoKey {
@@ -229,6 +237,8 @@ async fn an_upload_has_room_made_for_it_and_is_never_refused() {
     let (row, mut upload) = begin(&store).await;
     for n in 1..=8 {
         upload.append(&[Bytes::from(vec![0; BIG])]).unwrap();
+        let ahead = store.budget.ledger.held(Incoming::Upload(row.id));
+        assert!(ahead > n * BIG as u64 + 4096, "{ahead}");
         store.budget.make_room().await.unwrap();
         let its_own = (n * BIG as u64).next_multiple_of(4096);
         assert!(on_disk(&dir) <= its_own.max(3 * ONE));
@@ -288,6 +298,46 @@ async fn a_disk_that_others_fill_takes_what_is_cached() {
     assert!(!is_kept(&store, 0).await && dir.files("blobs/sha256").is_empty());
     let refused = store.stage(MIRROR, &remote(), &one(1).1, Some(1)).await;
     assert!(matches!(refused, Err(Error::NoRoom { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_lands_is_never_counted_twice() {
+    let dir = Dir::new();
+    let store = open(&dir, 3 * ONE).await;
+    let (bytes, digest) = one(0);
+    let staged = store
+        .stage(MIRROR, &remote(), &digest, Some(bytes.len() as u64))
+        .await
+        .unwrap();
+    staged.write(0, vec![bytes.into()]).await.unwrap();
+    let verified = staged.verify().await.unwrap();
+    let (size, staged) = (verified.size(), verified.into_staged());
+    let repo = RepoKey::mirrored(MIRROR, &remote());
+    store.land(&staged, digest, size, MIRROR, &repo).await.unwrap();
+    let reserved = store.budget.ledger.held(Incoming::Partial(staged.id()));
+    assert_eq!((reserved, store.budget.ledger.evictable()), (0, on_disk(&dir)));
+    staged.landed();
+    assert_eq!(store.budget.ledger.evictable(), on_disk(&dir));
+}
+
+#[tokio::test]
+async fn what_goes_is_counted_until_its_file_is_gone() {
+    let dir = Dir::new();
+    let store = open(&dir, 60 * ONE).await;
+    for n in 0..40 {
+        cache(&store, n).await;
+    }
+    let mut going = pin!(store.budget.evict(store.index.last_use(), u64::MAX));
+    loop {
+        let counted = store.budget.ledger.evictable();
+        let taken = on_disk(&dir);
+        assert!(counted >= taken, "{counted} of {taken}");
+        match poll!(&mut going) {
+            Poll::Ready(more) => break assert!(!more.unwrap()),
+            Poll::Pending => tokio::task::yield_now().await,
+        }
+    }
+    assert_eq!((on_disk(&dir), store.budget.ledger.evictable()), (0, 0));
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ struct Shared {
     count: usize,
     offline: bool,
     network: Network,
-    pace: Pace,
+    pace: Arc<Pace>,
 }
 
 /// What keeps the words of one endpoint apart from those of another, and of one that another table made of the same place:
@@ -69,6 +69,7 @@ impl Endpoint {
         key: &str,
         config: &MirrorConfig,
         send_ns: Option<&String>,
+        pace: &Arc<Pace>,
     ) -> Result<Vec<Arc<Self>>, InvalidMirror> {
         if config.endpoints.is_empty() {
             return Err(InvalidMirror::NoEndpoint { key: key.to_owned() });
@@ -77,7 +78,7 @@ impl Endpoint {
             count: config.endpoints.len(),
             offline: config.offline,
             network: Network::new(key, config)?,
-            pace: Pace::new(rate(key, config)?),
+            pace: Arc::clone(pace),
         };
         let shared = Arc::new(shared);
         let mut all: Vec<Arc<Self>> = Vec::new();
@@ -219,14 +220,6 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.authority)
     }
-}
-
-fn rate(key: &str, config: &MirrorConfig) -> Result<Option<u64>, InvalidMirror> {
-    let rate = config.max_rate.map(|rate| rate.as_u64());
-    if rate == Some(0) {
-        return Err(InvalidMirror::NoRate { key: key.to_owned() });
-    }
-    Ok(rate)
 }
 
 fn token_realm(key: &str, value: Option<&str>, endpoint: &Url) -> Result<Option<Url>, InvalidMirror> {

@@ -17,6 +17,7 @@ use crate::oci::{self, Rule, Tag};
 
 use super::config::{FreshFor, MirrorConfig, TagConfig, WhenDeleted};
 use super::lane::Lane;
+use super::pace::Pace;
 use super::place::without_user;
 
 pub use caution::Caution;
@@ -38,7 +39,14 @@ pub struct Mirror {
     tags: Vec<TagConfig>,
     stale_for: FreshFor,
     when_deleted: WhenDeleted,
+    limits: Limits,
+}
+
+/// How much of all that its upstreams send may come at a time.
+#[derive(Debug, Clone)]
+struct Limits {
     lane: Arc<Lane>,
+    pace: Arc<Pace>,
 }
 
 /// How long an upstream may keep us waiting, each from the moment before.
@@ -61,7 +69,7 @@ impl Mirror {
     }
 
     /// As [`Mirror::new`]. Where the table asks the same endpoints in the same way as the one `before`, they are the same:
-    /// what they granted and refused still counts, and so do the bodies under way.
+    /// what they granted and refused still counts. The bodies under way count while one of their places is still asked.
     fn after(before: Option<&Self>, key: &str, config: &MirrorConfig) -> Result<Self, InvalidMirror> {
         if !oci::is_component(key) {
             return Err(InvalidMirror::Key { key: key.to_owned() });
@@ -78,12 +86,17 @@ impl Mirror {
         let send_ns = hosts(key, "send_ns", config.send_ns.as_slice(), true)?.pop();
         check_rules(key, "allow", config.allow.as_deref().unwrap_or_default())?;
         check_rules(key, "deny", &config.deny)?;
-        let (endpoints, lane) = match before {
-            Some(before) if before.table.is_asked_like(config) => (before.endpoints.clone(), Arc::clone(&before.lane)),
-            Some(_) | None => (
-                Endpoint::all(key, config, send_ns.as_ref())?,
-                Lane::new(config.max_connections.get()),
-            ),
+        let rate = rate(key, config)?;
+        let limits = match before {
+            Some(before) if before.asks_one_of(&config.endpoints) => before.limits.clone(),
+            Some(_) | None => Limits {
+                lane: Lane::new(config.max_connections.get()),
+                pace: Arc::new(Pace::new(rate)),
+            },
+        };
+        let endpoints = match before {
+            Some(before) if before.table.is_asked_like(config) => before.endpoints.clone(),
+            Some(_) | None => Endpoint::all(key, config, send_ns.as_ref(), &limits.pace)?,
         };
         Ok(Self {
             key: key.to_owned(),
@@ -96,8 +109,18 @@ impl Mirror {
             tags: config.tag.clone(),
             stale_for: config.stale_for,
             when_deleted: config.when_deleted,
-            lane,
+            limits,
         })
+    }
+
+    /// Has its limits hold from now on for all that its upstreams send, also for what was begun under others.
+    pub fn take_over(&self) {
+        self.limits.lane.adjust(self.table.max_connections.get());
+        self.limits.pace.adjust(self.table.max_rate.map(|rate| rate.as_u64()));
+    }
+
+    fn asks_one_of(&self, endpoints: &[String]) -> bool {
+        self.table.endpoints.iter().any(|it| endpoints.contains(it))
     }
 
     /// Bodies at a time for one blob.
@@ -153,7 +176,7 @@ impl Mirror {
 
     /// Where bodies wait for their turn.
     pub fn lane(&self) -> &Arc<Lane> {
-        &self.lane
+        &self.limits.lane
     }
 
     /// How long what it said answers without asking, but for tags of which more is said.
@@ -248,6 +271,14 @@ fn check_rules(key: &str, field: &'static str, rules: &[Rule]) -> Result<(), Inv
         }),
         None => Ok(()),
     }
+}
+
+fn rate(key: &str, config: &MirrorConfig) -> Result<Option<u64>, InvalidMirror> {
+    let rate = config.max_rate.map(|rate| rate.as_u64());
+    if rate == Some(0) {
+        return Err(InvalidMirror::NoRate { key: key.to_owned() });
+    }
+    Ok(rate)
 }
 
 fn deadlines(key: &str, config: &MirrorConfig) -> Result<Deadlines, InvalidMirror> {

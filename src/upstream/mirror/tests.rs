@@ -1,3 +1,11 @@
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::ptr;
+
+use bytesize::ByteSize;
+use futures_util::poll;
+use tokio::time::Instant;
+
 use super::super::config::builtin;
 use super::*;
 
@@ -62,20 +70,57 @@ fn endpoints_stay_while_they_are_asked_in_the_same_way() {
             let hub = mirrors.iter().find(|mirror| mirror.key() == "docker.io");
             Arc::clone(hub.unwrap())
         });
-        let same_line = Arc::ptr_eq(before.lane(), after.lane());
         let (before, after) = (before.endpoint(), after.endpoint());
-        assert_eq!(same_line, Arc::ptr_eq(before, after), "its bodies are counted together");
-        assert_eq!(before.id() == after.id(), same_line);
-        same_line
+        let same = Arc::ptr_eq(before, after);
+        assert_eq!(before.id() == after.id(), same);
+        same
     };
     assert!(stay(|it| it.deny = vec!["a/b".parse().unwrap()]));
     assert!(stay(|it| it.fresh_for = FreshFor::Forever));
     assert!(stay(|it| it.hosts = vec!["h".to_owned()]));
+    assert!(stay(|it| it.max_connections = NonZeroUsize::MIN));
+    assert!(stay(|it| it.max_rate = Some(ByteSize::b(1))));
     assert!(!stay(
         |it| it.token_realm = Some("https://auth.example/token".to_owned())
     ));
     assert!(!stay(|it| it.skip_verify = true));
     assert!(!stay(|it| it.endpoints.push("https://mirror.example".to_owned())));
+}
+
+#[test]
+fn bodies_are_counted_together_while_they_come_from_one_place() {
+    let stay = |change: fn(&mut MirrorConfig)| {
+        let config = MirrorConfig {
+            endpoints: vec!["http://a".to_owned(), "http://b".to_owned()],
+            ..MirrorConfig::default()
+        };
+        let before = Mirror::new("hub", &config).unwrap();
+        let mut changed = config;
+        change(&mut changed);
+        let after = Mirror::after(Some(&before), "hub", &changed).unwrap();
+        let same_lane = Arc::ptr_eq(before.lane(), after.lane());
+        let paces = [&before, &after].map(|mirror| ptr::from_ref(mirror.endpoint().pace()));
+        assert_eq!(same_lane, paces[0] == paces[1]);
+        same_lane
+    };
+    assert!(stay(|it| it.max_connections = NonZeroUsize::MIN));
+    assert!(stay(|it| it.token_realm = Some("http://c/token".to_owned())));
+    assert!(stay(
+        |it| it.endpoints = vec!["http://c".to_owned(), "http://b".to_owned()]
+    ));
+    assert!(!stay(|it| it.endpoints = vec!["http://c".to_owned()]));
+}
+
+#[tokio::test]
+async fn all_endpoints_of_a_mirror_keep_one_pace() {
+    let mirror = with("hub", |it| {
+        it.endpoints.push("http://other".to_owned());
+        it.max_rate = Some(ByteSize::b(1));
+    });
+    let mirror = mirror.unwrap();
+    let [first, second] = mirror.endpoints() else { panic!() };
+    first.pace().took(1_000_000, Instant::now());
+    assert!(poll!(pin!(second.pace().ready())).is_pending());
 }
 
 #[test]

@@ -23,7 +23,7 @@ case_pins() {
   to_dir docker.io/library/small:1 small
   operator pin add 'docker.io/small:*' >"$WORK/added"
   grep -qE '^docker.io/small:\* by command: [1-9][0-9]* blobs, [1-9]' "$WORK/added" || fail "$(cat "$WORK/added")"
-  for n in 1 2 3 4; do pull "quay.io/org/flood:$n"; done
+  for n in 1 2 3 4; do to_dir "quay.io/org/flood:$n"; done
   upstreams_down
   to_dir docker.io/library/small:1 again
   diff -r "$WORK/small" "$WORK/again"

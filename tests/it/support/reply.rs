@@ -53,6 +53,7 @@ pub(crate) struct Reply {
     corrupt: Option<u64>,
     cut: Option<(u64, How)>,
     hold: Option<Gate>,
+    hold_each: Option<Gate>,
     hold_head: Option<Gate>,
     mute: Option<How>,
     endless_head: bool,
@@ -69,6 +70,7 @@ impl Reply {
             corrupt: None,
             cut: None,
             hold: None,
+            hold_each: None,
             hold_head: None,
             mute: None,
             endless_head: false,
@@ -126,6 +128,7 @@ impl Reply {
             Act::Break(how) => self.mute = Some(*how),
             Act::EndlessHead => self.endless_head = true,
             Act::Hold(gate) => self.hold = Some(gate.clone()),
+            Act::HoldEach(gate) => self.hold_each = Some(gate.clone()),
             Act::Cut(at, how) => self.cut = Some((*at, *how)),
             Act::Corrupt(at) => self.corrupt = Some(*at),
             Act::Shorten(len) => self.range.end = (*len).max(self.range.start),
@@ -231,6 +234,10 @@ impl Reply {
         let mut end = (at + 64 * KIB).min(self.range.end);
         if let Some(gate) = &self.hold {
             end = end.min(gate.passes(at).await);
+        }
+        if let Some(gate) = &self.hold_each {
+            let start = self.range.start;
+            end = end.min(gate.passes(at - start).await.saturating_add(start));
         }
         if let Some((cut, _)) = self.cut {
             end = end.min(cut);

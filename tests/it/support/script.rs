@@ -139,6 +139,8 @@ pub(crate) enum Act {
     EndlessHead,
     /// Lets body bytes below the gate's level out, and the end of the body only when the level is above the last byte.
     Hold(Gate),
+    /// The same with a level of so many bytes of each body: an upstream that limits each connection.
+    HoldEach(Gate),
     /// Breaks off before this byte.
     Cut(u64, How),
     /// Flips the byte at this offset.
