@@ -9,7 +9,7 @@ case_pins() {
   upstreams_up
   local flood n
   flood=127.0.0.1:$(free_port)
-  registry_up flood registry "${flood#*:}" "$WORK/flood"
+  registry_up flood registry "$flood" "$WORK/flood"
   for n in 1 2 3 4; do
     mkdir -p "$WORK/layer$n"
     head -c 8M /dev/urandom >"$WORK/layer$n/file"
