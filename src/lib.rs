@@ -19,7 +19,7 @@
 //! | [`http`] | turns a request line into a route of domain types, an outcome into a response; the only place that knows status codes, and where body bytes leave |
 //! | [`access`] | may this caller do this; may anybody have this of that mirror |
 //! | [`namespaces`] | where a repository lives: on a mirror, or here |
-//! | [`pull`] | flight, fill, tail: one fetch, followed by everybody who waits |
+//! | [`pull`] | flight, fill, tail: one fetch, followed by everybody who waits; relay: a fetch of one's own, past a store that fails |
 //! | [`push`] | uploads, manifests and deletions: what a client was told is done survives a power cut |
 //! | [`upstream`] | asks a registry, at its endpoints in order: tokens, redirects, deadlines, guards, and who is left alone for how long |
 //! | [`store`] | bytes in files (`content`), facts in rows (`index`) |
@@ -45,6 +45,10 @@
 //!    [`store::Verified`]. On a mismatch everybody is cut, the bytes go, and the upstream is left alone for a while.
 //! 7. The commit syncs the file, and on the index's writer thread renames it beside its row change: one directory sync
 //!    and one transaction for all that wait.
+//! 8. Whatever fails in the store on this way, a full disk above all, fails no pull: each reader goes on from where it is by
+//!    a relay, first over what the staging file has, then over a body of its own. A response that could complete the blob
+//!    is hashed from byte 0 on, and its last byte held back, as before. Nothing of that is stored, and the next pull
+//!    tries the store again.
 //!
 //! # One push
 //!

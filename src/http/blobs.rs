@@ -48,9 +48,9 @@ pub(super) async fn answer(
         _ => opened,
     };
     match opened.length() {
-        Some(length) => known(streams, asked, digest, opened, length),
+        Some(length) => known(streams, asked, digest, opened, length).await,
         // With the length unknown no range can be told from another: chunked, and `Range` is ignored.
-        None => Ok(whole(streams, asked, digest, opened, None)),
+        None => whole(streams, asked, digest, opened, None).await,
     }
 }
 
@@ -68,23 +68,29 @@ async fn stat(pull: &Pull, asked: Asked<'_>, digest: &Digest) -> Result<Answer, 
     Ok(answer)
 }
 
-fn known(streams: &Streams, asked: Asked<'_>, digest: &Digest, opened: Opened, length: u64) -> Result<Answer, Refusal> {
+async fn known(
+    streams: &Streams,
+    asked: Asked<'_>,
+    digest: &Digest,
+    opened: Opened,
+    length: u64,
+) -> Result<Answer, Refusal> {
     let wanted = asked.head.headers.get(RANGE).and_then(|range| range.to_str().ok());
     let wanted = wanted.filter(|_| conditions::range_counts(&asked.head.headers, digest));
     let mut answer = match range::parse(wanted, length) {
-        Outcome::Whole => whole(streams, asked, digest, opened, Some(length)),
+        Outcome::Whole => whole(streams, asked, digest, opened, Some(length)).await?,
         Outcome::Unsatisfiable => return Err(Refusal::unsatisfiable(length)),
-        Outcome::Partial { ranges, completing } => partial(
-            streams,
-            asked,
-            digest,
-            opened,
-            Part {
+        Outcome::Partial { ranges, completing } if completing && ranges.len() > 1 && !opened.is_seekable() => {
+            whole(streams, asked, digest, opened, Some(length)).await?
+        }
+        Outcome::Partial { ranges, completing } => {
+            let part = Part {
                 ranges,
                 completing,
                 length,
-            },
-        ),
+            };
+            partial(streams, asked, digest, opened, part).await?
+        }
     };
     answer
         .headers()
@@ -92,11 +98,17 @@ fn known(streams: &Streams, asked: Asked<'_>, digest: &Digest, opened: Opened, l
     Ok(answer)
 }
 
-fn whole(streams: &Streams, asked: Asked<'_>, digest: &Digest, opened: Opened, length: Option<u64>) -> Answer {
+async fn whole(
+    streams: &Streams,
+    asked: Asked<'_>,
+    digest: &Digest,
+    opened: Opened,
+    length: Option<u64>,
+) -> Result<Answer, Refusal> {
     let via = opened.via().clone();
     let piece = length.map_or(Piece::Rest, Piece::Content);
-    let extents = Extents::new(opened.read_whole(), iter::once(piece), length, streams);
-    blob(asked, digest, via, Body::stream(extents))
+    let extents = Extents::new(opened.read_whole().await?, iter::once(piece), length, streams);
+    Ok(blob(asked, digest, via, Body::stream(extents)))
 }
 
 /// What of a blob was asked for.
@@ -108,9 +120,15 @@ struct Part {
     length: u64,
 }
 
-fn partial(streams: &Streams, asked: Asked<'_>, digest: &Digest, opened: Opened, part: Part) -> Answer {
+async fn partial(
+    streams: &Streams,
+    asked: Asked<'_>,
+    digest: &Digest,
+    opened: Opened,
+    part: Part,
+) -> Result<Answer, Refusal> {
     let via = opened.via().clone();
-    let tail = opened.read(part.ranges.clone(), part.completing);
+    let tail = opened.read(part.ranges.clone(), part.completing).await?;
     let mut answer = if let [range] = part.ranges.as_slice() {
         let size = range.end - range.start;
         let extents = Extents::new(tail, iter::once(Piece::Content(size)), Some(size), streams);
@@ -126,7 +144,7 @@ fn partial(streams: &Streams, asked: Asked<'_>, digest: &Digest, opened: Opened,
         answer
     };
     *answer.response.status_mut() = StatusCode::PARTIAL_CONTENT;
-    answer
+    Ok(answer)
 }
 
 fn blob(asked: Asked<'_>, digest: &Digest, via: Via, body: Body) -> Answer {

@@ -21,6 +21,7 @@ impl fmt::Display for CacheStatus<'_> {
             // RFC 9211 section 2.1: an answer that the upstream had to confirm is no hit.
             Via::Revalidated => f.write_str("fwd=stale; detail=revalidated"),
             Via::Miss => write!(f, "fwd=uri-miss{stored}"),
+            Via::Relay => f.write_str("fwd=uri-miss; detail=relay"),
             Via::Collapsed => write!(f, "fwd=uri-miss{stored}; collapsed"),
             Via::Stale { ttl_secs, detail } => {
                 write!(f, "hit; ttl={ttl_secs}; detail={}", Detail(detail))
@@ -71,6 +72,7 @@ mod tests {
             (Via::Hit, "wharf; hit"),
             (Via::Miss, "wharf; fwd=uri-miss; stored"),
             (Via::Collapsed, "wharf; fwd=uri-miss; stored; collapsed"),
+            (Via::Relay, "wharf; fwd=uri-miss; detail=relay"),
             (Via::Revalidated, "wharf; fwd=stale; detail=revalidated"),
             (stale("upstream-503"), "wharf; hit; ttl=-120; detail=upstream-503"),
             (stale("a \"b\"\n"), "wharf; hit; ttl=-120; detail=\"a \\\"b\\\"?\""),

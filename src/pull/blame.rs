@@ -1,6 +1,7 @@
 //! Which upstream sent wrong bytes for which digest, and is therefore not asked for it for a while (P3).
 //!
-//! Owns one entry for each pair, in memory only: a restart forgives. Never does I/O.
+//! Owns one entry for each pair, and one for each blob that came out wrong with nobody to accuse, in memory only: a restart
+//! forgives. Never does I/O.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,8 @@ const LONGEST: Duration = Duration::from_mins(10);
 #[derive(Debug, Default)]
 pub(super) struct Blame {
     strikes: Mutex<Strikes>,
+    /// By mirror and digest: since when.
+    doubts: Mutex<HashMap<(String, Digest), Instant>>,
 }
 
 /// By endpoint and digest.
@@ -70,6 +73,14 @@ impl Blame {
         for endpoint in endpoints {
             strikes.remove(&(endpoint.id().clone(), *digest));
         }
+    }
+
+    /// Notes that bytes of an earlier attempt, or of several endpoints, came out wrong: nobody can be accused yet. False when
+    /// that has been so a while ago.
+    pub(super) fn doubt(&self, mirror: &str, digest: &Digest, now: Instant) -> bool {
+        let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+        doubts.retain(|_, since| now < *since + LONGEST);
+        doubts.insert((mirror.to_owned(), *digest), now).is_none()
     }
 
     fn lock(&self) -> MutexGuard<'_, Strikes> {

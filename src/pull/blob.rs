@@ -1,44 +1,21 @@
-//! One blob: from the store where this repository may see it, else from a flight.
+//! One blob: from the store where this repository may see it, else from a flight, and past a store that fails.
 //!
 //! Promises that a hit makes no upstream call, that any number of clients share one fetch by whatever name of a mirror
 //! they ask, and that nobody sees content through a repository that could not get it from its upstream.
 //! Never fetches for a HEAD. Dropping these futures leaves the fill running.
 
-use std::error::Error as StdError;
-use std::future::poll_fn;
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::access::Caller;
 use crate::namespaces::Repo;
-use crate::oci::{Digest, RepoKey};
-use crate::pull::fill::{Fill, Progress};
-use crate::pull::flight::{Passenger, Seat};
-use crate::pull::{Error, Place, Pull, Tail, Via};
-use crate::store::{Arriving, Blob, Ending, Reader, Sight};
+use crate::oci::Digest;
+use crate::pull::errand::{Errand, Leftover};
+use crate::pull::fill::Progress;
+use crate::pull::flight::Seat;
+use crate::pull::opened::{Opened, Ride};
+use crate::pull::{Error, Place, Pull, Via};
+use crate::store::{Blob, Sight};
 use crate::upstream::Tally;
-
-/// A blob that can be read: stored, or arriving.
-#[derive(Debug)]
-pub struct Opened {
-    source: Source,
-    via: Via,
-}
-
-#[derive(Debug)]
-enum Source {
-    Stored(Blob),
-    Arriving(Followed),
-}
-
-/// A blob that arrives, and the flight that brings it.
-#[derive(Debug)]
-struct Followed {
-    arriving: Arc<Arriving>,
-    flight: Ride,
-    /// Who follows it, perhaps another repository than the pilot's.
-    by: RepoKey,
-}
 
 /// What is known of a blob without reading it.
 #[derive(Debug)]
@@ -55,16 +32,36 @@ impl Pull {
         let Some(place) = Place::of(repo) else {
             return Ok(Opened::stored(self.hosted_blob(&repo.key(), digest).await?, Via::Hit));
         };
+        let mut errand = None;
+        match self.through_the_store(&place, digest, tally, &mut errand).await {
+            Err(Error::Store(error)) => {
+                self.complaints.tell("a blob is not stored", &error);
+                let errand = errand.unwrap_or_else(|| self.errand(&place, digest, &Sight::default(), tally));
+                Box::pin(self.past_the_store(errand)).await
+            }
+            opened => opened,
+        }
+    }
+
+    /// `errand`: what was wanted of a flight.
+    async fn through_the_store(
+        &self,
+        place: &Place,
+        digest: &Digest,
+        tally: &Tally,
+        errand: &mut Option<Arc<Errand>>,
+    ) -> Result<Opened, Error> {
         loop {
             let sight = self.store.sight(&place.key, digest).await?;
-            if let Some(blob) = self.stored(&place, digest, &sight, tally).await? {
+            if let Some(blob) = self.stored(place, digest, &sight, tally).await? {
                 return Ok(Opened::stored(blob, Via::Hit));
             }
-            let (mut passenger, via) = self.board(&place, digest, &sight, tally);
+            let errand = errand.insert(self.errand(place, digest, &sight, tally));
+            let (mut passenger, via) = self.board(errand);
             let (pilot, _) = passenger.latest();
             // A link of either kind is enough for content that enters through this mirror; else the upstream decides.
             if pilot.key != place.key && sight.link.is_none() {
-                self.ask_for_blob(&place, digest, tally).await?;
+                self.ask_for_blob(place, digest, tally).await?;
             }
             match passenger
                 .until(|(_, progress)| !matches!(progress, Progress::Asking))
@@ -75,16 +72,20 @@ impl Pull {
                 Progress::Failed(error) => return Err(error),
                 Progress::Stored(blob) => return Ok(Opened::stored(blob, via)),
                 Progress::Arriving(arriving) => {
-                    let followed = Followed {
-                        arriving,
-                        flight: passenger,
-                        by: place.key,
-                    };
-                    return Opened::arriving(followed, via).await;
+                    return Opened::arriving(arriving, passenger, Arc::clone(errand), via).await;
                 }
                 Progress::Asking => return Err(Error::Lost(crate::pull::Lost)),
             }
         }
+    }
+
+    /// The upstream itself decides who may have it.
+    async fn past_the_store(&self, errand: Arc<Errand>) -> Result<Opened, Error> {
+        let length = match errand.expected.or_else(|| errand.leftover.total()) {
+            None => self.ask_for_blob(&errand.place, &errand.digest, &errand.tally).await?,
+            known => known,
+        };
+        Ok(Opened::relayed(errand, length))
     }
 
     /// Says whether a blob is there, and how long it is, by one HEAD upstream at most.
@@ -102,12 +103,19 @@ impl Pull {
                 via: Via::Hit,
             });
         };
-        let sight = self.store.sight(&place.key, digest).await?;
-        if let Some(blob) = self.stored(&place, digest, &sight, tally).await? {
-            return Ok(BlobStat {
-                size: Some(blob.length()),
-                via: Via::Hit,
-            });
+        let sight = self
+            .or_none(self.store.sight(&place.key, digest).await)
+            .unwrap_or_default();
+        match self.stored(&place, digest, &sight, tally).await {
+            Ok(None) => {}
+            Ok(Some(blob)) => {
+                return Ok(BlobStat {
+                    size: Some(blob.length()),
+                    via: Via::Hit,
+                });
+            }
+            Err(Error::Store(error)) => self.complaints.tell("a blob is asked for", &error),
+            Err(error) => return Err(error),
         }
         if let Some(size) = self.size_in_flight(&place, digest, &sight) {
             return Ok(BlobStat {
@@ -136,19 +144,23 @@ impl Pull {
         }
     }
 
-    fn board(&self, place: &Place, digest: &Digest, sight: &Sight, tally: &Tally) -> (Ride, Via) {
-        let key = (place.mirror.key().to_owned(), *digest);
-        match self.fills.board(&key, || (place.clone(), Progress::Asking)) {
+    fn errand(&self, place: &Place, digest: &Digest, sight: &Sight, tally: &Tally) -> Arc<Errand> {
+        Arc::new(Errand {
+            pull: self.clone(),
+            place: place.clone(),
+            digest: *digest,
+            expected: sight.link.as_ref().and_then(|link| link.size),
+            tally: tally.clone(),
+            leftover: Leftover::default(),
+        })
+    }
+
+    fn board(&self, errand: &Arc<Errand>) -> (Ride, Via) {
+        let key = (errand.place.mirror.key().to_owned(), errand.digest);
+        match self.fills.board(&key, || (errand.place.clone(), Progress::Asking)) {
             Seat::Passenger(passenger) => (passenger, Via::Collapsed),
             Seat::Pilot(permit, passenger) => {
-                let fill = Fill {
-                    pull: self.clone(),
-                    place: place.clone(),
-                    digest: *digest,
-                    expected: sight.link.as_ref().and_then(|link| link.size),
-                    tally: tally.clone(),
-                };
-                self.tasks.spawn(fill.run(permit));
+                self.tasks.spawn(Arc::clone(errand).fill(permit));
                 (passenger, Via::Miss)
             }
         }
@@ -171,8 +183,8 @@ impl Pull {
         };
         match opened {
             Err(error) if error.is_of_a_file() => {
-                let error: &dyn StdError = &error;
-                tracing::error!(error, %digest, "a stored blob cannot be read: it is fetched again when asked for");
+                self.complaints
+                    .tell(format_args!("the stored blob {digest} cannot be read"), &error);
                 Ok(None)
             }
             opened => Ok(opened?),
@@ -203,96 +215,16 @@ impl Pull {
     ) -> Result<Option<u64>, Error> {
         let (client, store, place) = (self.client.clone(), self.store.clone(), place.clone());
         let (digest, tally, key) = (*digest, tally.clone(), (place.key.clone(), *digest));
+        let complaints = Arc::clone(&self.complaints);
         let ask = async move || {
             let asked = client.head_blob(&place.mirror, &place.remote, &digest, &tally).await;
             let size = asked.map_err(|error| Error::of_blob(&digest, error))?;
-            store.link_proven(&place.key, place.mirror.key(), &digest).await?;
+            if let Err(error) = store.link_proven(&place.key, place.mirror.key(), &digest).await {
+                // It is true, so it is answered; the next one who asks costs a HEAD more.
+                complaints.tell("cannot keep a link", &error);
+            }
             Ok(size)
         };
         self.stats.share(&key, &self.tasks, ask).await
-    }
-}
-
-type Ride = Passenger<(Place, Progress)>;
-
-impl Followed {
-    /// Waits for the proof. Where this arrival was cut, the flight says why, or has stored the blob after all: wrong bytes
-    /// of a partial are fetched once more.
-    async fn landed(&mut self) -> Result<Option<Blob>, Error> {
-        let mut reader = Reader::of(&self.arriving);
-        match poll_fn(|cx| reader.poll_ending(cx)).await {
-            Ending::Proven => return Ok(None),
-            Ending::Cut => {}
-        }
-        let over = |(_, progress): &_| matches!(progress, Progress::Stored(_) | Progress::Failed(_));
-        match self.flight.until(over).await? {
-            (_, Progress::Stored(blob)) => Ok(Some(blob)),
-            // No word about this repository: asked again, it gets a flight of its own.
-            (pilot, Progress::Failed(error)) if error.is_about_one_repository() && pilot.key != self.by => {
-                Err(crate::pull::Lost.into())
-            }
-            (_, Progress::Failed(error)) => Err(error),
-            (_, Progress::Asking | Progress::Arriving(_)) => Err(crate::pull::Lost.into()),
-        }
-    }
-}
-
-impl Opened {
-    fn stored(blob: Blob, via: Via) -> Self {
-        Self {
-            source: Source::Stored(blob),
-            via,
-        }
-    }
-
-    async fn arriving(followed: Followed, via: Via) -> Result<Self, Error> {
-        let opened = Self {
-            source: Source::Arriving(followed),
-            via,
-        };
-        // With no byte to hold back, the head of the response would already complete it.
-        if opened.length() == Some(0) {
-            opened.settled().await
-        } else {
-            Ok(opened)
-        }
-    }
-
-    /// Length in bytes; `None` while the upstream has not told.
-    pub fn length(&self) -> Option<u64> {
-        match &self.source {
-            Source::Stored(blob) => Some(blob.length()),
-            Source::Arriving(followed) => followed.arriving.length(),
-        }
-    }
-
-    /// How it came about.
-    pub fn via(&self) -> &Via {
-        &self.via
-    }
-
-    /// Waits until the content is proven, and its length with it; otherwise the flight's own word is the error.
-    pub async fn settled(mut self) -> Result<Self, Error> {
-        if let Source::Arriving(followed) = &mut self.source
-            && let Some(blob) = followed.landed().await?
-        {
-            self.source = Source::Stored(blob);
-        }
-        Ok(self)
-    }
-
-    /// Reads `ranges`, in this order. `completing`: whether the response could complete the blob, because it has no
-    /// range, an open-ended one, or one from byte 0 to the end.
-    pub fn read(self, ranges: Vec<Range<u64>>, completing: bool) -> Tail {
-        match self.source {
-            Source::Stored(blob) => Tail::stored(blob, ranges),
-            Source::Arriving(followed) => Tail::arriving(Reader::of(&followed.arriving), ranges, completing),
-        }
-    }
-
-    /// Reads everything, however long it turns out to be.
-    pub fn read_whole(self) -> Tail {
-        let end = self.length().unwrap_or(u64::MAX);
-        self.read(std::iter::once(0..end).collect(), true)
     }
 }

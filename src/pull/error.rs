@@ -152,6 +152,11 @@ impl Error {
         }
     }
 
+    /// Whether the store cannot go on, and not just because wharf winds down.
+    pub(super) fn is_of_the_disk(&self) -> bool {
+        matches!(self, Self::Store(source) if !matches!(**source, store::Error::Lost(_)))
+    }
+
     /// Whether all of the upstream says that there is no such thing.
     pub(super) fn is_not_found(&self) -> bool {
         let (Self::Upstream(source) | Self::ManifestUnknown { source, .. }) = self else {

@@ -77,7 +77,7 @@ impl Pull {
         if let Some(absence) = self.absent_lists.get(&key, now).await {
             return absence.map(Known::Fresh);
         }
-        let Some(listing) = self.store.listing(&place.key, list).await? else {
+        let Some(listing) = self.or_none(self.store.listing(&place.key, list).await).flatten() else {
             return Ok(Known::Nothing);
         };
         let Freshness { stage, ttl_secs } = Term::of_lists(place).freshness(listing.checked_at, now);
@@ -127,7 +127,9 @@ impl Pull {
                 lines(tags.iter().map(Tag::as_str))
             }
             List::Referrers(subject) => {
-                let known = self.store.sight(key, subject).await?.visible();
+                let known = self
+                    .or_none(self.store.sight(key, subject).await)
+                    .is_some_and(|it| it.visible());
                 let listed = self.client.referrers(mirror, remote, subject, known, tally).await?;
                 lines(listed.iter().map(Listed::descriptor))
             }
@@ -140,7 +142,7 @@ impl Pull {
             .put_listing(&place.key, place.mirror.key(), &list, listing.clone());
         if let Err(error) = put.await {
             // It is true, so it is answered; the next one who asks costs a listing more.
-            tracing::error!(%error, repository = %place.key, "cannot keep a list");
+            self.complaints.tell("cannot keep a list", &error);
         }
         if listing.lines.is_empty() {
             self.remember_absence(place, list, listing.checked_at, Ok(listing.clone()))

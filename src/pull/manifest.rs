@@ -135,11 +135,13 @@ impl Pull {
         digest: &Digest,
         tally: &Tally,
     ) -> Result<Option<StoredManifest>, Error> {
-        let sight = self.store.sight(&place.key, digest).await?;
+        let sight = self
+            .or_none(self.store.sight(&place.key, digest).await)
+            .unwrap_or_default();
         if !sight.manifest {
             return Ok(None);
         }
-        let Some(manifest) = self.store.manifest(digest).await? else {
+        let Some(manifest) = self.or_none(self.store.manifest(digest).await).flatten() else {
             return Ok(None);
         };
         if !sight.visible() {
@@ -164,7 +166,8 @@ impl Pull {
         );
         let reference = Reference::Digest(stored.digest);
         let manifest = parsed.map_err(|source| unusable(place.mirror.endpoint(), &reference, source))?;
-        Ok(self.store.put_manifest(place.put(manifest, tag)).await?)
+        self.keep_manifest(place, manifest, tag).await;
+        Ok(())
     }
 
     /// One HEAD upstream for all who ask.
@@ -233,11 +236,15 @@ impl Pull {
             media_type,
             bytes: manifest.bytes().clone(),
         };
-        if let Err(error) = self.store.put_manifest(place.put(manifest, tag)).await {
-            // It is proven, so it is served; it will be fetched again.
-            tracing::error!(%error, %reference, repository = %place.key, "cannot keep a manifest");
-        }
+        self.keep_manifest(place, manifest, tag).await;
         Ok(stored)
+    }
+
+    /// What cannot be kept is proven, so it is served, and fetched again the next time.
+    async fn keep_manifest(&self, place: &Place, manifest: Manifest, tag: Option<(Tag, Timestamp)>) {
+        if let Err(error) = self.store.put_manifest(place.put(manifest, tag)).await {
+            self.complaints.tell("cannot keep a manifest", &error);
+        }
     }
 
     /// What the first endpoint sends whose manifest is one, and the one that was asked for.

@@ -4,11 +4,14 @@
 //! mirrored alike. Never knows HTTP. Every future here may be dropped at any time: shared work runs in tasks of its own.
 
 mod absence;
+mod attempts;
 mod batch;
 mod blame;
 mod blob;
 mod brief;
 mod catalog;
+mod complaints;
+mod errand;
 mod error;
 mod fill;
 mod flight;
@@ -16,7 +19,9 @@ mod freshness;
 mod hosted;
 mod listing;
 mod manifest;
+mod opened;
 mod referrers;
+mod relay;
 mod resolution;
 mod tag;
 mod tags;
@@ -28,23 +33,25 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::namespaces::Repo;
 use crate::oci::{Digest, Reference, RemoteName, RepoKey, Tag};
-use crate::store::{List, Listing, Store, TagRow};
+use crate::store::{self, List, Listing, Store, TagRow};
 use crate::tasks::Tasks;
 use crate::upstream::{Client, ManifestHead, Mirror};
 
-pub use blob::{BlobStat, Opened};
+pub use blob::BlobStat;
 pub use error::Error;
 pub use flight::Lost;
 pub use manifest::{ManifestAnswer, ManifestStat};
+pub use opened::Opened;
 pub use referrers::Which;
 pub use tags::Slice;
-pub use tail::Tail;
+pub use tail::{Cut, Tail};
 
-pub use crate::store::{Cut, Kept, Part, Referrer};
+pub use crate::store::{Kept, Part, Referrer};
 pub use crate::upstream::{Tally, Verdict};
 
 use blame::Blame;
 use brief::Brief;
+use complaints::Complaints;
 use flight::Flights;
 use resolution::{Renewals, Resolutions};
 
@@ -61,6 +68,7 @@ pub struct Pull {
     /// How long a pushed blob that no manifest names is kept.
     grace: Duration,
     blame: Arc<Blame>,
+    complaints: Arc<Complaints>,
     landings: Arc<fill::Landings>,
     fills: Flights<fill::Key, (Place, fill::Progress)>,
     /// Blobs whose place in a repository, or size, is being asked for.
@@ -88,6 +96,7 @@ impl Pull {
             tasks,
             grace,
             blame: Arc::default(),
+            complaints: Arc::default(),
             landings: Arc::default(),
             fills: Flights::new(),
             stats: Flights::new(),
@@ -102,6 +111,12 @@ impl Pull {
             lists_aside: Flights::new(),
             absent_lists: Brief::new(),
         }
+    }
+
+    /// What the store said, where it could: a mirror's upstream can be asked instead.
+    fn or_none<T>(&self, read: Result<T, store::Error>) -> Option<T> {
+        read.inspect_err(|error| self.complaints.tell("cannot read the index", error))
+            .ok()
     }
 }
 
@@ -134,6 +149,8 @@ pub enum Via {
     Miss,
     /// From the upstream, by a fetch that somebody else had begun.
     Collapsed,
+    /// From the upstream, by a fetch of its own, past a store that cannot take or give it.
+    Relay,
     /// From the store, although the upstream should have been asked and could not answer.
     Stale {
         /// What is left of the freshness, in seconds: negative.

@@ -80,9 +80,11 @@ impl Pull {
         // A tag that points to it is news of it.
         let digest = Reference::Digest(said.digest);
         self.forget_absence(&place, &digest, Check::Now).await;
-        if let Err(error) = self.keep(&place, &key.1, &said).await {
+        match self.keep(&place, &key.1, &said).await {
+            Ok(()) => {}
             // It is true, so it is answered; after a restart it costs a HEAD more.
-            tracing::error!(%error, tag = %key.1, repository = %key.0, "cannot keep a tag");
+            Err(Error::Store(error)) => self.complaints.tell("cannot keep a tag", &error),
+            Err(error) => tracing::error!(%error, tag = %key.1, repository = %key.0, "cannot keep a tag"),
         }
         self.resolutions.0.insert(key, said.clone()).await;
         Ok(said)

@@ -30,7 +30,7 @@ impl Pull {
         check: Check,
         tally: &Tally,
     ) -> Result<ManifestAnswer, Error> {
-        let Some(row) = self.store.tag(&place.key, tag).await? else {
+        let Some(row) = self.or_none(self.store.tag(&place.key, tag).await).flatten() else {
             return self.newest(place, tag, None, check, tally).await;
         };
         let Freshness { stage, ttl_secs } = self.freshness(place, tag, row.checked_at);
@@ -43,7 +43,7 @@ impl Pull {
             (Stage::Spent, _) => return self.newest(place, tag, Some(&row), check, tally).await,
             (Stage::Fresh | Stage::Waning, Check::Now) | (Stage::Stale, _) => {}
         }
-        if !self.has_manifest(place, &row).await? {
+        if !self.has_manifest(place, &row).await {
             return self.newest(place, tag, None, check, tally).await;
         }
         match self.word(place, tag, &row, check, tally).await? {
@@ -105,10 +105,10 @@ impl Pull {
         check: Check,
         tally: &Tally,
     ) -> Result<Option<ManifestStat>, Error> {
-        let Some(row) = self.store.tag(&place.key, tag).await? else {
+        let Some(row) = self.or_none(self.store.tag(&place.key, tag).await).flatten() else {
             return Ok(stat(self.resolve(place, tag, check, tally).await?, Via::Miss));
         };
-        if self.has_manifest(place, &row).await? {
+        if self.has_manifest(place, &row).await {
             // As a GET is answered, so that a tag that has moved to what cannot be had still means what it meant.
             let answer = self.by_tag(place, tag, check, tally).await?;
             return Ok(Some(ManifestStat::of(answer)));
@@ -120,9 +120,9 @@ impl Pull {
     }
 
     /// A tag may only ever have been asked about by HEAD: then there is nothing that could still be given.
-    async fn has_manifest(&self, place: &Place, row: &TagRow) -> Result<bool, Error> {
-        let sight = self.store.sight(&place.key, &row.digest).await?;
-        Ok(sight.manifest && sight.visible())
+    async fn has_manifest(&self, place: &Place, row: &TagRow) -> bool {
+        let sight = self.or_none(self.store.sight(&place.key, &row.digest).await);
+        sight.is_some_and(|sight| sight.manifest && sight.visible())
     }
 
     /// What the upstream has for the tag now; the tag moves once the manifest is here.

@@ -22,6 +22,7 @@ mod recover;
 mod restore;
 mod rounds;
 mod running;
+mod trouble;
 mod upload_id;
 mod uploads;
 
@@ -47,7 +48,7 @@ pub use collect::{Freed, Gone};
 pub use config::{Config, InvalidConfig};
 pub use content::arriving::{Arriving, Ending};
 pub use content::blob::{Attempt, Blob, Extent};
-pub use content::reader::{Cut, Reader};
+pub use content::reader::{Reader, Stopped};
 pub use content::staging::{Staged, Unproven, Verified};
 pub use content::upload::{Received, Unreceived, Upload};
 pub use control::{Control, reach};
@@ -57,6 +58,7 @@ pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, S
 pub use index::{Conditions, Deleted, Entities, PushManifest, Pushed};
 pub use index::{List, Listing};
 pub use restore::{Restored, restore};
+pub use trouble::Trouble;
 pub use upload_id::{InvalidUploadId, UploadId};
 pub use uploads::Uncommitted;
 

@@ -49,6 +49,7 @@ mod push_wire;
 mod races;
 mod ranges;
 mod rates;
+mod relay;
 mod reload;
 mod restore;
 mod resume;

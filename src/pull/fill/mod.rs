@@ -15,11 +15,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::oci::Digest;
+use crate::pull::errand::{Errand, whole_from};
 use crate::pull::flight::{Lost, Permit};
-use crate::pull::{Error, Place, Pull};
-use crate::store::{Arriving, Blob, Sight, Staged, Unproven, piece_end};
-use crate::upstream::{BlobBody, Endpoint, Slot, Span, Tally, Verdict};
-use sources::Sources;
+use crate::pull::{Error, Place};
+use crate::store::{self, Arriving, Blob, Ending, Sight, Staged, Unproven, piece_end};
+use crate::upstream::{BlobBody, Slot, Span, Verdict};
+pub(super) use sources::Sources;
 
 pub(super) use landings::Landings;
 
@@ -43,16 +44,6 @@ pub(super) enum Progress {
     Failed(Error),
 }
 
-/// One fetch of one blob.
-pub(super) struct Fill {
-    pub(super) pull: Pull,
-    pub(super) place: Place,
-    pub(super) digest: Digest,
-    /// The length in bytes that a manifest of this repository claims.
-    pub(super) expected: Option<u64>,
-    pub(super) tally: Tally,
-}
-
 /// What the upstream's first answer came to.
 struct First {
     /// Where it was asked from, and the body; none when nothing is missing.
@@ -70,20 +61,19 @@ enum Turn {
 /// A flight's permit and what its passengers know.
 type Pilot = Permit<Key, (Place, Progress)>;
 
-impl Fill {
+impl Errand {
     /// Flies: reports to the passengers until the blob is stored or the fetch has failed.
-    pub(super) async fn run(self, mut permit: Pilot) {
+    pub(super) async fn fill(self: Arc<Self>, mut permit: Pilot) {
         match self.land(&mut permit).await {
-            Ok(blob) => permit.land((self.place, Progress::Stored(blob))),
+            Ok(blob) => permit.land((self.place.clone(), Progress::Stored(blob))),
             Err(error) => {
                 let (mirror, cause): (_, &dyn StdError) = (self.place.mirror.key(), &error);
-                if let Error::Store(_) = error {
+                tracing::debug!(cause, digest = %self.digest, mirror, "a fill failed");
+                if let Error::Store(error) = &error {
                     // Clients may have got every byte of it: only the log can say that the store fails.
-                    tracing::error!(cause, digest = %self.digest, mirror, "cannot keep a blob");
-                } else {
-                    tracing::debug!(cause, digest = %self.digest, mirror, "a fill failed");
+                    self.pull.complaints.tell("cannot keep a blob", error);
                 }
-                permit.land((self.place, Progress::Failed(error)));
+                permit.land((self.place.clone(), Progress::Failed(error)));
             }
         }
         self.pull.landings.tell(&self.digest);
@@ -108,7 +98,10 @@ impl Fill {
             let innocent = pull.blame.innocent(&place.mirror, digest, Instant::now())?;
             let sources = Sources::new(innocent);
             let First { body, length } = self.first_body(&sources, sight.link.is_some()).await?;
-            let staged = pull.store.stage(mirror, &place.remote, digest, length).await?;
+            let staged = match pull.store.stage(mirror, &place.remote, digest, length).await {
+                Ok(staged) => staged,
+                Err(error) => return Err(self.leave(body, slot, error)),
+            };
             let resumed = staged.is_resumed();
             let wrong = match self.fetch(&staged, &sources, body, &mut slot, permit).await {
                 Ok(()) => match staged.verify().await {
@@ -117,6 +110,7 @@ impl Fill {
                         return Ok(pull.store.commit(verified, mirror, &place.key).await?);
                     }
                     Err(Unproven::Unreadable { staged, error }) => {
+                        staged.arriving().end(Ending::Unkept);
                         pull.store.discard(staged).await?;
                         return Err(error.into());
                     }
@@ -212,15 +206,28 @@ impl Fill {
         })
     }
 
+    /// The store takes none of it: whoever began this may have what the upstream has begun to send.
+    fn leave(&self, body: Option<(u64, BlobBody)>, slot: Slot, error: store::Error) -> Error {
+        if let Some((_, body)) = body {
+            self.leftover.leave(body, slot);
+        }
+        error.into()
+    }
+
     /// The bytes that came are kept for the next attempt. The flight ends before the readers are cut, so that nobody
-    /// boards one that is over.
+    /// boards one that is over. Where it is the store that fails they are not: each goes on by a relay, over what the file
+    /// has, which therefore nobody takes up again; and a disk that is full has its space back.
     async fn give_up(&self, staged: Staged, error: Error, permit: &mut Pilot) -> Error {
         permit.clear();
         self.report(permit, Progress::Failed(error.clone()));
-        if staged.is_empty()
+        let unkept = error.is_of_the_disk();
+        if unkept {
+            staged.arriving().end(Ending::Unkept);
+        }
+        if (unkept || staged.is_empty())
             && let Err(error) = self.pull.store.discard(staged).await
         {
-            tracing::warn!(%error, digest = %self.digest, "cannot discard an empty partial");
+            self.pull.complaints.tell("cannot discard a partial", &error);
         }
         error
     }
@@ -237,37 +244,6 @@ impl Fill {
         }
     }
 
-    /// A body from whoever is left and has one, of the right length.
-    async fn ask(&self, sources: &Sources, span: Span, known: Option<u64>) -> Result<BlobBody, Error> {
-        let Self {
-            pull, place, digest, ..
-        } = self;
-        loop {
-            let asked = pull
-                .client
-                .get_blob(sources.left(), &place.remote, digest, span, &self.tally);
-            let asked = pull.tasks.closing().run_until_cancelled_owned(asked).await;
-            let body = asked.ok_or(Lost)?.map_err(|error| Error::of_blob(digest, error))?;
-            match (known, body.total()) {
-                (Some(known), Some(told)) if known != told => {
-                    if !sources.pass_over(body.endpoint()) {
-                        return Err(self.other_length(body.endpoint(), told, known));
-                    }
-                }
-                _ => return Ok(body),
-            }
-        }
-    }
-
-    fn other_length(&self, endpoint: &Endpoint, told: u64, known: u64) -> Error {
-        Error::Length {
-            upstream: endpoint.to_string(),
-            digest: self.digest,
-            told,
-            known,
-        }
-    }
-
     fn announce(&self, staged: &Staged, permit: &Pilot) {
         if !matches!(permit.latest().1, Progress::Arriving(_)) {
             self.report(permit, Progress::Arriving(Arc::clone(staged.arriving())));
@@ -277,9 +253,4 @@ impl Fill {
     fn report(&self, permit: &Pilot, progress: Progress) {
         permit.report((self.place.clone(), progress));
     }
-}
-
-/// All from this byte on.
-fn whole_from(from: u64) -> Span {
-    Span { from, to: None }
 }

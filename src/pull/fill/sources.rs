@@ -9,7 +9,7 @@ use crate::upstream::Endpoint;
 
 /// The endpoints that may be asked for one blob.
 #[derive(Debug)]
-pub(super) struct Sources {
+pub(in crate::pull) struct Sources {
     /// Never empty.
     endpoints: Vec<Arc<Endpoint>>,
     first: AtomicUsize,
@@ -18,7 +18,7 @@ pub(super) struct Sources {
 
 impl Sources {
     /// One at least.
-    pub(super) fn new(endpoints: Vec<Arc<Endpoint>>) -> Self {
+    pub(in crate::pull) fn new(endpoints: Vec<Arc<Endpoint>>) -> Self {
         Self {
             endpoints,
             first: AtomicUsize::new(0),
@@ -27,12 +27,12 @@ impl Sources {
     }
 
     /// Who is asked, in order: one at least.
-    pub(super) fn left(&self) -> &[Arc<Endpoint>] {
+    pub(in crate::pull) fn left(&self) -> &[Arc<Endpoint>] {
         &self.endpoints[self.first.load(Ordering::Relaxed)..]
     }
 
     /// Gives up an endpoint, and those before it that had nothing to give. False when no other is left.
-    pub(super) fn pass_over(&self, endpoint: &Arc<Endpoint>) -> bool {
+    pub(in crate::pull) fn pass_over(&self, endpoint: &Arc<Endpoint>) -> bool {
         let Some(at) = self.endpoints.iter().position(|it| Arc::ptr_eq(it, endpoint)) else {
             return false;
         };
@@ -44,7 +44,7 @@ impl Sources {
     }
 
     /// Notes who sends bytes.
-    pub(super) fn gives(&self, endpoint: &Arc<Endpoint>) {
+    pub(in crate::pull) fn gives(&self, endpoint: &Arc<Endpoint>) {
         let mut givers = self.givers.lock().unwrap_or_else(PoisonError::into_inner);
         if !givers.iter().any(|it| Arc::ptr_eq(it, endpoint)) {
             givers.push(Arc::clone(endpoint));
@@ -52,7 +52,7 @@ impl Sources {
     }
 
     /// Who has sent bytes.
-    pub(super) fn givers(&self) -> Vec<Arc<Endpoint>> {
+    pub(in crate::pull) fn givers(&self) -> Vec<Arc<Endpoint>> {
         self.givers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

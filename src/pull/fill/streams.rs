@@ -10,15 +10,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::sources::Sources;
-use super::{Fill, PIECE, Pilot};
+use super::{PIECE, Pilot};
 use crate::pull::Error;
+use crate::pull::attempts::{Attempts, Failed};
 use crate::pull::batch::Batches;
+use crate::pull::errand::Errand;
 use crate::pull::flight::Lost;
 use crate::store::{Arriving, Claim, Demand, Gap, Staged};
-use crate::upstream::{BlobBody, REST, Slot, Span};
+use crate::upstream::{BlobBody, Slot, Span};
 
 /// Side streams at a time for one blob.
 const SIDE_STREAMS: usize = 4;
@@ -27,12 +29,6 @@ const SIDE_PAUSE: Duration = Duration::from_secs(1);
 /// The main stream reads through what is present when it is less than this, in bytes, and asks anew behind it when it
 /// is more: dropping a body costs the upstream what is under way.
 const READ_THROUGH: u64 = 1024 * 1024;
-/// So many attempts in a row that bring no byte end the fill.
-const BARREN_ATTEMPTS: u32 = 3;
-/// Longer than this nobody's `Retry-After` is waited out while readers wait: they are told.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The pause after a barren attempt; it doubles.
-const BARREN_PAUSE: Duration = Duration::from_millis(200);
 
 /// What a side stream came to.
 enum Brought {
@@ -40,7 +36,7 @@ enum Brought {
     Nothing,
 }
 
-impl Fill {
+impl Errand {
     /// Brings every byte, from wherever it has to come.
     pub(super) async fn fetch(
         &self,
@@ -112,7 +108,7 @@ impl Fill {
         permit: &Pilot,
     ) -> Result<(), Error> {
         let arriving = staged.arriving();
-        let mut barren = 0;
+        let mut attempts = Attempts::default();
         loop {
             if first.is_none() && self.makes_way(arriving, permit) {
                 let (arriving, boarded) = (Arc::clone(arriving), permit.boarded());
@@ -142,19 +138,8 @@ impl Fill {
                 Err(error) => (None, Err(error)),
             };
             let Err(error) = attempt else { continue };
-            barren = if arriving.present().0 > before { 0 } else { barren + 1 };
-            let over = barren == BARREN_ATTEMPTS || !error.is_worth_another_try();
-            // Who brought nothing in all that time is not given as much again, if there is somebody else.
-            let next = over || barren > 0 && error.is_of_silence();
-            if next && giver.is_some_and(|giver| error.is_of_upstream() && sources.pass_over(&giver)) {
-                barren = 0;
-            } else if over {
-                return Err(error);
-            }
-            tracing::debug!(%error, digest = %self.digest, barren, "resuming a broken body");
-            if barren > 0 {
-                sleep(pause(barren, sources.left().len() == 1, &error)).await;
-            }
+            let brought = arriving.present().0 > before;
+            attempts.failed(Failed { error, brought, giver }, sources).await?;
         }
         self.announce(staged, permit);
         Ok(())
@@ -260,18 +245,6 @@ fn wanted(arriving: &Arriving, running: usize, segments: usize, now: Instant) ->
 /// Whether anybody waits for this blob.
 fn is_awaited(arriving: &Arriving, permit: &Pilot) -> bool {
     permit.has_passengers() || arriving.is_read()
-}
-
-/// How long to wait after so many barren attempts. Before the last one that anybody is given, a registry that is being
-/// restarted has time to come back, and one that is left alone is found well.
-fn pause(barren: u32, is_last: bool, error: &Error) -> Duration {
-    let asked_for = error.retry_after().filter(|wait| *wait <= PATIENCE);
-    let pause = if is_last && barren + 1 == BARREN_ATTEMPTS {
-        REST
-    } else {
-        BARREN_PAUSE * 2u32.pow(barren - 1)
-    };
-    pause.max(asked_for.unwrap_or_default())
 }
 
 async fn until(then: Option<Instant>) {

@@ -84,6 +84,11 @@ impl Progress {
         self.at
     }
 
+    /// The hash of what has been hashed, and its length.
+    pub(super) fn so_far(&self) -> (Hasher, u64) {
+        (self.hasher.clone(), self.at)
+    }
+
     /// The digest of what has been hashed, and its length. The frontier begins anew.
     pub(super) fn finish(&mut self) -> (Digest, u64) {
         let Self { hasher, at, .. } = std::mem::replace(self, Self::new(self.algorithm));

@@ -46,6 +46,11 @@ impl Pieces {
             .map_or(position, |(_, &end)| end.max(position))
     }
 
+    /// Where the next run behind `position` begins; `None` when there is none.
+    pub(crate) fn next_start(&self, position: u64) -> Option<u64> {
+        self.spans.range(position..).next().map(|(&start, _)| start)
+    }
+
     /// Whether every byte of `span` is present.
     #[cfg(test)]
     pub(crate) fn contains(&self, span: &Range<u64>) -> bool {

@@ -1,7 +1,7 @@
 //! One reader of a blob that arrives.
 //!
-//! Owns its place among those who wait. Promises that what it gives out is present, and that an arrival that was cut is
-//! an error. Never fetches: what it waits for is there for the fill to see. Dropping it costs nobody anything.
+//! Owns its place among those who wait. Promises that what it gives out is present, and that an arrival that has ended
+//! unproven is an error. Never fetches: what it waits for is there for the fill to see. Dropping it costs nobody anything.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -39,13 +39,20 @@ impl Reader {
     }
 
     /// The bytes of `span` that are present from its start on, waiting for the first of them; nothing where the span has
-    /// ended. An error says that the arrival was cut. For a response that could complete the blob (`completing`) the
+    /// ended. An error says that the arrival has ended before them. For a response that could complete the blob (`completing`) the
     /// blob's last byte is held back until the content is proven: while the length is unknown, the last one present.
-    pub fn poll_run(&mut self, cx: &mut Context<'_>, span: Range<u64>, completing: bool) -> Poll<Result<Extent, Cut>> {
+    pub fn poll_run(
+        &mut self,
+        cx: &mut Context<'_>,
+        span: Range<u64>,
+        completing: bool,
+    ) -> Poll<Result<Extent, Stopped>> {
         let arriving = &self.arriving;
         let mut state = arriving.state();
-        if state.ending == Some(Ending::Cut) {
-            return Poll::Ready(Err(Cut));
+        match state.ending {
+            Some(Ending::Cut) => return Poll::Ready(Err(Stopped::Cut)),
+            Some(Ending::Unkept) => return Poll::Ready(Err(Stopped::Unkept)),
+            Some(Ending::Proven) | None => {}
         }
         let end = span.end.min(state.length.unwrap_or(u64::MAX));
         let run_end = state.pieces.run_end(span.start).min(end);
@@ -103,7 +110,11 @@ impl Drop for Reader {
     }
 }
 
-/// The arrival ended before the bytes came, or they are wrong: the response must be cut, never ended cleanly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the blob stopped arriving")]
-pub struct Cut;
+/// Why an arrival ended before the bytes came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// They do not come, or are wrong: the response must be cut, never ended cleanly.
+    Cut,
+    /// The store could not go on: they have to come from elsewhere, but for those that are present.
+    Unkept,
+}

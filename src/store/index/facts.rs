@@ -13,7 +13,7 @@ use crate::oci::{Algorithm, Digest, Manifest, MediaType, RepoKey, Tag};
 use crate::store::{Error, UploadId};
 
 /// What one repository may know of one digest, read at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Sight {
     /// The repository's link to the digest.
     pub link: Option<Link>,

@@ -157,6 +157,38 @@ case_no_space_on_a_full_disk() {
   umount "$WORK/store"
 }
 
+# A disk that takes or gives nothing fails no pull: a real client gets every byte past it. What came meanwhile is stored with the
+# first pull once it works again; where a sync of the index has failed, after a restart.
+case_pull_past_a_failing_disk() {
+  upstreams_up
+  wharf_up
+  local fault
+  for fault in pwrite64,pwritev:error=ENOSPC pwritev:error={EDQUOT,EIO,EROFS}; do
+    broken "$fault"
+    skopeo_by_path app "$WORK/past.$fault"
+    mended
+  done
+  broken pread64:error=EIO -P "$WORK/store/index/index.sqlite3" -P "$WORK/store/index/index.sqlite3-wal"
+  skopeo_by_path tools "$WORK/past.index"
+  mended
+  skopeo_by_path app "$WORK/stored"
+  broken fdatasync,fsync:error=EIO
+  skopeo_by_path tools "$WORK/past.sync"
+  mended
+  skopeo_by_path tools "$WORK/closed"
+  grep -oP '[^:]+(?=; pulls go on without the store)' "$WORK/wharf.log" | sort >"$WORK/told"
+  equal "what the log tells more than once a minute" "$(uniq -d "$WORK/told")" ""
+  equal "whether it tells of a full disk" "$(grep -c 'the disk is full' "$WORK/told")" 1
+  stop wharf
+  wharf_up
+  skopeo_by_path tools "$WORK/tools.stored"
+  stop wharf
+  wharf_up
+  upstreams_down
+  skopeo_by_path app "$WORK/app.again"
+  skopeo_by_path tools "$WORK/tools.again"
+}
+
 # --- pushing by hand -------------------------------------------------------------------------------------------------
 
 OCI_MANIFEST=application/vnd.oci.image.manifest.v1+json

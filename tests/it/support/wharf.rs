@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::client::{Answer, Client, Response};
+use super::disk::Mount;
 use super::leaks;
 use super::process::Process;
 use super::upstream::Upstream;
@@ -56,6 +57,8 @@ pub(crate) struct Setup {
     tables: Vec<String>,
     mirrors: Vec<Mirror>,
     environment: Vec<(String, String)>,
+    /// The size of a file system of the store's own, in MiB.
+    disk: Option<u64>,
 }
 
 impl Setup {
@@ -82,6 +85,12 @@ impl Setup {
     pub(crate) fn table(mut self, name: &str, lines: &str) -> Self {
         self.tables.push(format!("[{name}]\n{lines}"));
         self
+    }
+
+    /// Gives the store a file system of its own, of so many MiB, where the machine can.
+    pub(crate) fn disk(self, mib: u64) -> Self {
+        let disk = Some(mib);
+        Self { disk, ..self }
     }
 
     /// Makes wharf trust an upstream's certificate.
@@ -126,6 +135,7 @@ pub(crate) struct Wharf {
     process: Process,
     address: SocketAddr,
     environment: Vec<(String, String)>,
+    disk: Option<Mount>,
     home: TempDir,
 }
 
@@ -138,6 +148,7 @@ impl Wharf {
     async fn start(setup: Setup) -> Self {
         let home = TempDir::new().unwrap();
         setup.write(home.path());
+        let disk = setup.disk.and_then(|mib| Mount::small(&home.path().join("store"), mib));
         let mut environment = setup.environment;
         for (name, value) in &mut environment {
             if name == "SSL_CERT_FILE" {
@@ -152,8 +163,14 @@ impl Wharf {
             process,
             address,
             environment,
+            disk,
             home,
         }
+    }
+
+    /// The file system of the store's own; `None` where the machine mounts none.
+    pub(crate) fn disk(&self) -> Option<&Mount> {
+        self.disk.as_ref()
     }
 
     /// Another configuration for the next start; what is in its environment stays as it was.

@@ -13,7 +13,7 @@ use std::task::Waker;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-use crate::oci::{Algorithm, Digest};
+use crate::oci::{Algorithm, Digest, Hasher};
 use crate::store::Error;
 use crate::store::content::blob::Extent;
 use crate::store::content::disk::OpenFile;
@@ -62,6 +62,8 @@ pub enum Ending {
     Proven,
     /// No more bytes will come from this arrival, or those that came are wrong.
     Cut,
+    /// The store could not go on. What is present may be read; the rest has to come from elsewhere.
+    Unkept,
 }
 
 /// What the main stream should fetch next.
@@ -151,11 +153,13 @@ impl Arriving {
             let tasks = this.tasks.clone();
             let read_back = move || {
                 let until = |from| {
-                    if this.ending() == Some(Ending::Cut) {
-                        from
-                    } else {
-                        this.run_end(from)
-                    }
+                    // Who goes on without the store may need the hash.
+                    let given_up = match this.ending() {
+                        Some(Ending::Cut) => true,
+                        Some(Ending::Unkept) => !this.is_read(),
+                        Some(Ending::Proven) | None => false,
+                    };
+                    if given_up { from } else { this.run_end(from) }
                 };
                 baton.run(&[], until, &this.file)
             };
@@ -178,6 +182,22 @@ impl Arriving {
             Ok(baton.finish())
         };
         self.tasks.blocking(read_back).await.map_err(Error::Lost)?
+    }
+
+    /// The hash of what is present from 0 on, as far as it has come, and how far that is. Waits for whoever hashes now.
+    pub(crate) async fn hashed(&self) -> (Hasher, u64) {
+        self.frontier.next().await.so_far()
+    }
+
+    /// What is present of `span` from its start on; perhaps nothing.
+    pub(crate) fn present_of(&self, span: Range<u64>) -> Extent {
+        let end = self.run_end(span.start).min(span.end);
+        self.extent(span.start..end.max(span.start))
+    }
+
+    /// Where, from `at` on, bytes are present again; `None` when there are none.
+    pub(crate) fn present_after(&self, at: u64) -> Option<u64> {
+        self.state().pieces.next_start(at)
     }
 
     /// Ends the arrival for everybody. The first ending counts.

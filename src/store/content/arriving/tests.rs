@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::oci::{Algorithm, Digest};
-use crate::store::content::reader::{Cut, Reader};
+use crate::store::content::reader::{Reader, Stopped};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -31,7 +31,7 @@ async fn read(extent: &Extent) -> Vec<u8> {
     bytes[..read].to_vec()
 }
 
-fn poll_run(reader: &mut Reader, span: Range<u64>) -> Poll<Result<Extent, Cut>> {
+fn poll_run(reader: &mut Reader, span: Range<u64>) -> Poll<Result<Extent, Stopped>> {
     reader.poll_run(&mut Context::from_waker(Waker::noop()), span, true)
 }
 
@@ -111,7 +111,7 @@ async fn a_reader_is_woken_by_its_own_byte_and_by_the_ending() {
     assert_eq!(near.await.unwrap().len(), 10);
     tokio::select! { biased; _ = &mut far => panic!("its byte is not here"), () = async {} => {} }
     arriving.end(Ending::Cut);
-    assert_eq!(far.await.unwrap_err(), Cut);
+    assert_eq!(far.await.unwrap_err(), Stopped::Cut);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 //! that may have failed nothing is written any more: a later one could succeed over a log with a hole in it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -21,6 +22,9 @@ use crate::store::index::room::Counted;
 use crate::store::index::schema::{self, Durability};
 use crate::store::index::tx::{Effects, Tx};
 use crate::store::index::{staged, uses};
+
+/// The loss of notes is told of once in so long.
+const QUIET: Duration = Duration::from_mins(1);
 
 /// What a caller wants done, how sure it must be of it, and where it waits for the answer.
 pub(super) struct Op {
@@ -61,6 +65,8 @@ pub(super) struct Batches {
     held: Arc<Held>,
     /// What was committed last is perhaps not on disk, and no later sync would tell.
     is_unsure: bool,
+    /// When it was said last that notes cannot be written: a full disk must not fill the log too.
+    lost_notes_at: Option<Instant>,
 }
 
 impl Batches {
@@ -78,6 +84,7 @@ impl Batches {
             counted,
             held,
             is_unsure: false,
+            lost_notes_at: None,
         }
     }
 
@@ -148,7 +155,7 @@ impl Batches {
 
     /// A note that cannot be written is no reason to refuse what stands beside it.
     fn note(
-        &self,
+        &mut self,
         effects: &mut Effects,
         write: impl FnOnce(&Tx<'_>) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<(), Error> {
@@ -158,7 +165,10 @@ impl Batches {
                 source,
             })
         });
-        if let Err(error) = self.apply(change, effects)? {
+        if let Err(error) = self.apply(change, effects)?
+            && self.lost_notes_at.is_none_or(|at| at.elapsed() >= QUIET)
+        {
+            self.lost_notes_at = Some(Instant::now());
             tracing::warn!(error = %error, cause = ?std::error::Error::source(&error), "progress not noted");
         }
         Ok(())
