@@ -83,6 +83,8 @@
 //!   repository has is not counted: triggers in the index see to that, in the transaction that changes it. What is open
 //!   never goes, and what counts as pulled last goes last: a manifest takes along all that it names.
 //! * No lock is held across I/O or an await.
+//! * Nothing stored is believed for ever: a file that has changed is proven before it is served, and all of them once in a
+//!   while (`store::fsck`: the scrub, and `wharf fsck`). Pushed bytes are put aside when they are damaged, never deleted.
 //! * What is pinned is a set of digests, brought up to date by whoever wants to evict: a commit only notes what has moved.
 //! * What goes is first forgotten, durably, and then removed. A crash in between leaves a file that the next start finds.
 //!

@@ -9,6 +9,7 @@ mod reload;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,11 +23,12 @@ use crate::http::Http;
 use crate::pull::Pull;
 use crate::push::Push;
 use crate::server::{self, Server};
-use crate::store::{self, Restored, Store};
+use crate::store::{self, Report, Restored, Store, Watch};
 use crate::tasks::Tasks;
 use crate::telemetry;
 use crate::upstream::{Client, Mirror};
 
+pub use crate::store::{Event, Fsck, Outcome};
 pub use plan::{Invalid, Plan, Unusable};
 use reload::Reload;
 
@@ -51,8 +53,8 @@ pub enum Error {
 }
 
 /// Serves until SIGTERM or SIGINT, and then until running responses have ended, `server.drain` is over, or another of these
-/// signals comes. SIGHUP has the configuration read again.
-pub async fn serve(plan: Plan) -> Result<(), Error> {
+/// signals comes. SIGHUP has the configuration read again. With `read_only` nothing is written to the store.
+pub async fn serve(plan: Plan, read_only: bool) -> Result<(), Error> {
     telemetry::start()?;
     plan.warn();
     let Plan {
@@ -65,11 +67,15 @@ pub async fn serve(plan: Plan) -> Result<(), Error> {
     let again = signal(SignalKind::hangup()).map_err(Error::Signals)?;
     let tasks = Tasks::new();
     // The store before the address: of two wharfs with one configuration, the second hears who holds the store.
-    let store = Store::open(&config.store, tasks.clone()).await?;
+    let store = if read_only {
+        Store::open_read_only(&config.store, tasks.clone()).await?
+    } else {
+        Store::open(&config.store, tasks.clone()).await?
+    };
     let server = Server::bind(&config.server, tasks.clone())?;
     let (clock, grace) = (Clock::system(), config.hosted.grace);
     let admin = Admin::new(store.clone(), clock.clone(), tasks.clone(), grace);
-    if let Some(control) = admin.listen().await {
+    if !read_only && let Some(control) = admin.listen().await {
         tasks.spawn(admin.run(control));
     }
     announce(&config, server.address(), &mirrors);
@@ -77,11 +83,9 @@ pub async fn serve(plan: Plan) -> Result<(), Error> {
     let client = Client::new(&config.upstream, tasks.clone(), clock.clone());
     let pull = Pull::new(store.clone(), client, clock.clone(), tasks.clone(), grace);
     let push = Push::new(store.clone(), clock.clone(), tasks.clone(), &config.hosted);
-    tasks.spawn(push.clone().expire_uploads());
-    tasks.spawn(store.clone().keep_collected(clock.clone(), grace));
-    tasks.spawn(store.clone().keep_room());
-    tasks.spawn(store.clone().keep_forgetting(clock.clone(), config.store.forget_after));
-    tasks.spawn(store.clone().keep_backed_up(clock));
+    if !read_only {
+        keep(&store, &push, &clock, &config, &tasks);
+    }
     let http = Http::new(policy, pull, push, config.server.client_silence);
     tasks.spawn(Reload::new(file, config, mirrors, http.clone(), store.clone(), tasks.clone()).run(again));
     server
@@ -102,6 +106,36 @@ pub async fn serve(plan: Plan) -> Result<(), Error> {
     store.close().await?;
     info!("stopped");
     Ok(())
+}
+
+/// What goes on beside the requests, until wharf winds down.
+fn keep(store: &Store, push: &Push, clock: &Clock, config: &Config, tasks: &Tasks) {
+    tasks.spawn(push.clone().expire_uploads());
+    let (grace, after, scrub) = (config.hosted.grace, config.store.forget_after, config.store.scrub);
+    tasks.spawn(store.clone().keep_collected(clock.clone(), grace));
+    tasks.spawn(store.clone().keep_room());
+    tasks.spawn(store.clone().keep_forgetting(clock.clone(), after));
+    tasks.spawn(store.clone().keep_backed_up(clock.clone()));
+    tasks.spawn(store.clone().keep_scrubbed(clock.clone(), scrub));
+}
+
+/// Checks the store, which nobody may be serving, until SIGTERM or SIGINT.
+pub async fn fsck(plan: &Plan, how: Fsck, watch: Watch) -> Result<Report, Error> {
+    let mut stop = Stop::listen().map_err(Error::Signals)?;
+    let tasks = Tasks::new();
+    let mut checking = pin!(store::fsck(
+        &plan.config.store,
+        how,
+        tasks.clone(),
+        Clock::system().now(),
+        watch
+    ));
+    tokio::select! {
+        checked = &mut checking => return Ok(checked?),
+        () = stop.asked() => {}
+    }
+    tasks.close(Duration::ZERO).await;
+    Ok(checking.await?)
 }
 
 /// Frees what nobody can reach, where no wharf runs, or only tells what that would free.

@@ -5,6 +5,7 @@
 //! Never does the work: `config` reads, `app` serves.
 
 mod config;
+mod fsck;
 mod gc;
 mod pin;
 mod restore;
@@ -32,7 +33,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve until SIGTERM or SIGINT.
-    Serve(ConfigFile),
+    Serve(serve::Arguments),
+    /// Look whether the store is well, and mend it with --repair; nobody may be serving. Ends with 1 where anything is wrong.
+    Fsck(fsck::Arguments),
     /// Free what was pushed and nobody can reach any more, now; beside the running wharf, or without one.
     Gc(gc::Arguments),
     /// Keep images from being evicted by the running wharf.
@@ -69,12 +72,17 @@ enum Failure {
     Print(#[from] io::Error),
     #[error("cannot print the configuration: {0}")]
     Toml(#[from] toml::ser::Error),
+    #[error("the store is not as it should be: what was found stands above")]
+    Trouble,
+    #[error("the check was broken off: run it again, and it goes on")]
+    BrokenOff,
 }
 
 /// Does what the command line says, and says what the process should end with.
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Serve(file) => serve::run(file),
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Fsck(arguments) => fsck::run(arguments),
         Command::Gc(arguments) => gc::run(arguments),
         Command::Pin(command) => pin::run(command),
         Command::Restore(arguments) => restore::run(arguments),
@@ -98,7 +106,9 @@ impl Failure {
             | Self::NobodyServes(_)
             | Self::Runtime(_)
             | Self::Print(_)
-            | Self::Toml(_) => ExitCode::FAILURE,
+            | Self::Toml(_)
+            | Self::Trouble
+            | Self::BrokenOff => ExitCode::FAILURE,
         }
     }
 }

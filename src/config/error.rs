@@ -187,6 +187,7 @@ fn expected(path: &[String], kind: &Kind) -> String {
         [.., "credential_helper"] => "a command, like \"ecr-login\"",
         [.., "docker_config"] => "a file, like \"/etc/wharf/docker/config.json\"",
         [.., "fresh_for" | "stale_for"] => "a duration, like \"5m\", or \"forever\"",
+        [.., "scrub"] => "a duration longer than nothing, like \"30d\", or \"never\"",
         [.., "when_deleted"] => "a word, like \"serve\" or \"forget\"",
         [.., "tag"] => "a list of tables, like [{ pattern = \"v*\", fresh_for = \"forever\" }]",
         [.., "pattern"] => "a pattern of tags, like \"v*\"",

@@ -106,6 +106,8 @@ struct Exchange {
     record: Record,
     /// What was in force when it began.
     policy: Arc<Policy>,
+    /// Whether nothing can be pushed here.
+    read_only: bool,
     /// `?ns=`, where it decided what the name means.
     ns: Option<HeaderValue>,
 }
@@ -148,6 +150,7 @@ impl Http {
             caller,
             record,
             policy: self.policy(),
+            read_only: self.0.push.is_read_only(),
             ns: None,
         };
         let answered = self.0.answer(&mut exchange).await;
@@ -228,6 +231,7 @@ impl Exchange {
         let repo = self.home(name, None)?;
         match &repo {
             Repo::Mirrored { mirror, .. } => Err(Refusal::read_only(mirror.key())),
+            Repo::Hosted(_) if self.read_only => Err(Refusal::takes_nothing()),
             Repo::Hosted(hosted) => {
                 self.policy.access.admit(&self.caller, action, &repo, None)?;
                 Ok(hosted.clone())

@@ -47,4 +47,9 @@ impl Push {
             sessions: Sessions::default(),
         }
     }
+
+    /// Whether nothing can be pushed here.
+    pub fn is_read_only(&self) -> bool {
+        self.store.is_read_only()
+    }
 }

@@ -12,7 +12,7 @@ use crate::oci::{Digest, RemoteName, RepoKey};
 use crate::store::budget::Reservation;
 use crate::store::content::arriving::Arriving;
 use crate::store::content::blob::Blob;
-use crate::store::content::disk::{self, OpenFile};
+use crate::store::content::disk::{self, Kind, OpenFile};
 use crate::store::content::staging::{Staged, Verified};
 use crate::store::content::{Pieces, hash_file};
 use crate::store::index::{Arrival, BlobRow, Dropped, FileStep, Landing, Pulled, StagedRow};
@@ -61,12 +61,16 @@ impl Store {
                 self.small.insert(*digest, bytes.clone()).await;
                 Ok(Some(Blob::memory(bytes, self.tasks.clone())))
             }
+            Found::Damaged(how) if self.is_read_only() => {
+                tracing::warn!(%digest, how, "a stored blob is damaged: it counts for nothing");
+                Ok(None)
+            }
             Found::Damaged(how) => {
                 // A task of its own, too: its second step must not be left out.
                 let (store, digest, row) = (self.clone(), *digest, *row);
                 let drop = self
                     .tasks
-                    .spawn(async move { store.drop_blob(&digest, row, how).await });
+                    .spawn(async move { store.drop_blob(&digest, row, how, false).await });
                 drop.await.map_err(|_ended| Error::Lost(Lost))??;
                 Ok(None)
             }
@@ -110,6 +114,9 @@ impl Store {
             Found::Moved(file) => file,
             found @ (Found::Good(_) | Found::Loaded(_) | Found::Damaged(_)) => return Ok(found),
         };
+        if self.is_read_only() && self.touched.get(digest).await == Some(file.stamp()?) {
+            return Ok(Found::Good(file));
+        }
         tracing::info!(%digest, "a stored blob was touched from outside: it is proven again");
         let asked = *digest;
         let prove = move || {
@@ -120,22 +127,37 @@ impl Store {
         if !right {
             return Ok(Found::Damaged("its content is wrong"));
         }
-        self.index.reprove_blob(digest, row, stamp.modified_ns).await?;
+        if self.is_read_only() {
+            self.touched.insert(*digest, stamp).await;
+        } else {
+            self.index.reprove_blob(digest, row, stamp.modified_ns).await?;
+        }
         Ok(Found::Good(file))
     }
 
-    /// What a hosted repository has may exist nowhere else: its bytes are put aside, for somebody to look at.
-    async fn drop_blob(&self, digest: &Digest, row: BlobRow, how: &'static str) -> Result<(), Error> {
+    /// Forgets a blob that is damaged. What a hosted repository has may exist nowhere else: its bytes are put aside, for
+    /// somebody to look at, and so is what is no file at all, and anything with `keep`.
+    pub(super) async fn drop_blob(
+        &self,
+        digest: &Digest,
+        row: BlobRow,
+        how: &'static str,
+        keep: bool,
+    ) -> Result<Dropped, Error> {
         let (from, blobs) = (self.layout.blob(digest), self.layout.blobs(digest.algorithm()));
-        let (trash, quarantine) = (self.layout.trash(), self.layout.quarantine());
-        let rubbish = trash.join(digest.encoded());
-        let name = digest.encoded();
+        let (layout, name) = (self.layout.clone(), digest.encoded());
+        let rubbish = layout.trash().join(&name);
+        let target = rubbish.clone();
         let take_away = move |hosted| {
-            let to = if hosted { quarantine } else { trash };
-            let target = to.join(name);
-            FileStep::new([blobs, to], move || disk::rename_if_present(&from, &target).map(drop))
+            let directories = [blobs, layout.trash(), layout.quarantine()];
+            FileStep::new(directories, move || {
+                let keep = keep || hosted || disk::kind(&from).is_ok_and(|kind| kind == Kind::Other);
+                let to = if keep { layout.aside(&name) } else { target };
+                disk::rename_if_present(&from, &to).map(drop)
+            })
         };
-        match self.index.drop_blob(digest, row, take_away).await? {
+        let dropped = self.index.drop_blob(digest, row, take_away).await?;
+        match dropped {
             Dropped::Not => {}
             Dropped::Cached => {
                 tracing::warn!(%digest, how, "a stored blob is damaged: it is dropped and fetched again when asked for");
@@ -149,7 +171,7 @@ impl Store {
                 );
             }
         }
-        Ok(())
+        Ok(dropped)
     }
 
     /// Where a fetch of this blob through this mirror has to begin; `None` when a partial has every byte.
@@ -185,8 +207,10 @@ impl Store {
             self.give_back(&row, &reservation).await;
             return Err(refused);
         }
-        let (id, path, in_use) = (row.id, self.layout.staging(row.id), self.budget.in_use().enter(*digest));
+        let (id, path, layout) = (row.id, self.layout.staging(row.id), self.layout.clone());
+        let in_use = self.budget.in_use().enter(*digest);
         let open = move || {
+            layout.make_way(&path)?;
             let file = OpenFile::create(path)?.using(in_use);
             // What the row says may be more than what a power cut left.
             pieces.clip(file.stamp()?.size.min(length.unwrap_or(u64::MAX)));

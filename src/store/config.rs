@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::friendly;
 use crate::oci::Pin;
@@ -30,6 +31,41 @@ pub struct Config {
     /// How long facts of mirrors' repositories are kept that nobody asks for, and of whose content nothing is stored.
     #[serde(with = "friendly")]
     pub forget_after: Duration,
+    /// How often all content is read and proven again while wharf serves.
+    pub scrub: Scrub,
+}
+
+/// How often content is proven again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scrub {
+    /// Once within so long; more than nothing.
+    Every(Duration),
+    /// Not at all.
+    Never,
+}
+
+const NEVER: &str = "never";
+
+impl Serialize for Scrub {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Every(period) => friendly::serialize(period, to),
+            Self::Never => to.serialize_str(NEVER),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scrub {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        match friendly::parse(&text) {
+            _ if text == NEVER => Ok(Self::Never),
+            Ok(period) if !period.is_zero() => Ok(Self::Every(period)),
+            Ok(_) | Err(_) => Err(D::Error::custom(format!(
+                "{text:?} is not a duration such as \"30d\", or \"never\""
+            ))),
+        }
+    }
 }
 
 impl Default for Config {
@@ -41,6 +77,7 @@ impl Default for Config {
             min_free: Size::Percent(5),
             pins: Vec::new(),
             forget_after: Duration::from_hours(180 * 24),
+            scrub: Scrub::Every(Duration::from_hours(30 * 24)),
         }
     }
 }
@@ -146,6 +183,22 @@ mod tests {
             .index_path(),
             Path::new("/a/index")
         );
+    }
+
+    #[test]
+    fn a_scrub_is_a_period_or_never() {
+        let read = |value: &str| toml::from_str::<Config>(&format!("scrub = \"{value}\"")).map(|config| config.scrub);
+        assert_eq!(read("12h").unwrap(), Scrub::Every(Duration::from_hours(12)));
+        assert_eq!(read("never").unwrap(), Scrub::Never);
+        assert!(
+            toml::to_string(&Config::default())
+                .unwrap()
+                .contains("scrub = \"720h\"")
+        );
+        for value in ["0s", "sometimes", "-1d", ""] {
+            let said = read(value).unwrap_err().to_string();
+            assert!(said.contains("\"never\""), "{value}: {said}");
+        }
     }
 
     #[test]

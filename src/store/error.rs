@@ -4,7 +4,7 @@
 //! and that a refusal to start says what to do next. Never holds bytes of content, and no status code.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -33,6 +33,27 @@ pub enum Error {
         /// Who holds it, as its lock file tells: pid and host.
         holder: String,
     },
+    /// A directory cannot be used as the store, or as its index.
+    #[error("cannot use the directory {} ({key}): wharf must be able to write there; give it the right to, or set {key} to another one", path.display())]
+    Unusable {
+        /// "store.path" or "store.index".
+        key: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// What failed.
+        source: Box<Error>,
+    },
+    /// A wharf serves the store that is to be checked.
+    #[error(
+        "the store {} is served by {holder}, which proves its content by itself (store.scrub): to check all of it now, stop that first",
+        path.display()
+    )]
+    Served {
+        /// The store's directory.
+        path: PathBuf,
+        /// Who holds it, as its lock file tells: pid and host.
+        holder: String,
+    },
     /// There is no store.
     #[error("there is no store in {}: is it the store.path that wharf serves with?", path.display())]
     NoStore {
@@ -56,7 +77,10 @@ pub enum Error {
         kind: &'static str,
     },
     /// The index cannot be opened.
-    #[error("cannot open the index {}", path.display())]
+    #[error(
+        "cannot open the index {}: wharf must be able to write to it and to its directory (store.index); if that is so, `wharf restore` goes back to its last copy",
+        path.display()
+    )]
     Open {
         /// The database file.
         path: PathBuf,
@@ -129,6 +153,25 @@ pub enum Error {
         /// The newest schema of this program.
         known: i64,
     },
+    /// An older wharf has written this index, and it is not to be changed now.
+    #[error(
+        "the index {} has schema {found}, and only `wharf serve` without --read-only brings it to {known}: run that once",
+        path.display()
+    )]
+    Older {
+        /// The database file.
+        path: PathBuf,
+        /// The schema in the file.
+        found: i64,
+        /// The newest schema of this program.
+        known: i64,
+    },
+    /// There is no index, and none is to be made now.
+    #[error("there is no index {}: is store.path right, and store.index?", path.display())]
+    NoIndex {
+        /// The database file.
+        path: PathBuf,
+    },
     /// A step to a newer schema failed; the index is as it was.
     #[error("cannot bring the index {} to schema {to}", path.display())]
     Migrate {
@@ -192,12 +235,30 @@ pub enum Error {
         /// What was to be read or written.
         fact: Box<Fact>,
     },
+    /// The store is only read.
+    #[error("the store is only read, so it does not take {fact}")]
+    ReadOnly {
+        /// What was to be written.
+        fact: Box<Fact>,
+    },
     /// Work on the blocking pool did not come to its end.
     #[error("a step of the store was lost")]
     Lost(#[source] Lost),
 }
 
 impl Error {
+    /// Of a start that a directory is in the way of; a disk that is full speaks for itself.
+    pub(in crate::store) fn of_start(self, key: &'static str, path: &Path) -> Self {
+        if !matches!(self, Self::Disk { .. }) || self.is_full() {
+            return self;
+        }
+        Self::Unusable {
+            key,
+            path: path.to_path_buf(),
+            source: Box::new(self),
+        }
+    }
+
     /// Whether a disk is full, or the quota on it: the way to go on is to make room, and to try again.
     pub fn is_full(&self) -> bool {
         match self {
@@ -212,7 +273,9 @@ impl Error {
             | Self::Write { source, .. }
             | Self::Transaction { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
             Self::Batch { source, .. } => source.is_full(),
+            Self::Unusable { source, .. } => source.is_full(),
             Self::Locked { .. }
+            | Self::Served { .. }
             | Self::NoStore { .. }
             | Self::LongSocket { .. }
             | Self::NetworkFileSystem { .. }
@@ -222,6 +285,9 @@ impl Error {
             | Self::DamagedCopy { .. }
             | Self::Foreign { .. }
             | Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::NoIndex { .. }
+            | Self::ReadOnly { .. }
             | Self::NoRoom { .. }
             | Self::Closed { .. }
             | Self::Lost(_) => false,
@@ -230,7 +296,7 @@ impl Error {
 
     /// Whether wharf has to be restarted before it does this.
     pub fn is_closed(&self) -> bool {
-        matches!(self, Self::Closed { .. })
+        matches!(self, Self::Closed { .. } | Self::ReadOnly { .. })
     }
 
     /// Whether it is one file that failed: a copy of it may do better. A process that is short of descriptors or memory

@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use crate::store::Error;
-use crate::store::content::disk;
+use crate::store::content::disk::{self, OpenFile};
 
 /// The right to be the one process that uses a store; given back when dropped.
 #[derive(Debug)]
@@ -34,6 +34,12 @@ impl Lock {
         }
         name_holder(&mut file).map_err(at("write to", path))?;
         Ok(Self { _file: file })
+    }
+
+    /// Whether a process has the store in the directory `store` now. Takes and writes nothing.
+    pub(in crate::store) fn is_held(store: &Path) -> bool {
+        let lock = OpenFile::open(file(store));
+        lock.is_ok_and(|lock| lock.is_some_and(|lock| lock.is_locked()))
     }
 }
 
@@ -82,7 +88,9 @@ mod tests {
         );
         assert!(refused.contains("store.path"), "{refused}");
 
+        assert!(Lock::is_held(store.path()));
         drop(first);
+        assert!(!Lock::is_held(store.path()));
         Lock::take(store.path()).unwrap();
     }
 

@@ -13,11 +13,13 @@ mod content;
 mod control;
 mod error;
 mod forget;
+mod fsck;
 mod hosted;
 mod index;
 mod lists;
 mod lock;
 mod pins;
+mod read_only;
 mod recover;
 mod restore;
 mod rounds;
@@ -36,7 +38,7 @@ use crate::oci::{Digest, RepoKey, Tag};
 use crate::tasks::Tasks;
 
 use budget::Budget;
-use content::disk;
+use content::disk::{self, Stamp};
 use content::layout::Layout;
 use index::{Index, Pulled};
 use lock::Lock;
@@ -45,7 +47,7 @@ use running::Running;
 
 pub use budget::size::{InvalidSize, Size};
 pub use collect::{Freed, Gone};
-pub use config::{Config, InvalidConfig};
+pub use config::{Config, InvalidConfig, Scrub};
 pub use content::arriving::{Arriving, Ending};
 pub use content::blob::{Attempt, Blob, Extent};
 pub use content::reader::{Reader, Stopped};
@@ -53,6 +55,7 @@ pub use content::staging::{Staged, Unproven, Verified};
 pub use content::upload::{Received, Unreceived, Upload};
 pub use control::{Control, reach};
 pub use error::Error;
+pub use fsck::{Damage, Event, Finding, Fsck, Outcome, Report, Watch, fsck};
 pub use index::pins::Source;
 pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow};
 pub use index::{Conditions, Deleted, Entities, PushManifest, Pushed};
@@ -70,6 +73,9 @@ const SMALL_BLOBS_KIB: u64 = 32 * 1024;
 /// Files proven again at a time: hashing must not take every core from the transfers.
 const PROOFS: usize = 1;
 
+/// Files proven again that are remembered where no row can be changed; some 100 bytes each.
+const TOUCHED: u64 = 16_384;
+
 /// The store of one process. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -79,9 +85,12 @@ pub struct Store {
     /// Proven bytes of small blobs; a digest means the same bytes for ever.
     small: Cache<Digest, Bytes>,
     proofs: Arc<Semaphore>,
+    /// What was proven again where no row can be changed.
+    touched: Cache<Digest, Stamp>,
     running: Arc<Running>,
     budget: Arc<Budget>,
-    _lock: Arc<Lock>,
+    /// None where the store is only read.
+    _lock: Option<Arc<Lock>>,
 }
 
 impl Store {
@@ -98,44 +107,68 @@ impl Store {
     /// Opens the store, making it when there is none, and takes its lock. Recovery goes on in the background.
     pub async fn open(config: &Config, tasks: Tasks) -> Result<Self, Error> {
         let (path, index_path, background) = (config.path.clone(), config.index_path(), tasks.clone());
-        let pins = config.pins.clone();
         let opened = tasks.blocking(move || {
-            disk::create_dir(&path)?;
-            let lock = Lock::take(&path)?;
-            let running = Running::mark(&path)?;
-            let layout = Layout::create(&path)?;
-            let index = Index::open(&index_path, &layout.backup(), pins, background)?;
+            let made = || {
+                disk::create_dir(&path)?;
+                let lock = Lock::take(&path)?;
+                Ok((lock, Running::mark(&path)?, Layout::create(&path)?))
+            };
+            let (lock, running, layout) = made().map_err(|error: Error| error.of_start("store.path", &path))?;
+            let index = Index::open(&index_path, &layout.backup(), background)
+                .map_err(|error| error.of_start("store.index", &index_path))?;
             Ok::<_, Error>((lock, running, layout, index))
         });
         let (lock, running, layout, index) = opened.await.map_err(Error::Lost)??;
+        index.held().configure(&config.pins);
+        let store = Self::over(config, index, layout, (running, Some(lock)), tasks.clone());
+        let recovery = store.recovery();
+        // Uploads first: what a client has sent is dearer than what can be fetched again.
+        recovery.uploads().await?;
+        let known = recovery.partials().await?;
+        store.budget.take_stock(&known).await?;
+        tasks.spawn(recovery.tidy(known));
+        Ok(store)
+    }
+
+    fn over(
+        config: &Config,
+        index: Index,
+        layout: Layout,
+        (running, lock): (Running, Option<Lock>),
+        tasks: Tasks,
+    ) -> Self {
+        let running = Arc::new(running);
+        let budget = Budget::new(
+            config,
+            index.clone(),
+            layout.clone(),
+            Arc::clone(&running),
+            tasks.clone(),
+        );
         let small = Cache::builder()
             .weigher(|_, bytes: &Bytes| kib(bytes.len()))
             .max_capacity(SMALL_BLOBS_KIB)
             .build();
-        let proofs = Arc::new(Semaphore::new(PROOFS));
-        let running = Arc::new(running);
-        let recovery = Recovery {
-            index: index.clone(),
-            layout: layout.clone(),
-            running: Arc::clone(&running),
-            tasks: tasks.clone(),
-        };
-        // Uploads first: what a client has sent is dearer than what can be fetched again.
-        recovery.uploads().await?;
-        let known = recovery.partials().await?;
-        let budget = Budget::open(config, &recovery).await?;
-        budget.take_stock(&known).await?;
-        tasks.spawn(recovery.tidy(known));
-        Ok(Self {
+        Self {
             index,
             layout,
             tasks,
             small,
-            proofs,
+            proofs: Arc::new(Semaphore::new(PROOFS)),
+            touched: Cache::new(TOUCHED),
             running,
             budget: Arc::new(budget),
-            _lock: Arc::new(lock),
-        })
+            _lock: lock.map(Arc::new),
+        }
+    }
+
+    fn recovery(&self) -> Recovery {
+        Recovery {
+            index: self.index.clone(),
+            layout: self.layout.clone(),
+            running: Arc::clone(&self.running),
+            tasks: self.tasks.clone(),
+        }
     }
 
     /// Says that work is cut before its end: the next start looks for what it has left.

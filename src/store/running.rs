@@ -9,11 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::store::Error;
 use crate::store::content::disk::{self, OpenFile};
+use crate::store::content::layout::Layout;
 
 /// The mark of a process that uses the store.
 #[derive(Debug)]
 pub(in crate::store) struct Running {
-    path: PathBuf,
+    /// None where the store is only read.
+    path: Option<PathBuf>,
+    in_order: bool,
     doubts: AtomicU64,
     /// How many of the doubts have been looked into.
     settled: AtomicU64,
@@ -24,15 +27,32 @@ impl Running {
     pub(in crate::store) fn mark(store: &Path) -> Result<Self, Error> {
         let path = store.join("running");
         let in_order = !disk::exists(&path);
-        if in_order {
+        Layout::at(store).make_way(&path)?;
+        if !disk::exists(&path) {
             OpenFile::create(path.clone())?;
             disk::sync_dir(store)?;
         }
         Ok(Self {
-            path,
+            path: Some(path),
+            in_order,
             doubts: AtomicU64::new(u64::from(!in_order)),
             settled: AtomicU64::new(0),
         })
+    }
+
+    /// No mark: nothing will be written.
+    pub(in crate::store) fn unmarked() -> Self {
+        Self {
+            path: None,
+            in_order: true,
+            doubts: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the last process came to its end in good order.
+    pub(in crate::store) fn was_in_order(&self) -> bool {
+        self.in_order
     }
 
     /// Says that something may be left which the next start has to look for.
@@ -53,10 +73,10 @@ impl Running {
 
     /// Takes the mark away: nothing more will be written. Blocks.
     pub(in crate::store) fn end(&self) -> Result<(), Error> {
-        if self.doubts().is_none() {
-            disk::remove(&self.path)?;
+        match &self.path {
+            Some(path) if self.doubts().is_none() => disk::remove(path),
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
 }
 

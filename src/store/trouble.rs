@@ -14,7 +14,9 @@ use crate::store::Error;
 pub enum Trouble {
     /// The disk is full, or the quota on it.
     Full,
-    /// The file system takes no changes.
+    /// What may be evicted does not make enough room in the budget.
+    NoRoom,
+    /// The file system takes no changes, or wharf makes none there.
     ReadOnly,
     /// The disk fails.
     Broken,
@@ -28,6 +30,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full => "the disk is full",
+            Self::NoRoom => "the store's budget has no room for it",
             Self::ReadOnly => "the file system is read-only",
             Self::Broken => "the disk fails",
             Self::Closed => "the index takes no changes before a restart",
@@ -41,6 +44,12 @@ impl Error {
     pub fn trouble(&self) -> Trouble {
         if self.is_full() {
             return Trouble::Full;
+        }
+        if matches!(self, Self::NoRoom { .. }) {
+            return Trouble::NoRoom;
+        }
+        if matches!(self, Self::ReadOnly { .. }) {
+            return Trouble::ReadOnly;
         }
         if self.is_closed() {
             return Trouble::Closed;

@@ -6,7 +6,7 @@ if ! command -v go >/dev/null && [[ -x /usr/local/go/bin/go ]]; then PATH=/usr/l
 if gopath=$(go env GOPATH 2>/dev/null); then PATH=$gopath/bin:$PATH; fi
 
 components() {
-  packages gcc:build-essential curl jq openssl ip:iproute2 strace skopeo podman buildah ctr:containerd docker-registry \
+  packages gcc:build-essential curl jq openssl ip:iproute2 strace rsync sqlite3 skopeo podman buildah ctr:containerd docker-registry \
     nginx:nginx-light tinyproxy microsocks &&
     go_tool registry github.com/distribution/distribution/v3 cmd/registry v3.0.0 &&
     go_tool crane github.com/google/go-containerregistry cmd/crane v0.20.6 &&

@@ -49,6 +49,8 @@ mod push_wire;
 mod races;
 mod ranges;
 mod rates;
+mod read_only;
+mod refusals;
 mod relay;
 mod reload;
 mod restore;

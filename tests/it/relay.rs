@@ -101,7 +101,6 @@ async fn a_disk_that_fills_in_mid_transfer_cuts_no_reader_wherever_it_is() {
     harbour
         .upstream
         .script(On::blobs().ranged(false), [Act::Hold(gate.clone())]);
-    harbour.disk().fill_but(3 * MIB);
 
     let mut whole = harbour.wharf.open(&harbour.target).await;
     let mut ahead = harbour.ranged("bytes=500000-").await;
@@ -111,6 +110,8 @@ async fn a_disk_that_fills_in_mid_transfer_cuts_no_reader_wherever_it_is() {
     assert!(ahead.exactly(MIB).await == harbour.blob.bytes(500_000..500_000 + MIB));
     assert!(bounded.exactly(10).await == harbour.blob.bytes(1_000_000..1_000_010));
     assert!(slow.exactly(1).await == harbour.blob.bytes(0..1));
+    // By others: it had room when it began.
+    harbour.disk().fill_but(MIB);
     gate.open();
     for (reader, rest) in [
         (&mut whole, 2 * MIB..LEN),
@@ -268,13 +269,13 @@ async fn wrong_bytes_of_a_file_never_complete_past_the_store_and_are_not_built_u
     harbour
         .upstream
         .script(On::blobs().ranged(false), [Act::Corrupt(7), Act::Hold(gate.clone())]);
-    harbour.disk().fill_but(3 * MIB);
     let mut answer = harbour.wharf.open(&harbour.target).await;
-    answer.exactly(MIB).await;
+    answer.exactly(2 * MIB).await;
+    harbour.disk().fill_but(MIB);
     gate.open();
     let (bytes, ended) = answer.rest().await;
     assert!(
-        (bytes.len() as u64) < LEN - MIB && ended == Ended::Reset,
+        (bytes.len() as u64) < LEN - 2 * MIB && ended == Ended::Reset,
         "{} {ended:?}",
         bytes.len()
     );

@@ -103,6 +103,12 @@ impl Refusal {
         Self::not_allowed("GET, HEAD", message)
     }
 
+    /// A push, or a delete, where nothing can be kept.
+    pub(super) fn takes_nothing() -> Self {
+        let message = "this registry serves a store that is only read: push where it is written".to_owned();
+        Self::not_allowed("GET, HEAD", message)
+    }
+
     /// Nothing was ever pushed there.
     pub(super) fn no_such_repository(name: &dyn Display) -> Self {
         let message = format!("the repository {name} is not known here");

@@ -21,7 +21,6 @@ use crate::store::content::disk;
 use crate::store::content::in_use::InUse;
 use crate::store::content::layout::Layout;
 use crate::store::index::Index;
-use crate::store::recover::Recovery;
 use crate::store::running::Running;
 use crate::store::{Config, Error, Store, UploadId};
 use crate::tasks::Tasks;
@@ -53,27 +52,31 @@ pub(in crate::store) struct Budget {
 }
 
 impl Budget {
-    /// Of the store in this layout.
-    pub(in crate::store) async fn open(config: &Config, store: &Recovery) -> Result<Self, Error> {
-        let index = store.index.clone();
-        let budget = Self {
+    /// Of the store in this layout; it knows its limits once it has taken stock.
+    pub(in crate::store) fn new(
+        config: &Config,
+        index: Index,
+        layout: Layout,
+        running: Arc<Running>,
+        tasks: Tasks,
+    ) -> Self {
+        Self {
             max_size: config.max_size,
             min_free: config.min_free,
             ledger: Arc::new(Ledger::new(Arc::clone(index.counted()))),
             in_use: InUse::default(),
             index,
-            layout: store.layout.clone(),
-            running: Arc::clone(&store.running),
-            tasks: store.tasks.clone(),
+            layout,
+            running,
+            tasks,
             turn: Semaphore::new(1),
             nudge: Notify::new(),
-        };
-        budget.look().await?;
-        Ok(budget)
+        }
     }
 
     /// Takes stock of what an earlier process has left under way: partials, by their ids, and all uploads.
     pub(in crate::store) async fn take_stock(&self, partials: &HashSet<u64>) -> Result<(), Error> {
+        self.look().await?;
         let uploads = self.index.uploads().await?;
         let partials = partials.iter().map(|id| Incoming::Partial(*id));
         let incoming: Vec<_> = partials.chain(uploads.into_iter().map(Incoming::Upload)).collect();

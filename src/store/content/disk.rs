@@ -7,12 +7,13 @@
     reason = "this module is the door that the fence points to"
 )]
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::StatVfsMountFlags;
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::store::Error;
@@ -101,14 +102,16 @@ impl OpenFile {
         Self::open_with(OpenOptions::new().read(true), path)
     }
 
-    /// Opens for reading and writing; `None` when there is none.
+    /// Opens for reading and writing; `None` when there is none, or something that is not a file.
     pub(crate) fn reopen(path: PathBuf) -> Result<Option<Self>, Error> {
         Self::open_with(OpenOptions::new().read(true).write(true), path)
     }
 
     fn open_with(options: &OpenOptions, path: PathBuf) -> Result<Option<Self>, Error> {
         let file = match options.open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::IsADirectory].contains(&error.kind()) => {
+                return Ok(None);
+            }
             opened => opened.map_err(at("open", &path))?,
         };
         let is_file = file.metadata().map_err(at("look at", &path))?.is_file();
@@ -186,6 +189,11 @@ impl OpenFile {
         remove(&self.path)
     }
 
+    /// Whether somebody else has locked it. Locks it for a moment where nobody has.
+    pub(crate) fn is_locked(&self) -> bool {
+        matches!(self.file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
     /// A sync in the background failed: what was written may be lost.
     pub(crate) fn not_durable(&self) -> Error {
         at("sync", &self.path)(io::Error::other("an earlier sync of this file failed"))
@@ -237,10 +245,10 @@ pub(crate) fn rename_if_present(from: &Path, to: &Path) -> Result<bool, Error> {
     }
 }
 
-/// The length of the file at `path`, in bytes; `None` when there is none.
+/// The length of the file at `path`, in bytes; `None` when there is none, or a directory.
 pub(crate) fn length(path: &Path) -> Result<Option<u64>, Error> {
     match path.metadata() {
-        Ok(metadata) => Ok(Some(metadata.len())),
+        Ok(metadata) => Ok((!metadata.is_dir()).then_some(metadata.len())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(at("look at", path)(source)),
     }
@@ -253,6 +261,57 @@ pub(crate) fn stamp(path: &Path) -> Result<Option<Stamp>, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(at("look at", path)(source)),
     }
+}
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Nothing,
+    File(Stamp),
+    /// A directory, or what cannot be read as a file is.
+    Other,
+}
+
+/// What is at `path`, or where a link there leads. Opens nothing: a pipe would have to be waited for.
+pub(crate) fn kind(path: &Path) -> Result<Kind, Error> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(Kind::File(Stamp::of(&metadata))),
+        Ok(_) => Ok(Kind::Other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kind::Nothing),
+        Err(source) => Err(at("look at", path)(source)),
+    }
+}
+
+/// Replaces a small file, or makes it. A crash leaves the old one or the new one.
+pub(crate) fn write_small(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let new = path.with_extension("new");
+    remove(&new)?;
+    let file = OpenFile::create(new.clone())?;
+    file.write_at([bytes].into_iter(), 0)?;
+    file.sync()?;
+    rename(&new, path)
+}
+
+/// A small file, up to its first MiB; `None` when there is none.
+pub(crate) fn read_small(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let Some(file) = OpenFile::open(path.to_path_buf())? else {
+        return Ok(None);
+    };
+    let mut bytes = vec![0; 1 << 20];
+    let read = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(Some(bytes))
+}
+
+/// Whether nothing can be written where `path` is, whoever tries: the medium is read-only.
+pub(crate) fn is_sealed(path: &Path) -> Result<bool, Error> {
+    let found = rustix::fs::statvfs(path).map_err(|errno| at("look at the file system of", path)(errno.into()))?;
+    Ok(found.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// Whether a directory is at `path`.
+pub(crate) fn is_directory(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
 /// Whether there is something at `path`.

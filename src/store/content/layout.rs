@@ -1,5 +1,6 @@
 //! Where things are in the store directory. The only place that makes a path of a digest or an id.
 
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use crate::oci::{Algorithm, Digest};
@@ -17,11 +18,16 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Of a store that is there, or is only read.
+    pub(crate) fn at(root: &Path) -> Self {
+        Self {
+            root: root.to_path_buf(),
+        }
+    }
+
     /// Creates what is missing. Blocks.
     pub(crate) fn create(root: &Path) -> Result<Self, Error> {
-        let layout = Self {
-            root: root.to_path_buf(),
-        };
+        let layout = Self::at(root);
         for dir in [
             layout.blobs(Algorithm::Sha256),
             layout.blobs(Algorithm::Sha512),
@@ -61,6 +67,32 @@ impl Layout {
 
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.root.join("quarantine")
+    }
+
+    /// Where to put aside what was at `name`, in the quarantine: what is there already stays.
+    pub(crate) fn aside(&self, name: &str) -> PathBuf {
+        let dir = self.quarantine();
+        let numbered = (2_u32..).map(|n| dir.join(format!("{name}.{n}")));
+        let mut places = iter::once(dir.join(name)).chain(numbered);
+        places
+            .find(|place| !disk::exists(place))
+            .unwrap_or_else(|| dir.join(name))
+    }
+
+    /// Puts aside a directory that is where a file belongs: whoever made it, it would be in the way for ever.
+    pub(crate) fn make_way(&self, path: &Path) -> Result<(), Error> {
+        if !disk::is_directory(path) {
+            return Ok(());
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = self.aside(&name);
+        tracing::warn!(path = %path.display(), aside = %aside.display(), "a directory was in the way of a file: it is put aside");
+        disk::create_dir(&self.quarantine())?;
+        disk::rename(path, &aside)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     pub(crate) fn trash(&self) -> PathBuf {

@@ -47,6 +47,10 @@ impl Store {
     /// Gives a blob of a hosted repository that no manifest names its whole grace again. False when it is named
     /// meanwhile, or gone.
     pub async fn refresh(&self, repo: &RepoKey, digest: &Digest, now: Timestamp) -> Result<bool, Error> {
+        // Where nothing is kept, nothing is collected either.
+        if self.is_read_only() {
+            return Ok(false);
+        }
         self.index.refresh(repo, digest, now).await
     }
 

@@ -260,6 +260,8 @@ pub enum Fact {
     Tags(RepoKey),
     Repositories,
     Referrers(RepoKey, Digest),
+    Integrity,
+    Scrub,
 }
 
 impl fmt::Display for Fact {
@@ -287,6 +289,8 @@ impl fmt::Display for Fact {
             Self::Tags(repo) => write!(f, "the tags of {repo}"),
             Self::Repositories => write!(f, "the list of repositories"),
             Self::Referrers(repo, digest) => write!(f, "what {repo} has about {digest}"),
+            Self::Integrity => write!(f, "whether all of it holds together"),
+            Self::Scrub => write!(f, "how far the content was looked at"),
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) enum Row {
 impl Index {
     /// Makes a row active, unless that is under way.
     pub(super) fn wake(&self, row: Row) {
-        if !self.0.waking.change(|waking| waking.insert(row.clone())) {
+        if self.is_read_only() || !self.0.waking.change(|waking| waking.insert(row.clone())) {
             return;
         }
         let index = self.clone();

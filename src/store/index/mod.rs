@@ -7,6 +7,7 @@
 
 mod batch;
 mod blobs;
+mod check;
 mod collect;
 pub(in crate::store) mod copy;
 mod facts;
@@ -41,6 +42,7 @@ use rusqlite::Connection;
 
 use self::batch::Batches;
 pub(in crate::store) use self::blobs::Dropped;
+pub(in crate::store) use self::check::Round;
 pub(in crate::store) use self::facts::{Arrival, FileStep, Landing, StagedRow};
 pub use self::facts::{
     BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow,
@@ -54,7 +56,7 @@ use self::readers::Readers;
 use self::room::Counted;
 pub(in crate::store) use self::uses::Pulled;
 use self::writer::Writer;
-use crate::oci::{Digest, MediaType, Pin, RepoKey, Tag};
+use crate::oci::{Digest, MediaType, RepoKey, Tag};
 use crate::store::Error;
 use crate::store::content::disk;
 use crate::tasks::Tasks;
@@ -93,7 +95,7 @@ struct Shared {
 impl Index {
     /// Opens the index in the directory `dir`, making both when they are missing, but not where the directory `copies`
     /// has a copy of it. Blocks.
-    pub(in crate::store) fn open(dir: &Path, copies: &Path, pins: Vec<Pin>, tasks: Tasks) -> Result<Self, Error> {
+    pub(in crate::store) fn open(dir: &Path, copies: &Path, tasks: Tasks) -> Result<Self, Error> {
         disk::create_dir(dir)?;
         if let Some(kind) = disk::is_network(dir)? {
             return Err(Error::NetworkFileSystem {
@@ -110,28 +112,78 @@ impl Index {
         let connection = schema::open_writer(&path)?;
         let store_id = schema::store_id(&connection).map_err(schema::cannot_open(&path))?;
         let commanded = pins::commanded(&connection).map_err(schema::cannot_open(&path))?;
-        let held = Arc::new(Held::new(pins, commanded));
+        let held = Arc::new(Held::new(commanded));
         let generations = Arc::new(Generations::new());
         let (counted, last_use) = books(&connection).map_err(schema::cannot_open(&path))?;
-        Ok(Self(Arc::new(Shared {
+        let batches = Batches::new(
+            connection,
+            Arc::clone(&generations),
+            Arc::clone(&counted),
+            Arc::clone(&held),
+        );
+        let writer = Writer::start(batches, last_use)?;
+        let readers = Readers::new(path.clone(), schema::open_reader, tasks.clone());
+        Ok(Self::over(
+            store_id,
+            path,
+            (readers, writer, counted, held),
+            generations,
+            tasks,
+        ))
+    }
+
+    /// Opens the index in `dir` to read it only: whatever would change it is refused. `sealed` says that nobody else
+    /// changes it meanwhile; then nothing is written beside it either. Blocks.
+    pub(in crate::store) fn open_read_only(
+        dir: &Path,
+        copies: &Path,
+        sealed: bool,
+        tasks: Tasks,
+    ) -> Result<Self, Error> {
+        let path = dir.join(copy::FILE);
+        if !copy::is_there(&path, copies)? {
+            return Err(Error::NoIndex { path });
+        }
+        let open = if sealed {
+            schema::open_sealed
+        } else {
+            schema::open_reader
+        };
+        let store_id = schema::look(&path, open)?;
+        let readers = Readers::new(path.clone(), open, tasks.clone());
+        let held = Arc::new(Held::new(Vec::new()));
+        let parts = (readers, Writer::none(), Arc::default(), held);
+        Ok(Self::over(store_id, path, parts, Arc::new(Generations::new()), tasks))
+    }
+
+    fn over(
+        store_id: String,
+        path: PathBuf,
+        (readers, writer, counted, held): (Readers, Writer, Arc<Counted>, Arc<Held>),
+        generations: Arc<Generations>,
+        tasks: Tasks,
+    ) -> Self {
+        Self(Arc::new(Shared {
             store_id,
             sights: Remembered::new(SIGHTS, Arc::clone(&generations)),
             blobs: Remembered::new(BLOBS, Arc::clone(&generations)),
             tags: Remembered::new(TAGS, Arc::clone(&generations)),
             pushed: Remembered::new(PUSHED, Arc::clone(&generations)),
-            listings: listings::remembered(Arc::clone(&generations)),
+            listings: listings::remembered(generations),
             manifests: manifests::memory(),
             waking: Waking::default(),
-            counted: Arc::clone(&counted),
-            held: Arc::clone(&held),
-            readers: Readers::new(path.clone(), tasks.clone()),
+            counted,
+            held,
+            readers,
             path,
-            writer: Arc::new(Writer::start(
-                Batches::new(connection, generations, counted, held),
-                last_use,
-            )?),
+            writer: Arc::new(writer),
             tasks,
-        })))
+        }))
+    }
+
+    /// Whether every change is refused.
+    pub(in crate::store) fn is_read_only(&self) -> bool {
+        self.0.writer.is_read_only()
     }
 
     /// Returns when all that was noted or queued before is written. `close` does so too.

@@ -4,7 +4,7 @@
 //! acknowledged before it began, and that reads never wait for the writer. Never holds its lock while it reads.
 //! Dropping a future lets the read end on the blocking pool; its connection comes back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
@@ -12,25 +12,29 @@ use tokio::sync::Semaphore;
 
 use crate::store::Error;
 use crate::store::index::facts::Fact;
-use crate::store::index::schema;
 use crate::tasks::Tasks;
 
 /// A read takes microseconds, and each connection keeps its own pages in memory.
 const CONNECTIONS: usize = 4;
 
+/// How a connection that reads is opened.
+pub(super) type Open = fn(&Path) -> rusqlite::Result<Connection>;
+
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
+    open: Open,
     idle: Arc<Mutex<Vec<Connection>>>,
     turns: Arc<Semaphore>,
     tasks: Tasks,
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf, tasks: Tasks) -> Self {
+    pub(super) fn new(path: PathBuf, open: Open, tasks: Tasks) -> Self {
         let turns = Arc::new(Semaphore::new(CONNECTIONS));
         Self {
             path,
+            open,
             idle: Arc::default(),
             turns,
             tasks,
@@ -46,11 +50,11 @@ impl Readers {
         let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else {
             return Err(Error::Closed { fact: Box::new(fact) });
         };
-        let (idle, path) = (Arc::clone(&self.idle), self.path.clone());
+        let (idle, path, open) = (Arc::clone(&self.idle), self.path.clone(), self.open);
         let read = move || {
             let connection = match pop(&idle) {
                 Some(connection) => connection,
-                None => schema::open_reader(&path)?,
+                None => open(&path)?,
             };
             let answer = query(&connection)?;
             // Only a connection that has just worked is used again.

@@ -33,13 +33,7 @@ pub(super) fn row(size: u64) -> TagRow {
 }
 
 pub(super) fn open(dir: &TempDir) -> Index {
-    Index::open(
-        &dir.path().join("index"),
-        &dir.path().join("backup"),
-        Vec::new(),
-        Tasks::new(),
-    )
-    .unwrap()
+    Index::open(&dir.path().join("index"), &dir.path().join("backup"), Tasks::new()).unwrap()
 }
 
 pub(super) fn fresh() -> (TempDir, Index) {

@@ -67,6 +67,9 @@ impl Store {
 
     /// Opens a session's file, to go on where it ends; what is there is hashed by `algorithm`, and what comes.
     pub async fn open_upload(&self, id: &UploadId, algorithm: Algorithm) -> Result<Upload, Error> {
+        let (path, layout) = (self.layout.upload(id), self.layout.clone());
+        let clear = self.tasks.blocking(move || layout.make_way(&path));
+        clear.await.map_err(Error::Lost)??;
         let room = self.upload_room(*id);
         Upload::open(*id, self.layout.upload(id), algorithm, room, self.tasks.clone()).await
     }

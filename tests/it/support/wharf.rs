@@ -135,6 +135,7 @@ pub(crate) struct Wharf {
     process: Process,
     address: SocketAddr,
     environment: Vec<(String, String)>,
+    under: Vec<&'static str>,
     disk: Option<Mount>,
     home: TempDir,
 }
@@ -163,9 +164,15 @@ impl Wharf {
             process,
             address,
             environment,
+            under: Vec::new(),
             disk,
             home,
         }
+    }
+
+    /// From the next start on, another program runs it, which must hand over its own process.
+    pub(crate) fn under(&mut self, under: &[&'static str]) {
+        self.under = under.to_vec();
     }
 
     /// The file system of the store's own; `None` where the machine mounts none.
@@ -203,8 +210,15 @@ impl Wharf {
 
     /// Starts anew on the same store, after [`Wharf::kill`] or [`Wharf::ends`].
     pub(crate) async fn restart(&mut self) {
-        self.process = Process::start(self.home.path(), &SERVE, &self.environment);
-        self.address = address(&self.process).await;
+        assert!(self.may_restart(&SERVE).await, "it has ended with:\n{}", self.log());
+    }
+
+    /// Starts anew with these arguments; false when it has ended before it listened.
+    pub(crate) async fn may_restart(&mut self, arguments: &[&str]) -> bool {
+        self.process = Process::start_under(&self.under, self.home.path(), arguments, &self.environment);
+        let address = self.process.may_tell("address", told_address).await;
+        self.address = address.unwrap_or(self.address);
+        address.is_some()
     }
 
     /// As [`Wharf::restart`], under strace with these options; false when it has ended before it listened.
@@ -224,7 +238,7 @@ impl Wharf {
 
     /// Another process beside it, with these arguments, that must end by itself: its exit status and what it said.
     pub(crate) async fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
-        let mut process = Process::start(self.home.path(), arguments, &self.environment);
+        let mut process = Process::start_under(&self.under, self.home.path(), arguments, &self.environment);
         (process.ends().await, process.log())
     }
 

@@ -108,6 +108,7 @@ fn store_error(kind: io::ErrorKind) -> store::Error {
 #[test]
 fn refusals_of_our_own() {
     assert_eq!(shown(&Refusal::read_only("x")), "405 UNSUPPORTED allow: GET, HEAD");
+    assert_eq!(shown(&Refusal::takes_nothing()), "405 UNSUPPORTED allow: GET, HEAD");
     assert_eq!(shown(&Refusal::no_such_repository(&"x")), "404 NAME_UNKNOWN");
     assert_eq!(
         shown(&Refusal::unsatisfiable(7)),

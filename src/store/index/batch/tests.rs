@@ -215,7 +215,7 @@ async fn a_step_is_done_before_its_row_and_its_directory_is_there() {
 }
 
 fn held() -> Arc<Held> {
-    Arc::new(Held::new(Vec::new(), Vec::new()))
+    Arc::new(Held::new(Vec::new()))
 }
 
 fn batches(path: &std::path::Path) -> Batches {

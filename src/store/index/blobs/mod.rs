@@ -208,12 +208,12 @@ fn arrive(tx: &mut Tx<'_>, digest: &Digest, size: u64, arrival: Arrival) -> rusq
 
 /// What a blob takes on the disk, in bytes, and the number of its last pull.
 #[derive(Debug, Clone, Copy)]
-struct Space {
-    allocated: u64,
-    used: u64,
+pub(super) struct Space {
+    pub(super) allocated: u64,
+    pub(super) used: u64,
 }
 
-fn put_blob(tx: &mut Tx<'_>, digest: &Digest, blob: BlobRow, space: Space) -> rusqlite::Result<()> {
+pub(super) fn put_blob(tx: &mut Tx<'_>, digest: &Digest, blob: BlobRow, space: Space) -> rusqlite::Result<()> {
     const PUT: &str = "
         INSERT INTO blob (digest, size, modified, allocated, used) VALUES (?1, ?2, ?3, ?4, ?5)
         ON CONFLICT (digest) DO UPDATE

@@ -19,7 +19,7 @@ use crate::store::Error;
 use crate::store::content::disk::{self, OpenFile};
 use crate::store::index::Index;
 
-pub(in crate::store) use restore::Restoration;
+pub(in crate::store) use restore::{Restoration, look};
 
 /// The index in its directory, and the copy in its own.
 pub(in crate::store) const FILE: &str = "index.sqlite3";
@@ -138,13 +138,13 @@ fn reader(path: &Path) -> Result<Connection, Error> {
 }
 
 /// SQLite's name for a file, whatever bytes are in its path.
-fn uri(path: &Path, parameters: &str) -> String {
+pub(super) fn uri(path: &Path, parameters: &str) -> String {
     let path = percent_encode(path.as_os_str().as_bytes(), PLAIN);
     format!("file:{path}?{parameters}")
 }
 
 /// A file whose name goes on with `suffix`.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()

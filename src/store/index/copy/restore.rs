@@ -166,6 +166,11 @@ impl Restoration {
     }
 }
 
+/// Whether one could go back to the copy.
+pub(in crate::store) fn look(copy: &Path) -> Result<(), Error> {
+    check(&reader(copy)?, copy)
+}
+
 fn check(copy: &Connection, path: &Path) -> Result<(), Error> {
     if !schema::is_ours(copy).map_err(cannot_copy(path))? {
         return Err(Error::NotACopy {

@@ -35,7 +35,7 @@ async fn copy(dir: &TempDir, index: &Index, second: i64) -> Result<(), Error> {
 }
 
 fn reopen(dir: &TempDir) -> Result<Index, Error> {
-    Index::open(&dir.path().join("index"), &copies(dir), Vec::new(), Tasks::new())
+    Index::open(&dir.path().join("index"), &copies(dir), Tasks::new())
 }
 
 #[tokio::test]

@@ -88,15 +88,19 @@ fn put_manifest(tx: &mut Tx<'_>, put: &PutManifest) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The first type that came with these bytes stays: what was served once is served the same again.
+/// The first type that came with these bytes stays: what was served once is served the same again. Bytes that were damaged
+/// are put right.
 pub(super) fn keep_bytes(tx: &mut Tx<'_>, repo: &RepoKey, manifest: &Arc<Manifest>) -> rusqlite::Result<()> {
-    const KEEP: &str = "INSERT INTO manifest (digest, media_type, bytes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    const KEEP: &str = "
+        INSERT INTO manifest (digest, media_type, bytes) VALUES (?1, ?2, ?3)
+        ON CONFLICT (digest) DO UPDATE SET bytes = excluded.bytes WHERE bytes != excluded.bytes";
     let (digest, media_type) = (sql::text(&manifest.digest()), sql::text(manifest.media_type()));
     tx.tell_pins(Moved::Kept(repo.clone(), manifest.digest()));
     tx.execute(KEEP, (digest, media_type, &manifest.bytes()[..]))?;
     Ok(())
 }
 
+/// The manifest, if its bytes are what its digest says: SQLite has no sums of its pages.
 pub(super) fn stored(connection: &Connection, digest: Digest) -> rusqlite::Result<Option<StoredManifest>> {
     const READ: &str = "SELECT media_type, bytes FROM manifest WHERE digest = ?1";
     let mut read = connection.prepare_cached(READ)?;
@@ -108,7 +112,13 @@ pub(super) fn stored(connection: &Connection, digest: Digest) -> rusqlite::Resul
             bytes: Bytes::from(bytes),
         })
     });
-    stored.optional()
+    let stored = stored.optional()?;
+    let right = |stored: &StoredManifest| Digest::of(digest.algorithm(), &stored.bytes) == digest;
+    if stored.as_ref().is_some_and(|stored| !right(stored)) {
+        tracing::error!(%digest, "a stored manifest is damaged, and counts for nothing: pulling it again, or pushing it, heals it");
+        return Ok(None);
+    }
+    Ok(stored)
 }
 
 #[cfg(test)]

@@ -53,3 +53,16 @@ async fn ten_thousand_names_in_a_manifest_are_one_quick_write() {
         })
     );
 }
+
+#[tokio::test]
+async fn bytes_that_are_not_what_their_digest_says_count_for_nothing_until_they_come_again() {
+    let (dir, index) = fresh();
+    let manifest = image([(digest("layer"), 5)]);
+    index.put_manifest(put("docker.io/a", &manifest, None)).await.unwrap();
+    let harm = "UPDATE manifest SET bytes = x'7b7d'";
+    beside(&dir).execute(harm, []).unwrap();
+    assert_eq!(index.manifest(&manifest.digest()).await.unwrap(), None);
+    index.put_manifest(put("docker.io/a", &manifest, None)).await.unwrap();
+    let stored = index.manifest(&manifest.digest()).await.unwrap().unwrap();
+    assert_eq!(&stored.bytes, manifest.bytes());
+}

@@ -87,11 +87,10 @@ pub(in crate::store) enum Work {
 }
 
 impl Held {
-    /// Pins that have not been followed yet.
-    pub(in crate::store::index) fn new(configured: Vec<Pin>, commanded: Vec<Pin>) -> Self {
+    /// With these pins by command, which have not been followed yet.
+    pub(in crate::store::index) fn new(commanded: Vec<Pin>) -> Self {
         let state = State {
-            is_stale: !(configured.is_empty() && commanded.is_empty()),
-            configured,
+            is_stale: !commanded.is_empty(),
             commanded,
             ..State::default()
         };

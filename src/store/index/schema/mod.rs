@@ -5,14 +5,19 @@
 
 mod steps;
 
+use std::cmp::Ordering;
 use std::ffi::c_int;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::store::Error;
+use crate::store::content::disk;
+use crate::store::index::copy;
+use crate::store::index::readers::Open;
 
 use steps::STEPS;
 
@@ -69,6 +74,43 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY)?;
     set_up_memory(&connection, 4)?;
     Ok(connection)
+}
+
+/// Opens a connection to an index that nobody changes meanwhile. Nothing is written beside it, not even where a log was
+/// left that is not in the database yet: that is read into memory.
+pub(super) fn open_sealed(path: &Path) -> rusqlite::Result<Connection> {
+    let log = disk::length(&copy::beside(path, "-wal")).ok().flatten();
+    let has_log = log.is_some_and(|length| length > 0);
+    // Without locks a log can be read only by whoever has the database alone; that is asked for below.
+    let parameters = if has_log { "vfs=unix-none" } else { "immutable=1" };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(copy::uri(path, parameters), flags)?;
+    if has_log {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+    }
+    set_up_memory(&connection, 4)?;
+    Ok(connection)
+}
+
+/// Whether the index at `path` can be read as it is; gives the store's identity.
+pub(super) fn look(path: &Path, open: Open) -> Result<String, Error> {
+    let read = || {
+        let connection = open(path)?;
+        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let store = connection.query_row("SELECT value FROM meta WHERE key = 'store'", [], |row| row.get(0));
+        Ok((is_ours(&connection)?, found, store))
+    };
+    let (ours, found, store) = read().map_err(cannot_open(path))?;
+    let (path, known) = (path.to_path_buf(), i64::try_from(STEPS.len()).unwrap_or(i64::MAX));
+    if !ours {
+        return Err(Error::Foreign { path });
+    }
+    match found.cmp(&known) {
+        Ordering::Less => Err(Error::Older { path, found, known }),
+        Ordering::Greater => Err(Error::Newer { path, found, known }),
+        Ordering::Equal => store.map_err(cannot_open(&path)),
+    }
 }
 
 /// How durable the next commits of the writing connection are.

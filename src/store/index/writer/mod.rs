@@ -35,6 +35,7 @@ pub(super) struct Writer {
     places: Arc<Semaphore>,
     notes: Arc<Notes>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    read_only: bool,
 }
 
 enum Message {
@@ -64,7 +65,24 @@ impl Writer {
             places,
             notes,
             thread: Mutex::new(Some(thread)),
+            read_only: false,
         })
+    }
+
+    /// Of an index that is only read: whatever would change it is refused.
+    pub(super) fn none() -> Self {
+        let (queue, _nobody) = mpsc::channel();
+        Self {
+            queue,
+            places: Arc::new(Semaphore::new(PLACES)),
+            notes: Arc::default(),
+            thread: Mutex::new(None),
+            read_only: true,
+        }
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// Makes a change and waits until it is durable; the value is what `change` came to.
@@ -92,6 +110,9 @@ impl Writer {
         change: impl FnOnce(&mut Tx<'_>) -> Result<R, Refusal> + Send + 'static,
     ) -> Result<R, Error> {
         let fact = Box::new(fact);
+        if self.read_only {
+            return Err(Error::ReadOnly { fact });
+        }
         let closed = Error::Closed { fact: fact.clone() };
         let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
             return Err(closed);
@@ -133,7 +154,8 @@ impl Writer {
 
     /// Notes a pull; nobody waits for it.
     pub(super) fn note_pull(&self, pulled: Pulled) {
-        if self.notes.note_pull(pulled) {
+        // Where nobody takes notes down they would only pile up.
+        if !self.read_only && self.notes.note_pull(pulled) {
             let _ = self.queue.send(Message::Noted);
         }
     }

@@ -1,5 +1,8 @@
 //! Content damaged behind our back is found when it matters, and never answered as whole.
 
+mod matrix;
+mod world;
+
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
