@@ -39,6 +39,7 @@ mod names;
 mod networks;
 mod offline;
 mod outage;
+mod pins;
 mod proof;
 mod proxied_lists;
 mod pull_blob;

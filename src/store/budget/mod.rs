@@ -1,7 +1,7 @@
 //! The byte budget: what is cached stays within `store.max_size`, and leaves `store.min_free` on its file system.
 //!
 //! Owns the ledger and the turn to evict. Promises that room is there before bytes are written into it; that what was pulled
-//! least recently goes first, and nothing that is pushed or in use; and that nothing goes for what could not fit even
+//! least recently goes first, and nothing that is pushed, pinned or in use; and that nothing goes for what could not fit even
 //! so: that is `Error::NoRoom` at once. Works ahead, so that a fill hardly ever waits, in small steps, each with its turn.
 //! Dropping a request for room ends it after the step that was begun.
 

@@ -375,3 +375,15 @@ async fn a_blob_that_comes_back_while_it_is_removed_stays() {
     store.clear(&digest).await;
     assert!(is_kept(&store, 0).await && dir.blob(&digest).exists());
 }
+
+#[tokio::test]
+async fn what_is_pinned_while_room_is_made_stays() {
+    let dir = Dir::new();
+    let store = open(&dir, 3 * ONE).await;
+    let pinned = cache(&store, 0).await;
+    cache(&store, 1).await;
+    let pin = format!("{MIRROR}/a@{pinned}").parse().unwrap();
+    store.configure_pins(&[pin]);
+    while store.budget.evict(store.index.last_use(), 2 * ONE).await.unwrap() {}
+    assert_eq!(kept(&store, 2).await, [0]);
+}
