@@ -107,7 +107,7 @@ impl Budget {
     }
 
     /// Reserves `total` bytes in place of what it has, evicting what must go first.
-    async fn reserve(&self, of: Incoming, total: u64) -> Result<(), Error> {
+    async fn reserve(self: &Arc<Self>, of: Incoming, total: u64) -> Result<(), Error> {
         let Err(lack) = self.ledger.reserve(of, total, self.look().await?) else {
             self.keep_ahead();
             return Ok(());
@@ -147,7 +147,7 @@ impl Budget {
     }
 
     /// Makes room ahead of need, one step after the other.
-    async fn make_room(&self) -> Result<(), Error> {
+    async fn make_room(self: &Arc<Self>) -> Result<(), Error> {
         let until = self.index.last_use();
         while !self.tasks.closing().is_cancelled() {
             let _turn = self.turn.acquire().await;
