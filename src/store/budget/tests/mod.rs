@@ -1,4 +1,4 @@
-mod evictions;
+mod leaving;
 
 use std::pin::pin;
 

@@ -1,4 +1,4 @@
-//! One step of an eviction, seen from outside.
+//! What is counted while something goes, or comes, and nobody waits for it.
 
 use std::task::Poll;
 
@@ -39,6 +39,23 @@ async fn who_leaves_while_room_is_made_leaves_no_file_behind() {
     assert!(store.tasks.close(Duration::from_secs(30)).await);
     assert_eq!(kept(&store, 3).await, [2]);
     assert_eq!(dir.files("blobs/sha256"), [dir.blob(&one(2).1)]);
+}
+
+#[tokio::test]
+async fn what_is_written_counts_also_when_nobody_waits_for_it() {
+    let dir = Dir::new();
+    let store = open(&dir, 3 * ONE).await;
+    let (bytes, digest) = one(0);
+    let staged = store.stage(MIRROR, &remote(), &digest, Some(bytes.len() as u64));
+    let staged = staged.await.unwrap();
+    {
+        let mut left = pin!(staged.write(0, vec![bytes.into()]));
+        assert!(poll!(&mut left).is_pending());
+    }
+    drop(staged);
+    assert!(store.tasks.close(Duration::from_secs(30)).await);
+    let taken = on_disk(&dir);
+    assert_eq!((taken > 0, store.budget.ledger.evictable()), (true, taken));
 }
 
 #[tokio::test]
