@@ -85,6 +85,7 @@
 //! * No lock is held across I/O or an await.
 //! * Nothing stored is believed for ever: a file that has changed is proven before it is served, and all of them once in a
 //!   while (`store::fsck`: the scrub, and `wharf fsck`). Pushed bytes are put aside when they are damaged, never deleted.
+//! * What is pinned is a set of digests, brought up to date by whoever wants to evict: a commit only notes what has moved.
 //! * What goes is first forgotten, durably, and then removed. A crash in between leaves a file that the next start finds.
 //!
 //! # Where this differs from the first design, and why

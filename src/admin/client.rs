@@ -39,7 +39,7 @@ fn talk(mut stream: UnixStream, command: &Command, mut told: impl FnMut(Answer))
         match answer {
             Answer::Ok(()) => return Ok(()),
             Answer::Error(why) => return Err(Error::Refused(why)),
-            Answer::Content { .. } => told(answer),
+            Answer::Content { .. } | Answer::Pin { .. } => told(answer),
         }
     }
 }

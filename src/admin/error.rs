@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::io;
 use std::time::Duration;
 
+use crate::oci::Pin;
 use crate::store;
 
 /// Why a command was not done.
@@ -13,6 +14,14 @@ pub enum Error {
     /// The store could not.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// There is nothing to take back.
+    #[error("{pin} is not pinned by command{}", if *.is_configured { ": take it out of store.pins, and send SIGHUP" } else { "" })]
+    NotPinned {
+        /// What was to be taken back.
+        pin: Pin,
+        /// Whether `store.pins` has it.
+        is_configured: bool,
+    },
     /// Who asked and who is asked are not the same wharf.
     #[error(
         "wharf {theirs} asks for what the running wharf {ours} does not know ({source}): use the same version for both"

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::friendly;
-use crate::store::Gone;
+use crate::oci::Pin;
+use crate::store::{Gone, Source};
 
 /// The version of this wharf.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -33,6 +34,18 @@ pub enum Command {
         /// Instead of `hosted.grace`.
         grace: Option<Grace>,
     },
+    /// Never evict what this names; an [`Answer::Pin`].
+    PinAdd {
+        /// What.
+        pin: Pin,
+    },
+    /// Take back what [`Command::PinAdd`] did.
+    PinRemove {
+        /// What.
+        pin: Pin,
+    },
+    /// Tell all pins; an [`Answer::Pin`] for each.
+    PinList {},
 }
 
 /// A duration in words, as the configuration has them: `"90m"`.
@@ -57,6 +70,17 @@ pub enum Answer {
         /// Which.
         digest: String,
         /// Its length.
+        bytes: u64,
+    },
+    /// What is never evicted.
+    Pin {
+        /// Which pin.
+        pin: Pin,
+        /// Whose.
+        source: Source,
+        /// Blobs of it that are stored.
+        blobs: u64,
+        /// Their length together.
         bytes: u64,
     },
     /// All is done.

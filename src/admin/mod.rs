@@ -19,7 +19,8 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::store::{self, Control, Store};
+use crate::oci::Pin;
+use crate::store::{self, Control, Source, Store};
 use crate::tasks::Tasks;
 
 pub use client::ask;
@@ -114,6 +115,36 @@ impl Admin {
                 let collection = Collection::new(dry_run, grace, self.grace);
                 collection.run_for(with, &self.store, &self.clock).await
             }
+            Command::PinAdd { pin } => {
+                self.store.add_pin(&pin, self.clock.now()).await?;
+                self.tell_pin(pin, Source::Command, with).await
+            }
+            Command::PinRemove { pin } => self.remove_pin(pin).await,
+            Command::PinList {} => {
+                for (pin, source) in self.store.pins() {
+                    self.tell_pin(pin, source, with).await?;
+                }
+                Ok(())
+            }
         }
+    }
+
+    async fn remove_pin(&self, pin: Pin) -> Result<(), Error> {
+        if self.store.remove_pin(&pin).await? {
+            return Ok(());
+        }
+        let is_configured = self.store.pins().iter().any(|(other, _)| *other == pin);
+        Err(Error::NotPinned { pin, is_configured })
+    }
+
+    async fn tell_pin<S: Words>(&self, pin: Pin, source: Source, with: &mut Conversation<S>) -> Result<(), Error> {
+        let (blobs, bytes) = self.store.weigh_pin(&pin).await?;
+        let told = Answer::Pin {
+            pin,
+            source,
+            blobs,
+            bytes,
+        };
+        with.say(&told).await
     }
 }

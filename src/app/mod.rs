@@ -87,7 +87,7 @@ pub async fn serve(plan: Plan, read_only: bool) -> Result<(), Error> {
         keep(&store, &push, &clock, &config, &tasks);
     }
     let http = Http::new(policy, pull, push, config.server.client_silence);
-    tasks.spawn(Reload::new(file, config, mirrors, http.clone(), tasks.clone()).run(again));
+    tasks.spawn(Reload::new(file, config, mirrors, http.clone(), store.clone(), tasks.clone()).run(again));
     server
         .run(
             move |request, address| http.clone().answer(request, address),

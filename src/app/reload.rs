@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::http::Http;
+use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::upstream::Mirror;
 
@@ -24,6 +25,7 @@ pub(super) struct Reload {
     config: Config,
     mirrors: Vec<Arc<Mirror>>,
     http: Http,
+    store: Store,
     tasks: Tasks,
 }
 
@@ -33,6 +35,7 @@ impl Reload {
         config: Config,
         mirrors: Vec<Arc<Mirror>>,
         http: Http,
+        store: Store,
         tasks: Tasks,
     ) -> Self {
         Self {
@@ -40,6 +43,7 @@ impl Reload {
             config,
             mirrors,
             http,
+            store,
             tasks,
         }
     }
@@ -75,6 +79,7 @@ impl Reload {
             ..
         } = plan;
         self.http.adopt(policy);
+        self.store.configure_pins(&config.store.pins);
         for mirror in &mirrors {
             mirror.take_over();
         }
@@ -97,7 +102,6 @@ mod tests {
     use crate::clock::Clock;
     use crate::pull::Pull;
     use crate::push::Push;
-    use crate::store::Store;
     use crate::upstream::Client;
 
     const A: &str = "[mirror.a]\nendpoints = ['http://h:1']\n";
@@ -115,9 +119,9 @@ mod tests {
         let store = Store::open(&config.store, tasks.clone()).await.unwrap();
         let client = Client::new(&config.upstream, tasks.clone(), clock.clone());
         let pull = Pull::new(store.clone(), client, clock.clone(), tasks.clone(), Duration::ZERO);
-        let push = Push::new(store, clock, tasks.clone(), &config.hosted);
+        let push = Push::new(store.clone(), clock, tasks.clone(), &config.hosted);
         let http = Http::new(plan.policy, pull, push, Duration::from_secs(1));
-        Reload::new(plan.file, config, plan.mirrors, http, tasks)
+        Reload::new(plan.file, config, plan.mirrors, http, store, tasks)
     }
 
     fn mirror(reload: &Reload, key: &str) -> Weak<Mirror> {

@@ -7,6 +7,7 @@
 mod config;
 mod fsck;
 mod gc;
+mod pin;
 mod restore;
 mod serve;
 
@@ -37,6 +38,9 @@ enum Command {
     Fsck(fsck::Arguments),
     /// Free what was pushed and nobody can reach any more, now; beside the running wharf, or without one.
     Gc(gc::Arguments),
+    /// Keep images from being evicted by the running wharf.
+    #[command(subcommand)]
+    Pin(pin::Command),
     /// Put the index back as it was when it was copied last; nobody may be serving.
     Restore(restore::Arguments),
     /// Look at the configuration without serving.
@@ -60,6 +64,8 @@ enum Failure {
     App(#[from] app::Error),
     #[error(transparent)]
     Admin(#[from] admin::Error),
+    #[error("no wharf serves the store {}: start one, or pin by store.pins in its configuration", .0.display())]
+    NobodyServes(PathBuf),
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
     #[error("cannot print: {0}")]
@@ -78,6 +84,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Fsck(arguments) => fsck::run(arguments),
         Command::Gc(arguments) => gc::run(arguments),
+        Command::Pin(command) => pin::run(command),
         Command::Restore(arguments) => restore::run(arguments),
         Command::Config(command) => config::run(command),
     };
@@ -96,6 +103,7 @@ impl Failure {
             Self::Unusable(_) => ExitCode::from(2),
             Self::App(_)
             | Self::Admin(_)
+            | Self::NobodyServes(_)
             | Self::Runtime(_)
             | Self::Print(_)
             | Self::Toml(_)

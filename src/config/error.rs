@@ -192,6 +192,9 @@ fn expected(path: &[String], kind: &Kind) -> String {
         [.., "tag"] => "a list of tables, like [{ pattern = \"v*\", fresh_for = \"forever\" }]",
         [.., "pattern"] => "a pattern of tags, like \"v*\"",
         [.., "names" | "ns" | "hosts"] => "a list of hosts, like [\"registry.example:5000\"]",
+        [.., "pins"] => {
+            "a list of names with their mirror's key in front, perhaps with tags or a digest, like [\"docker.io/library/alpine:3*\"]"
+        }
         [.., "namespaces" | "allow_missing" | "bare"] => "a list of patterns, like [\"team/*\"]",
         [.., "allow" | "deny"] => "a list of rules, like [\"library/*\", \"org/app\", \"org/tool:v1*\"]",
         [.., "endpoints"] => "a list of URLs, like [\"https://registry.example\"]",

@@ -13,6 +13,7 @@ impl Config {
     pub fn renewed(&self, read: &Self) -> Self {
         let mut renewed = self.clone();
         renewed.server.names.clone_from(&read.server.names);
+        renewed.store.pins.clone_from(&read.store.pins);
         renewed.hosted.namespaces.clone_from(&read.hosted.namespaces);
         renewed.access = read.access.clone();
         renewed.mirror = read.mirror.clone();
@@ -65,13 +66,14 @@ mod tests {
     fn what_needs_no_restart_is_taken_and_the_rest_is_named() {
         let running = config("[server]\nlisten = '127.0.0.1:1'\n[store]\npath = 'here'");
         let read = config(
-            "[server]\nlisten = '127.0.0.1:2'\nnames = ['w:1']\n[store]\npath = 'there'\nindex = 'i'\n\
+            "[server]\nlisten = '127.0.0.1:2'\nnames = ['w:1']\n[store]\npath = 'there'\nindex = 'i'\npins = ['a/b']\n\
              [hosted]\nnamespaces = ['team/*']\ngrace = '2h'\n[access]\nanonymous = ['pull']\n\
              [upstream]\nno_proxy = ['x']\n[mirror.new]\nendpoints = ['http://h']\n[mirror.'quay.io']\nenabled = false",
         );
         let renewed = running.renewed(&read);
         assert_eq!(renewed.server.names, ["w:1"]);
         assert_eq!(renewed.hosted.namespaces, ["team/*"]);
+        assert_eq!(renewed.store.pins, ["a/b".parse().unwrap()]);
         assert_eq!((&renewed.access, &renewed.mirror), (&read.access, &read.mirror));
         assert_eq!(renewed.server.listen, running.server.listen);
         assert_eq!(

@@ -92,7 +92,7 @@ fn an_unknown_key_is_named_with_what_is_accepted() {
     );
     assert_eq!(
         complaint("[store]\nquota = '1GiB'\n"),
-        "wharf.toml: store.quota: unknown key; accepted here: path, index, max_size, min_free, forget_after, scrub"
+        "wharf.toml: store.quota: unknown key; accepted here: path, index, max_size, min_free, pins, forget_after, scrub"
     );
     assert_eq!(
         complaint("[acces]\nanonymous = []\n"),

@@ -24,6 +24,12 @@ impl RepoKey {
         Self(name.as_str().to_owned())
     }
 
+    /// `docker.io/alpine` for `docker.io/library/alpine`; `None` for all that is no official image of Docker Hub.
+    pub(super) fn without_library(&self) -> Option<String> {
+        let short = self.0.strip_prefix("docker.io/library/");
+        short.map(|short| format!("docker.io/{short}"))
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::name::RemoteName;
 use super::pattern::Pattern;
 use super::reference::Tag;
+use super::repo_key::RepoKey;
 use super::tag_pattern::TagPattern;
 
 /// A pattern of names; without tags, it is about all that is there.
@@ -29,6 +30,18 @@ impl Rule {
     /// Whether it is about this repository, or about some of its tags.
     pub fn concerns(&self, repository: &RemoteName) -> bool {
         self.names.fits(repository.as_str())
+    }
+
+    /// As [`Rule::concerns`], of a repository as the store knows it: with its mirror's key in front. An official image of
+    /// Docker Hub goes by its short name too.
+    pub(super) fn concerns_key(&self, repository: &RepoKey) -> bool {
+        let short = repository.without_library();
+        self.names.fits(repository.as_str()) || short.is_some_and(|short| self.names.fits(&short))
+    }
+
+    /// The first component, if all names that match have the same.
+    pub(super) fn first_name(&self) -> Option<String> {
+        self.names.first_name().map(|name| name.to_string())
     }
 
     /// Whether it is about some tags only.

@@ -9,6 +9,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::friendly;
+use crate::oci::Pin;
 use crate::store::budget::size::Size;
 use crate::store::content::file_system;
 
@@ -25,6 +26,8 @@ pub struct Config {
     pub max_size: Size,
     /// What is cached goes where less than this would be free on that file system.
     pub min_free: Size,
+    /// What is never evicted: names with their mirror's key in front, perhaps with tags or a digest.
+    pub pins: Vec<Pin>,
     /// How long facts of mirrors' repositories are kept that nobody asks for, and of whose content nothing is stored.
     #[serde(with = "friendly")]
     pub forget_after: Duration,
@@ -72,6 +75,7 @@ impl Default for Config {
             index: None,
             max_size: Size::Percent(80),
             min_free: Size::Percent(5),
+            pins: Vec::new(),
             forget_after: Duration::from_hours(180 * 24),
             scrub: Scrub::Every(Duration::from_hours(30 * 24)),
         }

@@ -18,6 +18,7 @@ mod hosted;
 mod index;
 mod lists;
 mod lock;
+mod pins;
 mod read_only;
 mod recover;
 mod restore;
@@ -55,6 +56,7 @@ pub use content::upload::{Received, Unreceived, Upload};
 pub use control::{Control, reach};
 pub use error::Error;
 pub use fsck::{Damage, Event, Finding, Fsck, Outcome, Report, Watch, fsck};
+pub use index::pins::Source;
 pub use index::{BlobRow, Fact, Kept, Link, Part, PutManifest, Referrer, Sight, StoredManifest, TagRow, UploadRow};
 pub use index::{Conditions, Deleted, Entities, PushManifest, Pushed};
 pub use index::{List, Listing};
@@ -117,6 +119,7 @@ impl Store {
             Ok::<_, Error>((lock, running, layout, index))
         });
         let (lock, running, layout, index) = opened.await.map_err(Error::Lost)??;
+        index.held().configure(&config.pins);
         let store = Self::over(config, index, layout, (running, Some(lock)), tasks.clone());
         let recovery = store.recovery();
         // Uploads first: what a client has sent is dearer than what can be fetched again.

@@ -5,7 +5,7 @@ use super::scan::{attributes, blank_literals, blank_tests, imports, is_word, lea
 /// Who may import what inside the crate: whole layers, or single items of one. Everything else is refused.
 pub(crate) const MAY_IMPORT: &[(&str, &str)] = &[
     ("main", "cli"),
-    ("cli", "config app admin"),
+    ("cli", "config app admin oci::Pin"),
     ("app", "*"),
     (
         "config",

@@ -1,6 +1,6 @@
 //! One step of an eviction: what was pulled least recently is forgotten, and its files are removed.
 //!
-//! Promises that nothing goes that is in use, and that bytes count until their file is gone. First forgotten, then removed:
+//! Promises that nothing goes that is in use or pinned, and that bytes count until their file is gone. First forgotten, then removed:
 //! killed in between, it leaves files that the next start finds. A reader that opens a file in between reads on.
 
 use std::sync::Arc;
@@ -13,38 +13,60 @@ use crate::store::budget::Budget;
 use crate::store::budget::ledger::{Incoming, Leaving};
 use crate::store::content::disk;
 use crate::store::content::in_use::InUse;
+use crate::store::index::pins::Held;
 use crate::store::index::room::{Bounds, Candidate};
+use crate::store::pins;
 use crate::store::recover::remove_stray;
 
 /// Rows in one step.
 const STEP: usize = 64;
 
+/// What one step came to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Evicted {
+    /// Blobs and partials.
+    pub(super) gone: usize,
+    /// Whether another step may find something.
+    pub(super) more: bool,
+}
+
+impl Evicted {
+    /// Nothing went, and all that might go has been looked at.
+    pub(super) fn is_vain(self) -> bool {
+        self.gone == 0 && !self.more
+    }
+}
+
 /// What is not evicted, although it is cached.
 #[derive(Debug, Clone)]
 struct Spared {
     in_use: InUse,
+    pinned: Arc<Held>,
 }
 
 impl Spared {
     fn holds(&self, digest: &Digest) -> bool {
-        self.in_use.holds(digest)
+        self.in_use.holds(digest) || self.pinned.holds(digest)
     }
 
-    /// All of it.
-    fn all(&self) -> Vec<Digest> {
-        self.in_use.all()
+    /// All that is in use and not pinned.
+    fn in_use_only(&self) -> Vec<Digest> {
+        let mut in_use = self.in_use.all();
+        in_use.retain(|digest| !self.pinned.holds(digest));
+        in_use
     }
 }
 
 impl Budget {
-    /// Frees `enough` bytes, or what is found in one step, of what was pulled no later than `until`. False when all of
-    /// that has been looked at. To be called by who has the turn.
-    pub(super) async fn evict(&self, until: u64, enough: u64) -> Result<bool, Error> {
+    /// Frees `enough` bytes, or what is found in one step, of what was pulled no later than `until`. To be called by who
+    /// has the turn.
+    pub(super) async fn evict(&self, until: u64, enough: u64) -> Result<Evicted, Error> {
         let bounds = Bounds {
             until,
             enough,
             rows: STEP,
         };
+        pins::settle(&self.index).await?;
         let (spared, ledger) = (self.spared(), Arc::clone(&self.ledger));
         let judge = move |candidate| match candidate {
             Candidate::Blob(digest, _) if spared.holds(&digest) => None,
@@ -54,19 +76,22 @@ impl Budget {
         let step = self.index.evict(bounds, judge).await;
         let step = step.inspect_err(|_unsure| self.running.set_in_doubt())?;
         tracing::debug!(gone = step.forgotten.len(), enough, "evicted");
+        let gone = step.forgotten.len();
         join_all(step.forgotten.into_iter().map(|(gone, until)| self.remove(gone, until))).await;
-        Ok(step.more)
+        Ok(Evicted { gone, more: step.more })
     }
 
     /// How many bytes could go.
     pub(super) async fn may_go(&self) -> Result<u64, Error> {
-        let spared = self.index.weigh(self.spared().all()).await?;
-        Ok(self.ledger.evictable().saturating_sub(spared))
+        let pinned = pins::counted(&self.index).await?;
+        let in_use = self.index.weigh(self.spared().in_use_only()).await?;
+        Ok(self.ledger.evictable().saturating_sub(pinned + in_use))
     }
 
     fn spared(&self) -> Spared {
         Spared {
             in_use: self.in_use.clone(),
+            pinned: Arc::clone(self.index.held()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The byte budget: what is cached stays within `store.max_size`, and leaves `store.min_free` on its file system.
 //!
 //! Owns the ledger and the turn to evict. Promises that room is there before bytes are written into it; that what was pulled
-//! least recently goes first, and nothing that is pushed or in use; and that nothing goes for what could not fit even
+//! least recently goes first, and nothing that is pushed, pinned or in use; and that nothing goes for what could not fit even
 //! so: that is `Error::NoRoom` at once. Works ahead, so that a fill hardly ever waits, in small steps, each with its turn.
 //! Dropping a request for room ends it after the step that was begun.
 
@@ -117,16 +117,18 @@ impl Budget {
         if lack > self.may_go().await? {
             return Err(Error::NoRoom { needed });
         }
-        let until = self.index.last_use();
+        let mut until = self.index.last_use();
         loop {
             let _turn = self.turn.acquire().await;
             let Err(lack) = self.ledger.reserve(of, total, self.look().await?) else {
                 break;
             };
-            if !self.evict(until, lack).await? {
-                let last = self.ledger.reserve(of, total, self.look().await?);
-                last.map_err(|_lack| Error::NoRoom { needed })?;
-                break;
+            if self.evict(until, lack).await?.is_vain() {
+                // Others had their turns first: what is there now was pulled later, or came with them.
+                until = self.index.last_use();
+                if lack > self.may_go().await? || self.evict(until, lack).await?.is_vain() {
+                    return Err(Error::NoRoom { needed });
+                }
             }
         }
         self.keep_ahead();
@@ -151,7 +153,7 @@ impl Budget {
         while !self.tasks.closing().is_cancelled() {
             let _turn = self.turn.acquire().await;
             let excess = self.ledger.excess(self.look().await?);
-            if excess == 0 || self.may_go().await? == 0 || !self.evict(until, excess).await? {
+            if excess == 0 || self.may_go().await? == 0 || !self.evict(until, excess).await?.more {
                 break;
             }
         }
@@ -192,5 +194,7 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+mod history;
 #[cfg(test)]
 mod tests;

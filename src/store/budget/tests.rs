@@ -104,6 +104,28 @@ async fn the_least_recently_pulled_makes_room_and_no_more_goes_than_must() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_turn_finds_room_in_what_was_pulled_meanwhile() {
+    let dir = Dir::new();
+    let store = open(&dir, 3 * ONE).await;
+    for n in 0..3 {
+        cache(&store, n).await;
+    }
+    let turn = store.budget.turn.acquire().await.unwrap();
+    let mut waiting = pin!(store.budget.reserve(Incoming::Partial(99), ONE));
+    // Far more than it takes to come to its turn.
+    for _ in 0..100 {
+        assert!(poll!(&mut waiting).is_pending());
+        store.index.flush().await.unwrap();
+    }
+    for n in 0..3 {
+        get(&store, &one(n).1).await.unwrap();
+    }
+    drop(turn);
+    waiting.await.unwrap();
+    assert_eq!(kept(&store, 3).await, [1, 2]);
+}
+
+#[tokio::test]
 async fn what_could_not_fit_even_so_is_refused_at_once_and_nothing_goes_for_it() {
     let dir = Dir::new();
     let store = open(&dir, 3 * ONE).await;
@@ -333,7 +355,7 @@ async fn what_goes_is_counted_until_its_file_is_gone() {
         let taken = on_disk(&dir);
         assert!(counted >= taken, "{counted} of {taken}");
         match poll!(&mut going) {
-            Poll::Ready(more) => break assert!(!more.unwrap()),
+            Poll::Ready(more) => break assert!(!more.unwrap().more),
             Poll::Pending => tokio::task::yield_now().await,
         }
     }
@@ -352,4 +374,16 @@ async fn a_blob_that_comes_back_while_it_is_removed_stays() {
     cache(&store, 0).await;
     store.clear(&digest).await;
     assert!(is_kept(&store, 0).await && dir.blob(&digest).exists());
+}
+
+#[tokio::test]
+async fn what_is_pinned_while_room_is_made_stays() {
+    let dir = Dir::new();
+    let store = open(&dir, 3 * ONE).await;
+    let pinned = cache(&store, 0).await;
+    cache(&store, 1).await;
+    let pin = format!("{MIRROR}/a@{pinned}").parse().unwrap();
+    store.configure_pins(&[pin]);
+    while store.budget.evict(store.index.last_use(), 2 * ONE).await.unwrap() {}
+    assert_eq!(kept(&store, 2).await, [0]);
 }

@@ -20,6 +20,7 @@ mod lists;
 mod loose;
 mod manifests;
 mod notes;
+pub(in crate::store) mod pins;
 mod pushed;
 mod readers;
 pub(in crate::store) mod room;
@@ -49,6 +50,7 @@ pub use self::facts::{
 use self::generation::{Generations, Remembered};
 use self::idle::Waking;
 pub use self::listings::{List, Listing};
+use self::pins::Held;
 pub use self::pushed::facts::{Conditions, Deleted, Entities, PushManifest, Pushed};
 use self::readers::Readers;
 use self::room::Counted;
@@ -84,6 +86,7 @@ struct Shared {
     manifests: Cache<Digest, StoredManifest>,
     waking: Waking,
     counted: Arc<Counted>,
+    held: Arc<Held>,
     // In this order: the connection that is closed last empties the log, and only the writer's can.
     readers: Readers,
     writer: Arc<Writer>,
@@ -109,15 +112,22 @@ impl Index {
         }
         let connection = schema::open_writer(&path)?;
         let store_id = schema::store_id(&connection).map_err(schema::cannot_open(&path))?;
+        let commanded = pins::commanded(&connection).map_err(schema::cannot_open(&path))?;
+        let held = Arc::new(Held::new(commanded));
         let generations = Arc::new(Generations::new());
         let (counted, last_use) = books(&connection).map_err(schema::cannot_open(&path))?;
-        let batches = Batches::new(connection, Arc::clone(&generations), Arc::clone(&counted));
+        let batches = Batches::new(
+            connection,
+            Arc::clone(&generations),
+            Arc::clone(&counted),
+            Arc::clone(&held),
+        );
         let writer = Writer::start(batches, last_use)?;
         let readers = Readers::new(path.clone(), schema::open_reader, tasks.clone());
         Ok(Self::over(
             store_id,
             path,
-            (readers, writer, counted),
+            (readers, writer, counted, held),
             generations,
             tasks,
         ))
@@ -142,14 +152,15 @@ impl Index {
         };
         let store_id = schema::look(&path, open)?;
         let readers = Readers::new(path.clone(), open, tasks.clone());
-        let parts = (readers, Writer::none(), Arc::default());
+        let held = Arc::new(Held::new(Vec::new()));
+        let parts = (readers, Writer::none(), Arc::default(), held);
         Ok(Self::over(store_id, path, parts, Arc::new(Generations::new()), tasks))
     }
 
     fn over(
         store_id: String,
         path: PathBuf,
-        (readers, writer, counted): (Readers, Writer, Arc<Counted>),
+        (readers, writer, counted, held): (Readers, Writer, Arc<Counted>, Arc<Held>),
         generations: Arc<Generations>,
         tasks: Tasks,
     ) -> Self {
@@ -163,6 +174,7 @@ impl Index {
             manifests: manifests::memory(),
             waking: Waking::default(),
             counted,
+            held,
             readers,
             path,
             writer: Arc::new(writer),

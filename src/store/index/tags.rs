@@ -11,6 +11,7 @@ use crate::store::index::Index;
 use crate::store::index::facts::{Fact, TagRow};
 use crate::store::index::generation::Shard;
 use crate::store::index::idle::Row;
+use crate::store::index::pins::Moved;
 use crate::store::index::sql;
 use crate::store::index::tx::Tx;
 
@@ -58,6 +59,7 @@ impl Index {
         let change = move |tx: &mut Tx<'_>| {
             tx.touch(Shard::of_tag(&key, &name));
             tx.execute(FORGET, (key.as_str(), name.as_str()))?;
+            tx.tell_pins(Moved::Tag(key, name, None));
             Ok(())
         };
         self.0.writer.write(Fact::Tag(repo.clone(), tag.clone()), change).await
@@ -65,24 +67,19 @@ impl Index {
 }
 
 pub(super) fn put(tx: &mut Tx<'_>, repository: i64, repo: &RepoKey, tag: &Tag, row: &TagRow) -> rusqlite::Result<()> {
+    const IS: &str = "SELECT EXISTS (SELECT 1 FROM tag WHERE repository = ?1 AND name = ?2 AND digest = ?3)";
     const PUT: &str = "
         INSERT INTO tag (repository, name, digest, media_type, size, checked_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT (repository, name) DO UPDATE SET digest = excluded.digest, media_type = excluded.media_type,
                size = excluded.size, checked_at = excluded.checked_at, idle_since = NULL";
     let media_type = row.media_type.as_ref().map(sql::text);
     let (size, checked_at) = (row.size.and_then(sql::size), row.checked_at.as_microsecond());
+    let to = sql::text(&row.digest);
+    if !tx.one(IS, (repository, tag.as_str(), &to), |row| row.get::<_, bool>(0))? {
+        tx.tell_pins(Moved::Tag(repo.clone(), tag.clone(), Some(row.digest)));
+    }
     tx.touch(Shard::of_tag(repo, tag));
-    tx.execute(
-        PUT,
-        (
-            repository,
-            tag.as_str(),
-            sql::text(&row.digest),
-            media_type,
-            size,
-            checked_at,
-        ),
-    )?;
+    tx.execute(PUT, (repository, tag.as_str(), to, media_type, size, checked_at))?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use crate::oci::RepoKey;
 use crate::store::Error;
 use crate::store::index::facts::{Fact, FileStep};
 use crate::store::index::generation::Shard;
+use crate::store::index::pins::Moved;
 use crate::store::index::sql;
 
 /// Why a change is not made.
@@ -49,6 +50,7 @@ pub(super) struct Effects {
     pub(super) touched: Vec<Shard>,
     /// To be called with the commit.
     pub(super) landed: Vec<Box<dyn FnOnce() + Send>>,
+    pub(super) moved: Vec<Moved>,
 }
 
 impl<'a> Tx<'a> {
@@ -115,6 +117,11 @@ impl<'a> Tx<'a> {
     /// Says that answers which `shard` covers have changed.
     pub(super) fn touch(&mut self, shard: Shard) {
         self.effects.touched.push(shard);
+    }
+
+    /// Says what has changed under the pins. To be said last: nothing takes it back.
+    pub(super) fn tell_pins(&mut self, moved: Moved) {
+        self.effects.moved.push(moved);
     }
 
     /// Has `then` called at the moment at which what is counted changes to what this transaction makes it; never, if it

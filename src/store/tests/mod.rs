@@ -15,7 +15,7 @@ pub(super) const MIRROR: &str = "docker.io";
 
 /// Takes an index back to the first schema.
 pub(super) const BACK: &str = "
-    DROP TRIGGER blob_comes; DROP TRIGGER blob_changes; DROP TRIGGER blob_goes; DROP TRIGGER link_comes;
+    DROP TABLE pin; DROP TRIGGER blob_comes; DROP TRIGGER blob_changes; DROP TRIGGER blob_goes; DROP TRIGGER link_comes;
     DROP TRIGGER link_is_proven; DROP TRIGGER link_goes; DROP TRIGGER repository_is_hosted;
     DROP INDEX blob_by_use; DROP INDEX staged_by_use; DROP VIEW hosted; DROP TABLE counted;
     ALTER TABLE blob DROP COLUMN allocated; ALTER TABLE blob DROP COLUMN used; ALTER TABLE blob DROP COLUMN hosted;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::ledger::{Doubt, Ledger, Session};
-use super::stock::{Dice, Manifest, Stock};
+use super::stock::{Manifest, Stock};
 use crate::support::client::Ended;
+use crate::support::dice::Dice;
 use crate::support::image::Content;
 use crate::support::push::{Pusher, Way, location};
 use crate::support::{blob_path, manifest_path};

@@ -9,15 +9,15 @@ mod stock;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::ledger::Ledger;
 use self::load::{Load, MIRRORED};
-use self::stock::{Dice, Stock};
+use self::stock::Stock;
 use crate::support::blob_path;
+use crate::support::dice::{Dice, number, seed};
 use crate::support::image::Content;
 use crate::support::push::Pusher;
 use crate::support::soon;
@@ -41,10 +41,7 @@ const STEPS: [(&str, u64); 7] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_kills_and_nothing_leaks() {
     let rounds = number("WHARF_CRASH_ROUNDS").unwrap_or(20);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let seed = number("WHARF_CRASH_SEED").unwrap_or(now.as_secs());
-    eprintln!("WHARF_CRASH_SEED={seed}");
-    let mut dice = Dice::of(seed);
+    let mut dice = Dice::of(seed("WHARF_CRASH_SEED"));
     let mut killed_at_steps = 0;
     for store in 0..rounds.div_ceil(ROUNDS_PER_STORE) {
         let mut site = Site::start(store % 2 == 0).await;
@@ -61,10 +58,6 @@ async fn what_was_acknowledged_survives_kills_and_nothing_leaks() {
         killed_at_steps * 8 >= rounds,
         "strace killed wharf at a step only {killed_at_steps} times"
     );
-}
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
 
 /// A store, and what the pushers were told about it.

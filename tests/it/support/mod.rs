@@ -4,6 +4,7 @@
 //! Tests wait for events through [`soon`]; they never sleep. Dropping a fixture ends what it runs.
 
 pub(crate) mod client;
+pub(crate) mod dice;
 pub(crate) mod disk;
 pub(crate) mod gateway;
 pub(crate) mod hole;

@@ -17,6 +17,7 @@ use crate::store::content::disk;
 use crate::store::index::facts::Fact;
 use crate::store::index::generation::Generations;
 use crate::store::index::notes::Noted;
+use crate::store::index::pins::Held;
 use crate::store::index::room::Counted;
 use crate::store::index::schema::{self, Durability};
 use crate::store::index::tx::{Effects, Tx};
@@ -61,6 +62,7 @@ pub(super) struct Batches {
     durability: Durability,
     generations: Arc<Generations>,
     counted: Arc<Counted>,
+    held: Arc<Held>,
     /// What was committed last is perhaps not on disk, and no later sync would tell.
     is_unsure: bool,
     /// When it was said last that notes cannot be written: a full disk must not fill the log too.
@@ -69,12 +71,18 @@ pub(super) struct Batches {
 
 impl Batches {
     /// Takes over a connection that syncs at each commit.
-    pub(super) fn new(connection: Connection, generations: Arc<Generations>, counted: Arc<Counted>) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        generations: Arc<Generations>,
+        counted: Arc<Counted>,
+        held: Arc<Held>,
+    ) -> Self {
         Self {
             connection,
             durability: Durability::Synced,
             generations,
             counted,
+            held,
             is_unsure: false,
             lost_notes_at: None,
         }
@@ -116,7 +124,7 @@ impl Batches {
         let outcome = outcome
             .and_then(|()| self.note(&mut effects, move |tx| staged::write_progress(tx, &progress)))
             .and_then(|()| self.commit(&mut effects));
-        self.conclude(outcome, &effects, answers);
+        self.conclude(outcome, effects, answers);
         if !self.is_unsure {
             // Nobody who has an answer waits for this.
             let shortened = schema::shorten_log(&self.connection);
@@ -192,7 +200,7 @@ impl Batches {
         }
     }
 
-    fn conclude(&self, outcome: Result<(), Error>, effects: &Effects, answers: Vec<Answer>) {
+    fn conclude(&self, outcome: Result<(), Error>, effects: Effects, answers: Vec<Answer>) {
         let failure = outcome.err().map(Arc::new);
         if failure.is_some()
             && !self.connection.is_autocommit()
@@ -202,6 +210,9 @@ impl Batches {
         }
         // Also after a failure: nobody can tell what a COMMIT that failed has left, and a raise costs only a read.
         effects.touched.iter().for_each(|shard| self.generations.raise(*shard));
+        if failure.is_none() {
+            self.held.follow(effects.moved);
+        }
         for answer in answers {
             let outcome = match &failure {
                 None => Ok(()),

@@ -214,10 +214,14 @@ async fn a_step_is_done_before_its_row_and_its_directory_is_there() {
     );
 }
 
+fn held() -> Arc<Held> {
+    Arc::new(Held::new(Vec::new()))
+}
+
 fn batches(path: &std::path::Path) -> Batches {
     let connection = schema::open_writer(path).unwrap();
     connection.busy_timeout(Duration::ZERO).unwrap();
-    Batches::new(connection, Arc::new(Generations::new()), Arc::default())
+    Batches::new(connection, Arc::new(Generations::new()), Arc::default(), held())
 }
 
 /// How the connection syncs: 1 is `NORMAL`, 2 is `FULL`.
@@ -304,6 +308,7 @@ fn after_a_commit_that_the_disk_has_failed_nothing_is_even_begun() {
         Connection::open(&path).unwrap(),
         Arc::new(Generations::new()),
         Arc::default(),
+        held(),
     );
 
     let (mut failing, mut failed) = op(Durability::Synced);

@@ -11,6 +11,7 @@ use crate::store::Error;
 use crate::store::index::Index;
 use crate::store::index::facts::{Arrival, BlobRow, Fact, FileStep, Landing};
 use crate::store::index::generation::Shard;
+use crate::store::index::pins::Moved;
 use crate::store::index::tx::Tx;
 use crate::store::index::{links, loose, sql, staged, uploads};
 
@@ -193,6 +194,7 @@ fn arrive(tx: &mut Tx<'_>, digest: &Digest, size: u64, arrival: Arrival) -> rusq
             links::add_origin(tx, digest, &mirror)?;
             let repository = tx.repository(&repo, Some(&mirror))?;
             links::add_counted_link(tx, repository, digest, size)?;
+            tx.tell_pins(Moved::Kept(repo, *digest));
             staged::remove(tx, partial)
         }
         Arrival::Pushed { upload, repo, at } => {

@@ -12,6 +12,7 @@ use crate::oci::{Digest, RepoKey, Tag};
 use crate::store::Error;
 use crate::store::index::facts::Fact;
 use crate::store::index::generation::Shard;
+use crate::store::index::pins::Moved;
 use crate::store::index::tx::Tx;
 use crate::store::index::{Index, idle, sql};
 
@@ -219,6 +220,7 @@ fn tags(
             }
             Some(since) if *since <= times.before => {
                 forgotten += tx.execute(FORGET, (repository, tag.as_str()))? as u64;
+                tx.tell_pins(Moved::Tag(key.clone(), tag.clone(), None));
             }
             Some(_) => {}
         }

@@ -12,6 +12,7 @@ use crate::store::index::Index;
 use crate::store::index::facts::{BlobRow, Fact, Link, Sight};
 use crate::store::index::generation::Shard;
 use crate::store::index::idle::Row;
+use crate::store::index::pins::Moved;
 use crate::store::index::sql;
 use crate::store::index::tx::Tx;
 
@@ -45,7 +46,9 @@ impl Index {
         let link = Link { proven, size };
         let change = move |tx: &mut Tx<'_>| {
             let repository = tx.repository(&key, mirror.as_deref())?;
-            Ok(add_link(tx, repository, &digest, link)?)
+            add_link(tx, repository, &digest, link)?;
+            tx.tell_pins(Moved::Kept(key, digest));
+            Ok(())
         };
         self.0.writer.write(Fact::Link(repo.clone(), digest), change).await
     }

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use moka::future::Cache;
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::oci::{Digest, Manifest};
+use crate::oci::{Digest, Manifest, RepoKey};
 use crate::store::Error;
 use crate::store::index::Index;
 use crate::store::index::facts::{Fact, Link, PutManifest, StoredManifest, TagRow};
+use crate::store::index::pins::Moved;
 use crate::store::index::tx::Tx;
 use crate::store::index::{links, sql, tags};
 
@@ -57,7 +58,7 @@ impl Index {
 fn put_manifest(tx: &mut Tx<'_>, put: &PutManifest) -> rusqlite::Result<()> {
     let (manifest, digest) = (&put.manifest, put.manifest.digest());
     let size = manifest.bytes().len() as u64;
-    keep_bytes(tx, manifest)?;
+    keep_bytes(tx, &put.repo, manifest)?;
     let repository = tx.repository(&put.repo, put.mirror.as_deref())?;
     links::add_counted_link(tx, repository, &digest, size)?;
     if let Some(mirror) = &put.mirror {
@@ -89,11 +90,12 @@ fn put_manifest(tx: &mut Tx<'_>, put: &PutManifest) -> rusqlite::Result<()> {
 
 /// The first type that came with these bytes stays: what was served once is served the same again. Bytes that were damaged
 /// are put right.
-pub(super) fn keep_bytes(tx: &Tx<'_>, manifest: &Arc<Manifest>) -> rusqlite::Result<()> {
+pub(super) fn keep_bytes(tx: &mut Tx<'_>, repo: &RepoKey, manifest: &Arc<Manifest>) -> rusqlite::Result<()> {
     const KEEP: &str = "
         INSERT INTO manifest (digest, media_type, bytes) VALUES (?1, ?2, ?3)
         ON CONFLICT (digest) DO UPDATE SET bytes = excluded.bytes WHERE bytes != excluded.bytes";
     let (digest, media_type) = (sql::text(&manifest.digest()), sql::text(manifest.media_type()));
+    tx.tell_pins(Moved::Kept(repo.clone(), manifest.digest()));
     tx.execute(KEEP, (digest, media_type, &manifest.bytes()[..]))?;
     Ok(())
 }

@@ -35,7 +35,7 @@ fn push_manifest(tx: &mut Tx<'_>, push: &PushManifest) -> rusqlite::Result<Pushe
         }
     }
     let repository = tx.repository(&push.repo, None)?;
-    manifests::keep_bytes(tx, &push.manifest)?;
+    manifests::keep_bytes(tx, &push.repo, &push.manifest)?;
     put_pushed(tx, repository, push)?;
     put_names(tx, repository, &push.manifest)?;
     for tag in push.all_tags() {

@@ -3,7 +3,7 @@
 //! Never changes a step that has been released: a new one is added at the end.
 
 /// Step n leads from schema n to schema n + 1.
-pub(super) const STEPS: &[&str] = &[V1, V2, V3, V4, V5];
+pub(super) const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6];
 
 /// Digests are text, so that an operator can read the index with `sqlite3`; the comments are stored with the tables.
 const V1: &str = "
@@ -197,4 +197,12 @@ CREATE TRIGGER repository_is_hosted AFTER UPDATE OF mirror ON repository WHEN NE
     UPDATE blob SET hosted = 1
     WHERE NOT hosted AND digest IN (SELECT digest FROM link WHERE repository = NEW.id AND proven);
 END;
+";
+
+/// What an operator pinned.
+const V6: &str = "
+CREATE TABLE pin (                     -- by command; `store.pins` has others
+    pattern TEXT NOT NULL PRIMARY KEY,
+    since   INTEGER NOT NULL           -- microseconds since 1970
+) STRICT, WITHOUT ROWID;
 ";
