@@ -198,7 +198,7 @@ impl World {
             return None;
         }
         let (bytes, digest) = blob(n);
-        let cannot_go = self.cannot_go();
+        let cannot_go = self.cannot_go().await;
         let staged = match self
             .store
             .stage(MIRROR, &remote(), &digest, Some(bytes.len() as u64))
