@@ -113,9 +113,8 @@ impl Budget {
             self.keep_ahead();
             return Ok(());
         };
-        let needed = total - self.ledger.held(of);
         if lack > self.may_go().await? {
-            return Err(Error::NoRoom { needed });
+            return Err(self.no_room(of, total));
         }
         let mut until = self.index.last_use();
         loop {
@@ -127,12 +126,19 @@ impl Budget {
                 // Others had their turns first: what is there now was pulled later, or came with them.
                 until = self.index.last_use();
                 if lack > self.may_go().await? || self.evict(until, lack).await?.is_vain() {
-                    return Err(Error::NoRoom { needed });
+                    return Err(self.no_room(of, total));
                 }
             }
         }
         self.keep_ahead();
         Ok(())
+    }
+
+    fn no_room(&self, of: Incoming, total: u64) -> Error {
+        Error::NoRoom {
+            needed: total.saturating_sub(self.ledger.held(of)),
+            full: self.ledger.lack(of, total, u64::MAX) == 0,
+        }
     }
 
     fn reserve_ahead(&self, of: Incoming, total: u64) {
