@@ -133,7 +133,7 @@ async fn what_could_not_fit_even_so_is_refused_at_once_and_nothing_goes_for_it()
     let wanted = 3 * ONE + 1;
     let refused = store.stage(MIRROR, &remote(), &one(1).1, Some(wanted)).await;
     assert!(
-        matches!(refused, Err(Error::NoRoom { needed }) if needed >= wanted),
+        matches!(refused, Err(Error::NoRoom { needed, full: false }) if needed >= wanted),
         "{refused:?}"
     );
     assert!(is_kept(&store, 0).await);
@@ -319,7 +319,7 @@ async fn a_disk_that_others_fill_takes_what_is_cached() {
     store.budget.make_room().await.unwrap();
     assert!(!is_kept(&store, 0).await && dir.files("blobs/sha256").is_empty());
     let refused = store.stage(MIRROR, &remote(), &one(1).1, Some(1)).await;
-    assert!(matches!(refused, Err(Error::NoRoom { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::NoRoom { full: true, .. })), "{refused:?}");
 }
 
 #[tokio::test]
