@@ -384,6 +384,6 @@ async fn what_is_pinned_while_room_is_made_stays() {
     cache(&store, 1).await;
     let pin = format!("{MIRROR}/a@{pinned}").parse().unwrap();
     store.configure_pins(&[pin]);
-    while store.budget.evict(store.index.last_use(), 2 * ONE).await.unwrap() {}
+    while store.budget.evict(store.index.last_use(), 2 * ONE).await.unwrap().more {}
     assert_eq!(kept(&store, 2).await, [0]);
 }

@@ -16,13 +16,13 @@ pub(super) enum First {
 /// How many of the pulls have to be fetched where there is room for so many bytes.
 pub(super) fn fetched(trace: &[usize], room: u64, takes: impl Fn(usize) -> u64, goes: First) -> usize {
     let (mut used, mut order) = (HashMap::new(), BTreeMap::new());
-    let (mut taken, mut fetched) = (0, 0);
+    let (mut taken, mut misses) = (0, 0);
     for (now, n) in trace.iter().copied().enumerate() {
         match used.get(&n).copied() {
             Some(_) if goes == First::In => continue,
             Some(then) => drop(order.remove(&then)),
             None => {
-                fetched += 1;
+                misses += 1;
                 taken += takes(n);
                 while taken > room
                     && let Some((_, gone)) = order.pop_first()
@@ -35,7 +35,7 @@ pub(super) fn fetched(trace: &[usize], room: u64, takes: impl Fn(usize) -> u64, 
         order.insert(now, n);
         used.insert(n, now);
     }
-    fetched
+    misses
 }
 
 #[test]
