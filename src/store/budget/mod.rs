@@ -18,6 +18,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::sleep;
 
 use crate::store::content::disk;
+use crate::store::content::file_system;
 use crate::store::content::in_use::InUse;
 use crate::store::content::layout::Layout;
 use crate::store::index::Index;
@@ -162,7 +163,7 @@ impl Budget {
     /// What the file system has left, in bytes. It may have been made larger or smaller: the limits follow.
     async fn look(&self) -> Result<u64, Error> {
         let path = self.layout.stagings();
-        let space = self.tasks.blocking(move || disk::space(&path));
+        let space = self.tasks.blocking(move || file_system::space(&path));
         let space = space.await.map_err(Error::Lost)??;
         self.ledger.set_limits(Limits {
             max_size: self.max_size.of(space.total),
