@@ -19,7 +19,7 @@ use crate::tasks::Tasks;
 /// How long what nobody names stays; every look at the clock is much later.
 const GRACE: Duration = Duration::from_mins(1);
 const STEP: Duration = Duration::from_hours(1);
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) struct World {
     pub(super) dir: Dir,
@@ -72,6 +72,7 @@ impl World {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are one thing that is done")]
     async fn step(mut self, step: &Step) -> Self {
         self.now += STEP;
         match step {
@@ -198,7 +199,7 @@ impl World {
             return None;
         }
         let (bytes, digest) = blob(n);
-        let cannot_go = self.cannot_go();
+        let cannot_go = self.cannot_go().await;
         let staged = match self
             .store
             .stage(MIRROR, &remote(), &digest, Some(bytes.len() as u64))
