@@ -16,19 +16,19 @@ pub(super) enum First {
 /// How many of the pulls have to be fetched where there is room for so many bytes.
 pub(super) fn fetched(trace: &[usize], room: u64, takes: impl Fn(usize) -> u64, goes: First) -> usize {
     let (mut used, mut order) = (HashMap::new(), BTreeMap::new());
-    let (mut filled, mut misses) = (0, 0);
+    let (mut full, mut misses) = (0, 0);
     for (now, n) in trace.iter().copied().enumerate() {
         match used.get(&n).copied() {
             Some(_) if goes == First::In => continue,
             Some(then) => drop(order.remove(&then)),
             None => {
                 misses += 1;
-                filled += takes(n);
-                while filled > room
+                full += takes(n);
+                while full > room
                     && let Some((_, gone)) = order.pop_first()
                 {
                     used.remove(&gone);
-                    filled -= takes(gone);
+                    full -= takes(gone);
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::Step;
 use super::model::{BLOBS, MAX, REPOSITORIES, blob, manifest, repository, takes};
-use super::world::{World, latest};
+use super::world::{PATIENCE, World, latest};
 use crate::oci::{Digest, RepoKey};
 use crate::store::content::disk;
 
@@ -37,8 +37,10 @@ impl World {
         bytes += fetched.map_or(0, takes);
         // What is fetched may have come another way meanwhile.
         let open: BTreeSet<_> = self.hands.reading.iter().map(|(n, _)| *n).chain(fetched).collect();
-        for n in open {
-            if !self.model.is_hosted(n) && self.store.index.blob(&blob(n).1).await.unwrap().is_some() {
+        for n in open.union(&self.model.once_pinned).copied() {
+            // What is counted of the pinned is known late, too.
+            let counts = !self.model.is_hosted(n) || self.model.once_pinned.contains(&n);
+            if counts && self.store.index.blob(&blob(n).1).await.unwrap().is_some() {
                 bytes += takes(n);
             }
         }
@@ -79,7 +81,7 @@ impl World {
             self.hands.reading.as_ref().map(|(n, _)| *n),
             self.hands.fetch.as_ref().map(|(n, _)| *n),
         ];
-        for n in open.into_iter().flatten() {
+        for n in open.into_iter().flatten().chain(self.model.once_pinned.clone()) {
             self.model.may_pull(n);
         }
         let counted = |n: &usize| !self.model.is_hosted(*n);
@@ -88,6 +90,11 @@ impl World {
             .iter()
             .filter(|n| counted(n))
             .partition(|n| after.kept.contains(n));
+        assert!(
+            !gone.iter().any(|n| self.model.pinned.contains(n)),
+            "{gone:?} went, of {:?}",
+            self.model.pinned
+        );
         self.model.check_order(&gone, &stayed);
     }
 
@@ -143,7 +150,7 @@ impl World {
     }
 
     /// After a crash in this step, which has come to its end or has not: the model follows.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "all others leave the model as it is")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most steps leave nothing in doubt")]
     pub(super) async fn settle(&mut self, step: &Step) {
         match *step {
             Step::Push(r, n) | Step::MountCached(r, n) | Step::Mount(r, n) if self.shown(&repository(r), n).await => {
@@ -205,13 +212,12 @@ impl World {
 
     /// Files and rows are the same, and the sum is theirs.
     async fn check_books(&self) {
-        let patience = std::time::Duration::from_mins(1);
         let agree = async {
             while !self.agrees().await {
                 tokio::task::yield_now().await;
             }
         };
-        let agreed = tokio::time::timeout(patience, agree).await;
+        let agreed = tokio::time::timeout(PATIENCE, agree).await;
         assert!(agreed.is_ok(), "index and disk: {:?}", self.stock().await);
     }
 

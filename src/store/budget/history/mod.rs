@@ -1,8 +1,10 @@
 //! Random histories of a store that is too small, against a small model: what was pushed is there until it is deleted, what a
-//! hosted repository shows has its content, what is cached may go but only the least recently pulled, and never is more on
+//! hosted repository shows has its content, of what is cached and not pinned the least recently pulled goes, and never is more on
 //! the disk than may be; also where a step is left, or cut by the end of the process.
 //!
 //! `WHARF_HISTORIES` says how many; `WHARF_HISTORY_SEED` begins them elsewhere.
+
+#![expect(clippy::disallowed_methods, reason = "a test's own seed and number")]
 
 mod check;
 mod model;
@@ -41,6 +43,8 @@ enum Step {
     DeleteManifest(usize),
     DeleteBlob(usize, usize),
     Collect,
+    Pin(usize),
+    Unpin(usize),
     Restart,
     Crash,
     /// A pull that nobody waits for any more, after so many times that it was looked at.
@@ -67,7 +71,9 @@ fn single() -> impl Strategy<Value = Step> {
         3 => (r.clone(), n.clone(), n.clone()).prop_map(|(r, n, m)| Step::Tag(r, n, m)),
         1 => r.clone().prop_map(Step::Untag),
         1 => r.clone().prop_map(Step::DeleteManifest),
-        2 => (r, n).prop_map(|(r, n)| Step::DeleteBlob(r, n)),
+        2 => (r, n.clone()).prop_map(|(r, n)| Step::DeleteBlob(r, n)),
+        1 => n.clone().prop_map(Step::Pin),
+        1 => n.prop_map(Step::Unpin),
         1 => Just(Step::Collect),
     ]
 }
@@ -100,6 +106,7 @@ fn whatever_happens_nothing_pushed_is_lost_and_nothing_is_over_the_budget() {
         failure_persistence: None,
         // Each is a store of its own.
         max_shrink_iters: 200,
+        max_shrink_time: 60_000,
         ..Config::default()
     };
     let mut bytes = [0; 32];

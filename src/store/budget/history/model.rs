@@ -70,6 +70,9 @@ pub(super) struct Model {
     pub(super) hosted: [Hosted; REPOSITORIES],
     /// When each was pulled last; not of those for which that cannot be told.
     pub(super) pulled: BTreeMap<usize, u64>,
+    pub(super) pinned: BTreeSet<usize>,
+    /// Now or before: that a pin is gone may be known late.
+    pub(super) once_pinned: BTreeSet<usize>,
     now: u64,
 }
 

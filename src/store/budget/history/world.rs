@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::Step;
 use super::model::{MAX, Model, blob, half, manifest, repository, takes};
-use crate::oci::{Algorithm, Reference, RepoKey, Tag};
+use crate::oci::{Algorithm, Pin, Reference, RepoKey, Tag};
 use crate::store::tests::{Dir, MIRROR, remote};
 use crate::store::{
     Blob, Conditions, Config, Deleted, Error, PushManifest, Pushed, PutManifest, Size, Staged, Store, Upload, UploadId,
@@ -19,7 +19,8 @@ use crate::tasks::Tasks;
 /// How long what nobody names stays; every look at the clock is much later.
 const GRACE: Duration = Duration::from_mins(1);
 const STEP: Duration = Duration::from_hours(1);
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Far above anything that recovery needs.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) struct World {
     pub(super) dir: Dir,
@@ -72,27 +73,21 @@ impl World {
         }
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are one thing that is done")]
     async fn step(mut self, step: &Step) -> Self {
         self.now += STEP;
-        match step {
-            Step::Restart => self.ends(true).await,
-            Step::Crash => self.ends(false).await,
-            Step::Leave(n, looks) => {
-                self.cut(&Step::Pull(*n), *looks).await;
-                self
-            }
-            Step::CrashIn(step, looks) => {
-                self.cut(step, *looks).await;
-                let mut world = self.ends(false).await;
-                world.settle(step).await;
-                world
-            }
-            step => {
-                self.does(step).await;
-                self
-            }
+        if matches!(step, Step::Restart | Step::Crash) {
+            return self.ends(matches!(step, Step::Restart)).await;
         }
+        if let Step::Leave(n, looks) = step {
+            self.cut(&Step::Pull(*n), *looks).await;
+        } else if let Step::CrashIn(step, looks) = step {
+            self.cut(step, *looks).await;
+            self = self.ends(false).await;
+            self.settle(step).await;
+        } else {
+            self.does(step).await;
+        }
+        self
     }
 
     /// Looks at a step so many times, and then no more.
@@ -170,6 +165,15 @@ impl World {
             Step::DeleteManifest(r) => self.delete_manifest(r).await,
             Step::DeleteBlob(r, n) => self.delete_blob(r, n).await,
             Step::Collect => self.collect().await,
+            Step::Pin(n) => {
+                self.model.once_pinned.insert(n);
+                self.store.add_pin(&pin(n), self.now).await.unwrap();
+                self.model.pinned.insert(n);
+            }
+            Step::Unpin(n) => {
+                self.model.pinned.remove(&n);
+                self.store.remove_pin(&pin(n)).await.unwrap();
+            }
             Step::Restart | Step::Crash | Step::Leave(..) | Step::CrashIn(..) => {}
         }
     }
@@ -345,6 +349,10 @@ impl World {
             hosted.blobs.retain(|n| named.names(*n));
         }
     }
+}
+
+fn pin(n: usize) -> Pin {
+    format!("{MIRROR}/a@{}", blob(n).1).parse().unwrap()
 }
 
 pub(super) fn latest() -> Tag {
