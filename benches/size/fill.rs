@@ -1,6 +1,7 @@
 //! A store that is filled as a fetch fills it: each blob staged, written, proven and committed, many at once, and ten of
 //! them named by a manifest with a tag. One that is there already gets back what it has lost.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -81,17 +82,17 @@ impl Filled {
     pub(crate) fn store(&self) -> PathBuf {
         self.home.join("store")
     }
+}
 
-    /// The blobs of this number, in an order of chance that is the same each time.
-    pub(crate) fn shuffled(&self, of: std::ops::Range<u64>) -> impl Iterator<Item = (RepoKey, Digest)> {
-        // Any odd step that shares no factor with the length goes round through all.
-        const STEP: u64 = 1_000_003;
-        let length = of.end - of.start;
-        (0..length).map(move |n| {
-            let number = of.start + n * STEP % length;
-            (RepoKey::mirrored(MIRROR, &remote(number / LAYERS)), content(number).0)
-        })
-    }
+/// The blobs with these numbers, in an order of chance that is the same each time.
+pub(crate) fn shuffled(of: Range<u64>) -> impl Iterator<Item = (RepoKey, Digest)> {
+    // Any step that shares no factor with the length goes round through all.
+    const STEP: u64 = 1_000_003;
+    let length = of.end - of.start;
+    (0..length).map(move |n| {
+        let number = of.start + n * STEP % length;
+        (RepoKey::mirrored(MIRROR, &remote(number / LAYERS)), content(number).0)
+    })
 }
 
 pub(crate) async fn close(store: Store, tasks: Tasks) {

@@ -50,7 +50,7 @@ pub(crate) async fn starts(filled: &Filled, figures: &mut Figures) {
 
 pub(crate) async fn reads(filled: &Filled, figures: &mut Figures) {
     let (store, tasks) = filled.open().await;
-    let blobs: Vec<_> = filled.shuffled(0..filled.blobs).take(READS).collect();
+    let blobs: Vec<_> = fill::shuffled(0..filled.blobs).take(READS).collect();
     figures.add_times("a blob is looked up and opened, cold", read(&store, &blobs).await);
     // What was idle is noted not to be by the first of these.
     flush(&store, &blobs, figures).await;

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up must fail loudly")]
 #![expect(clippy::print_stdout, reason = "what it has to say")]
+#![expect(clippy::cast_precision_loss, reason = "two digits are shown")]
 #![expect(
     clippy::disallowed_methods,
     reason = "the fences are wharf's: a bench owns its files and processes"

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tokio::runtime::Handle;
 
-use crate::fill::Filled;
+use crate::fill::{Filled, shuffled};
 use crate::support::process::Process;
 use crate::table::{Figures, shortest};
 use crate::wire::Wire;
@@ -137,7 +137,7 @@ impl<'a> Served<'a> {
     /// Blobs of the half that does not go, one after the other, until so many are pulled, or `done`.
     fn pull(&self, address: SocketAddr, most: usize, done: &AtomicBool) -> Vec<Duration> {
         let mut client = Wire::connect(address);
-        let blobs = self.filled.shuffled(self.filled.blobs / 2..self.filled.blobs);
+        let blobs = shuffled(self.filled.blobs / 2..self.filled.blobs);
         let targets: Vec<_> = blobs
             .take(PULLED)
             .map(|(repo, digest)| format!("/v2/{repo}/blobs/{digest}"))

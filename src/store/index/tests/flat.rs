@@ -63,7 +63,7 @@ impl Measured {
 
     fn change(&mut self, what: &'static str, change: impl FnOnce(&mut Tx<'_>)) {
         self.read(what, |connection| {
-            change(&mut Tx::new(connection, &mut Effects::default()))
+            change(&mut Tx::new(connection, &mut Effects::default()));
         });
     }
 }
@@ -84,7 +84,7 @@ fn measured(rows: u64) -> Vec<(&'static str, u64)> {
         assert_eq!(lists::repositories(connection, "", 100).unwrap().entries.len(), 1);
     });
     index.change("a pull", |tx| {
-        uses::write(tx, &HashMap::from([(Pulled::Blob(one), rows + 1)])).unwrap()
+        uses::write(tx, &HashMap::from([(Pulled::Blob(one), rows + 1)])).unwrap();
     });
     index.change("an eviction", |tx| {
         let bounds = Bounds {
