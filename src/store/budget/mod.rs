@@ -108,14 +108,13 @@ impl Budget {
     }
 
     /// Reserves `total` bytes in place of what it has, evicting what must go first.
-    async fn reserve(&self, of: Incoming, total: u64) -> Result<(), Error> {
+    async fn reserve(self: &Arc<Self>, of: Incoming, total: u64) -> Result<(), Error> {
         let Err(lack) = self.ledger.reserve(of, total, self.look().await?) else {
             self.keep_ahead();
             return Ok(());
         };
-        let needed = total - self.ledger.held(of);
         if lack > self.may_go().await? {
-            return Err(Error::NoRoom { needed });
+            return Err(self.no_room(of, total));
         }
         let mut until = self.index.last_use();
         loop {
@@ -127,12 +126,19 @@ impl Budget {
                 // Others had their turns first: what is there now was pulled later, or came with them.
                 until = self.index.last_use();
                 if lack > self.may_go().await? || self.evict(until, lack).await?.is_vain() {
-                    return Err(Error::NoRoom { needed });
+                    return Err(self.no_room(of, total));
                 }
             }
         }
         self.keep_ahead();
         Ok(())
+    }
+
+    fn no_room(&self, of: Incoming, total: u64) -> Error {
+        Error::NoRoom {
+            needed: total.saturating_sub(self.ledger.held(of)),
+            full: self.ledger.lack(of, total, u64::MAX) == 0,
+        }
     }
 
     fn reserve_ahead(&self, of: Incoming, total: u64) {
@@ -148,7 +154,7 @@ impl Budget {
     }
 
     /// Makes room ahead of need, one step after the other.
-    async fn make_room(&self) -> Result<(), Error> {
+    async fn make_room(self: &Arc<Self>) -> Result<(), Error> {
         let until = self.index.last_use();
         while !self.tasks.closing().is_cancelled() {
             let _turn = self.turn.acquire().await;
