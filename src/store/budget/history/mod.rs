@@ -4,8 +4,6 @@
 //!
 //! `WHARF_HISTORIES` says how many; `WHARF_HISTORY_SEED` begins them elsewhere.
 
-#![expect(clippy::disallowed_methods, reason = "a test's own seed and number")]
-
 mod check;
 mod model;
 mod world;

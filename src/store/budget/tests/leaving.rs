@@ -46,8 +46,8 @@ async fn what_is_written_counts_also_when_nobody_waits_for_it() {
     let dir = Dir::new();
     let store = open(&dir, 3 * ONE).await;
     let (bytes, digest) = one(0);
-    let staged = store.stage(MIRROR, &remote(), &digest, Some(bytes.len() as u64));
-    let staged = staged.await.unwrap();
+    let (remote, length) = (remote(), Some(bytes.len() as u64));
+    let staged = store.stage(MIRROR, &remote, &digest, length).await.unwrap();
     {
         let mut left = pin!(staged.write(0, vec![bytes.into()]));
         assert!(poll!(&mut left).is_pending());
