@@ -82,6 +82,8 @@
 //! * What is cached stays within a byte budget, by bytes really allocated, partials and uploads included. What a hosted
 //!   repository has is not counted: triggers in the index see to that, in the transaction that changes it. What is open
 //!   never goes, and what counts as pulled last goes last: a manifest takes along all that it names.
+//! * A start reads a few rows, however many there are, and no request and no eviction waits for a search through a table:
+//!   tests look at SQLite's plan for each statement in the index, and `benches/size` at a store of a million blobs.
 //! * No lock is held across I/O or an await.
 //! * Nothing stored is believed for ever: a file that has changed is proven before it is served, and all of them once in a
 //!   while (`store::fsck`: the scrub, and `wharf fsck`). Pushed bytes are put aside when they are damaged, never deleted.

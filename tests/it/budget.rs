@@ -126,6 +126,22 @@ async fn last_use_survives_a_restart() {
 }
 
 #[tokio::test]
+async fn last_use_survives_a_kill() {
+    let all = [blobs(0..4, 300 * KIB), blobs(4..5, KIB)].concat();
+    let (_upstream, mut wharf) = harbour(&all, 950 * KIB).await;
+    for blob in &all[..3] {
+        pull(&wharf, blob).await;
+    }
+    assert_eq!(wharf.get(&blob_path(NAME, &all[0])).await.status, 200);
+    // What is written next takes the note of that along.
+    pull(&wharf, &all[4]).await;
+    wharf.kill();
+    wharf.restart().await;
+    pull(&wharf, &all[3]).await;
+    assert_eq!(kept(&wharf, &all), [0, 2, 3, 4]);
+}
+
+#[tokio::test]
 async fn a_smaller_budget_is_obeyed_after_a_restart() {
     let all = blobs(0..8, 256 * KIB);
     let (upstream, mut wharf) = harbour(&all, 4 * MIB).await;

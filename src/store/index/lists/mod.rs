@@ -81,7 +81,7 @@ fn tags(connection: &Connection, key: &str, after: &str, limit: usize) -> rusqli
     up_to(names, limit).map(Some)
 }
 
-fn repositories(connection: &Connection, after: &str, limit: usize) -> rusqlite::Result<Part<Kept>> {
+pub(super) fn repositories(connection: &Connection, after: &str, limit: usize) -> rusqlite::Result<Part<Kept>> {
     const READ: &str = "
         SELECT key, EXISTS (SELECT 1 FROM pushed WHERE pushed.repository = repository.id) AS hosted
         FROM repository

@@ -108,7 +108,7 @@ impl Index {
     }
 }
 
-fn step<T>(
+pub(super) fn step<T>(
     tx: &mut Tx<'_>,
     bounds: Bounds,
     mut judge: impl FnMut(Candidate) -> Option<(u64, T)>,

@@ -1,3 +1,6 @@
+mod flat;
+mod plans;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
