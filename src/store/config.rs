@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::clock::friendly;
 use crate::oci::Pin;
 use crate::store::budget::size::Size;
-use crate::store::content::disk;
+use crate::store::content::file_system;
 
 /// The `[store]` table. Relative paths are relative to where the process was started, durations friendly: `"180d"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ impl Config {
             directory("index", index)?;
         }
         // Of the directory that it will be made in, where it is not there yet.
-        let space = self.path.ancestors().find_map(|path| disk::space(path).ok());
+        let space = self.path.ancestors().find_map(|path| file_system::space(path).ok());
         let total = space.map_or(u64::MAX, |space| space.total);
         if self.max_size.of(total) == 0 {
             return Err(InvalidConfig::NoRoom { size: self.max_size });

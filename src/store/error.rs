@@ -194,6 +194,8 @@ pub enum Error {
     NoRoom {
         /// Bytes that were to be written next.
         needed: u64,
+        /// Whether it is the disk that is full; the budget would allow them.
+        full: bool,
     },
     /// A fact cannot be read.
     #[error("cannot read {fact} from the index")]

@@ -4,6 +4,7 @@
 //! read-only medium nothing is written beside the index either. Never looks for what a crash has left: no row tells of it.
 
 use crate::store::content::disk;
+use crate::store::content::file_system;
 use crate::store::content::layout::Layout;
 use crate::store::index::Index;
 use crate::store::lock::Lock;
@@ -19,7 +20,7 @@ impl Store {
         let opened = tasks.blocking(move || {
             let layout = Layout::at(&path);
             // One who serves it through another mount writes to it all the same.
-            let sealed = disk::exists(&index_path) && disk::is_sealed(&index_path)? && !Lock::is_held(&path);
+            let sealed = disk::exists(&index_path) && file_system::is_sealed(&index_path)? && !Lock::is_held(&path);
             let index = Index::open_read_only(&index_path, &layout.backup(), sealed, background)?;
             Ok::<_, Error>((layout, index))
         });

@@ -45,8 +45,8 @@ impl Error {
         if self.is_full() {
             return Trouble::Full;
         }
-        if matches!(self, Self::NoRoom { .. }) {
-            return Trouble::NoRoom;
+        if let Self::NoRoom { full, .. } = self {
+            return if *full { Trouble::Full } else { Trouble::NoRoom };
         }
         if matches!(self, Self::ReadOnly { .. }) {
             return Trouble::ReadOnly;

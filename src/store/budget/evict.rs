@@ -17,6 +17,7 @@ use crate::store::index::pins::Held;
 use crate::store::index::room::{Bounds, Candidate};
 use crate::store::pins;
 use crate::store::recover::remove_stray;
+use crate::tasks::Lost;
 
 /// Rows in one step.
 const STEP: usize = 64;
@@ -60,7 +61,14 @@ impl Spared {
 impl Budget {
     /// Frees `enough` bytes, or what is found in one step, of what was pulled no later than `until`. To be called by who
     /// has the turn.
-    pub(super) async fn evict(&self, until: u64, enough: u64) -> Result<Evicted, Error> {
+    pub(super) async fn evict(self: &Arc<Self>, until: u64, enough: u64) -> Result<Evicted, Error> {
+        // A task of its own: whoever asks no more must not leave the files of what is forgotten.
+        let budget = Arc::clone(self);
+        let step = self.tasks.spawn(async move { budget.evict_now(until, enough).await });
+        step.await.map_err(|_ended| Error::Lost(Lost))?
+    }
+
+    async fn evict_now(&self, until: u64, enough: u64) -> Result<Evicted, Error> {
         let bounds = Bounds {
             until,
             enough,

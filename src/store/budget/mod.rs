@@ -18,6 +18,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::sleep;
 
 use crate::store::content::disk;
+use crate::store::content::file_system;
 use crate::store::content::in_use::InUse;
 use crate::store::content::layout::Layout;
 use crate::store::index::Index;
@@ -107,14 +108,13 @@ impl Budget {
     }
 
     /// Reserves `total` bytes in place of what it has, evicting what must go first.
-    async fn reserve(&self, of: Incoming, total: u64) -> Result<(), Error> {
+    async fn reserve(self: &Arc<Self>, of: Incoming, total: u64) -> Result<(), Error> {
         let Err(lack) = self.ledger.reserve(of, total, self.look().await?) else {
             self.keep_ahead();
             return Ok(());
         };
-        let needed = total - self.ledger.held(of);
         if lack > self.may_go().await? {
-            return Err(Error::NoRoom { needed });
+            return Err(self.no_room(of, total));
         }
         let mut until = self.index.last_use();
         loop {
@@ -126,12 +126,19 @@ impl Budget {
                 // Others had their turns first: what is there now was pulled later, or came with them.
                 until = self.index.last_use();
                 if lack > self.may_go().await? || self.evict(until, lack).await?.is_vain() {
-                    return Err(Error::NoRoom { needed });
+                    return Err(self.no_room(of, total));
                 }
             }
         }
         self.keep_ahead();
         Ok(())
+    }
+
+    fn no_room(&self, of: Incoming, total: u64) -> Error {
+        Error::NoRoom {
+            needed: total.saturating_sub(self.ledger.held(of)),
+            full: self.ledger.lack(of, total, u64::MAX) == 0,
+        }
     }
 
     fn reserve_ahead(&self, of: Incoming, total: u64) {
@@ -147,7 +154,7 @@ impl Budget {
     }
 
     /// Makes room ahead of need, one step after the other.
-    async fn make_room(&self) -> Result<(), Error> {
+    async fn make_room(self: &Arc<Self>) -> Result<(), Error> {
         let until = self.index.last_use();
         while !self.tasks.closing().is_cancelled() {
             let _turn = self.turn.acquire().await;
@@ -162,7 +169,7 @@ impl Budget {
     /// What the file system has left, in bytes. It may have been made larger or smaller: the limits follow.
     async fn look(&self) -> Result<u64, Error> {
         let path = self.layout.stagings();
-        let space = self.tasks.blocking(move || disk::space(&path));
+        let space = self.tasks.blocking(move || file_system::space(&path));
         let space = space.await.map_err(Error::Lost)??;
         self.ledger.set_limits(Limits {
             max_size: self.max_size.of(space.total),

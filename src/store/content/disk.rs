@@ -13,7 +13,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::StatVfsMountFlags;
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::store::Error;
@@ -31,14 +30,6 @@ pub(crate) struct Stamp {
     pub(crate) modified_ns: i64,
     /// Bytes that it takes on the disk.
     pub(crate) allocated: u64,
-}
-
-/// A file system, in bytes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Space {
-    pub(crate) total: u64,
-    /// What an unprivileged process may still write.
-    pub(crate) available: u64,
 }
 
 impl Stamp {
@@ -303,12 +294,6 @@ pub(crate) fn read_small(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     Ok(Some(bytes))
 }
 
-/// Whether nothing can be written where `path` is, whoever tries: the medium is read-only.
-pub(crate) fn is_sealed(path: &Path) -> Result<bool, Error> {
-    let found = rustix::fs::statvfs(path).map_err(|errno| at("look at the file system of", path)(errno.into()))?;
-    Ok(found.f_flag.contains(StatVfsMountFlags::RDONLY))
-}
-
 /// Whether a directory is at `path`.
 pub(crate) fn is_directory(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
@@ -347,48 +332,13 @@ pub(crate) fn entries(path: &Path) -> Result<impl Iterator<Item = PathBuf> + use
     Ok(entries.filter_map(Result::ok).map(|entry| entry.path()))
 }
 
-/// The kind of network file system that `path` is on, if it is on one (`statfs(2)` lists the magic numbers).
-pub(crate) fn is_network(path: &Path) -> Result<Option<&'static str>, Error> {
-    let found = rustix::fs::statfs(path).map_err(|errno| at("look at the file system of", path)(errno.into()))?;
-    #[expect(
-        clippy::cast_sign_loss,
-        clippy::cast_possible_truncation,
-        reason = "magic numbers are 32 bits wide"
-    )]
-    Ok(match found.f_type as u32 {
-        0x6969 => Some("NFS"),
-        0x0bd0_0bd0 => Some("Lustre"),
-        0xff53_4d42 => Some("CIFS"),
-        0xfe53_4d42 => Some("SMB2"),
-        0x517b => Some("SMB"),
-        0x6573_5546 => Some("FUSE"),
-        0x00c3_6400 => Some("Ceph"),
-        0x4750_4653 => Some("GPFS"),
-        0x1983_0326 => Some("BeeGFS"),
-        0x0102_1997 => Some("9P"),
-        0x5346_414f => Some("AFS"),
-        0x0116_1970 => Some("GFS2"),
-        _ => None,
-    })
-}
-
-/// How large the file system is that `path` is on, and what is left of it (`statvfs(3)`).
-pub(crate) fn space(path: &Path) -> Result<Space, Error> {
-    let found = rustix::fs::statvfs(path).map_err(|errno| at("look at the file system of", path)(errno.into()))?;
-    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-    Ok(Space {
-        total: bytes(found.f_blocks),
-        available: bytes(found.f_bavail),
-    })
-}
-
 fn open_or_create(path: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     options.open(path).map_err(at("open", path))
 }
 
-fn at(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
+pub(super) fn at(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| Error::Disk {
         verb,
         path: path.to_path_buf(),

@@ -3,6 +3,7 @@
 pub(crate) mod arriving;
 pub(crate) mod blob;
 pub(crate) mod disk;
+pub(crate) mod file_system;
 mod frontier;
 pub(crate) mod in_use;
 pub(crate) mod layout;

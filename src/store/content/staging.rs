@@ -87,6 +87,9 @@ impl Staged {
     pub async fn write(&self, offset: u64, chunks: Vec<Bytes>) -> Result<(), Error> {
         let more: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         self.row.reservation.cover(self.arriving.present().0 + more).await?;
+        // Before they are there: what is begun comes to its end, whoever waits for it.
+        let most = self.arriving.length().unwrap_or(u64::MAX);
+        self.row.reservation.wrote(most.min(self.arriving.on_disk() + more));
         self.arriving.write(offset, chunks).await?;
         self.row.reservation.wrote(self.arriving.on_disk());
         self.row.note_now_and_then();

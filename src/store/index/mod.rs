@@ -59,6 +59,7 @@ use self::writer::Writer;
 use crate::oci::{Digest, MediaType, RepoKey, Tag};
 use crate::store::Error;
 use crate::store::content::disk;
+use crate::store::content::file_system;
 use crate::tasks::Tasks;
 
 /// Answers that are remembered; some 300 bytes each.
@@ -97,7 +98,7 @@ impl Index {
     /// has a copy of it. Blocks.
     pub(in crate::store) fn open(dir: &Path, copies: &Path, tasks: Tasks) -> Result<Self, Error> {
         disk::create_dir(dir)?;
-        if let Some(kind) = disk::is_network(dir)? {
+        if let Some(kind) = file_system::is_network(dir)? {
             return Err(Error::NetworkFileSystem {
                 path: dir.to_path_buf(),
                 kind,

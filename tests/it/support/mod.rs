@@ -18,6 +18,7 @@ pub(crate) mod push;
 pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;
+mod setup;
 pub(crate) mod tls;
 pub(crate) mod upload;
 pub(crate) mod upstream;

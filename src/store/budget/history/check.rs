@@ -72,7 +72,7 @@ impl World {
         for r in 0..REPOSITORIES {
             self.check_hosted(r).await;
         }
-        self.check_books().await;
+        self.check_books(step).await;
     }
 
     /// What cannot go counts as pulled when it should have.
@@ -211,14 +211,18 @@ impl World {
     }
 
     /// Files and rows are the same, and the sum is theirs.
-    async fn check_books(&self) {
+    async fn check_books(&self, step: &Step) {
         let agree = async {
             while !self.agrees().await {
                 tokio::task::yield_now().await;
             }
         };
         let agreed = tokio::time::timeout(PATIENCE, agree).await;
-        assert!(agreed.is_ok(), "index and disk: {:?}", self.stock().await);
+        assert!(
+            agreed.is_ok(),
+            "index and disk after {step:?}: {:?}",
+            self.stock().await
+        );
     }
 
     async fn agrees(&self) -> bool {

@@ -197,6 +197,13 @@ impl Ledger {
         Ok(())
     }
 
+    /// How many bytes must go for it to have `total`, where the file system has `available`.
+    pub(super) fn lack(&self, of: Incoming, total: u64, available: u64) -> u64 {
+        let (counted, state) = self.both();
+        let held = state.incoming.get(&of).map_or(0, |entry| entry.held);
+        state.lack(*counted, total.saturating_sub(held), available)
+    }
+
     /// Sees to it that an upload has room for `total` bytes, and for some more ahead, whether there is any or not.
     pub(super) fn reserve_ahead(&self, of: Incoming, total: u64) {
         let mut state = self.state();

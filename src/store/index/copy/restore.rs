@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use crate::oci::Digest;
 use crate::store::Error;
 use crate::store::content::disk::{self, Stamp};
+use crate::store::content::file_system;
 use crate::store::index::copy::{FILE, RESTORING, beside, cannot_copy, made_at, make_durable, place, reader, write};
 use crate::store::index::{schema, sql};
 
@@ -45,7 +46,7 @@ impl Restoration {
             });
         }
         disk::create_dir(dir)?;
-        if let Some(kind) = disk::is_network(dir)? {
+        if let Some(kind) = file_system::is_network(dir)? {
             return Err(Error::NetworkFileSystem {
                 path: dir.to_path_buf(),
                 kind,

@@ -33,7 +33,7 @@ impl Counted {
     /// To be called after the commit and before it is acknowledged. `landed` is called at the very moment at which the
     /// number changes: what is counted now was counted elsewhere before.
     pub(super) fn refresh(&self, connection: &Connection, landed: impl FnOnce()) -> rusqlite::Result<()> {
-        let mut read = connection.prepare_cached("SELECT max(bytes, 0) FROM counted")?;
+        let mut read = connection.prepare_cached("SELECT max(coalesce(sum(bytes), 0), 0) FROM counted")?;
         let now = read.query_row([], |row| sql::unsigned(row, 0))?;
         let mut bytes = self.bytes();
         landed();

@@ -140,7 +140,11 @@ async fn who_counted_a_blob_before_hears_of_it_before_anybody_can_count_it_twice
     assert!(told.try_recv().unwrap(), "nobody reads the number meanwhile");
 
     let mut refused = landing(1, digest("b"), 5, "docker.io/a");
-    refused.rename = FileStep::new([], || Err(Error::NoRoom { needed: 1 }));
+    refused.rename = FileStep::new([], || {
+        Err(Error::ReadOnly {
+            fact: Box::new(Fact::Room),
+        })
+    });
     let ends = move || tell.send(true).unwrap();
     index.land_counted(refused, ends).await.unwrap_err();
     told.try_recv().unwrap_err();

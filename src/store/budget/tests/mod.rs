@@ -1,5 +1,6 @@
+mod leaving;
+
 use std::pin::pin;
-use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::poll;
@@ -7,7 +8,6 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::oci::{Algorithm, Digest, RepoKey};
-use crate::store::index::FileStep;
 use crate::store::tests::{BIG, Dir, MIRROR, content, get, put, remote};
 use crate::store::{BlobRow, Upload, UploadRow};
 
@@ -133,7 +133,7 @@ async fn what_could_not_fit_even_so_is_refused_at_once_and_nothing_goes_for_it()
     let wanted = 3 * ONE + 1;
     let refused = store.stage(MIRROR, &remote(), &one(1).1, Some(wanted)).await;
     assert!(
-        matches!(refused, Err(Error::NoRoom { needed }) if needed >= wanted),
+        matches!(refused, Err(Error::NoRoom { needed, full: false }) if needed >= wanted),
         "{refused:?}"
     );
     assert!(is_kept(&store, 0).await);
@@ -319,7 +319,7 @@ async fn a_disk_that_others_fill_takes_what_is_cached() {
     store.budget.make_room().await.unwrap();
     assert!(!is_kept(&store, 0).await && dir.files("blobs/sha256").is_empty());
     let refused = store.stage(MIRROR, &remote(), &one(1).1, Some(1)).await;
-    assert!(matches!(refused, Err(Error::NoRoom { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::NoRoom { full: true, .. })), "{refused:?}");
 }
 
 #[tokio::test]
@@ -340,50 +340,4 @@ async fn what_lands_is_never_counted_twice() {
     assert_eq!((reserved, store.budget.ledger.evictable()), (0, on_disk(&dir)));
     staged.landed();
     assert_eq!(store.budget.ledger.evictable(), on_disk(&dir));
-}
-
-#[tokio::test]
-async fn what_goes_is_counted_until_its_file_is_gone() {
-    let dir = Dir::new();
-    let store = open(&dir, 60 * ONE).await;
-    for n in 0..40 {
-        cache(&store, n).await;
-    }
-    let mut going = pin!(store.budget.evict(store.index.last_use(), u64::MAX));
-    loop {
-        let counted = store.budget.ledger.evictable();
-        let taken = on_disk(&dir);
-        assert!(counted >= taken, "{counted} of {taken}");
-        match poll!(&mut going) {
-            Poll::Ready(more) => break assert!(!more.unwrap().more),
-            Poll::Pending => tokio::task::yield_now().await,
-        }
-    }
-    assert_eq!((on_disk(&dir), store.budget.ledger.evictable()), (0, 0));
-}
-
-#[tokio::test]
-async fn a_blob_that_comes_back_while_it_is_removed_stays() {
-    let dir = Dir::new();
-    let store = open(&dir, 3 * ONE).await;
-    let digest = cache(&store, 0).await;
-    // As it is between the two steps of an eviction.
-    let seen = blob_row(&store, &digest).await;
-    let none = |_hosted| FileStep::none();
-    store.index.drop_blob(&digest, seen, none).await.unwrap();
-    cache(&store, 0).await;
-    store.clear(&digest).await;
-    assert!(is_kept(&store, 0).await && dir.blob(&digest).exists());
-}
-
-#[tokio::test]
-async fn what_is_pinned_while_room_is_made_stays() {
-    let dir = Dir::new();
-    let store = open(&dir, 3 * ONE).await;
-    let pinned = cache(&store, 0).await;
-    cache(&store, 1).await;
-    let pin = format!("{MIRROR}/a@{pinned}").parse().unwrap();
-    store.configure_pins(&[pin]);
-    while store.budget.evict(store.index.last_use(), 2 * ONE).await.unwrap().more {}
-    assert_eq!(kept(&store, 2).await, [0]);
 }
