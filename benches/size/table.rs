@@ -33,10 +33,16 @@ impl Figures {
     }
 }
 
-/// The shortest of some runs: noise only adds.
+/// The shortest of some runs, in milliseconds: noise only adds.
 pub(crate) fn shortest(runs: impl IntoIterator<Item = Duration>) -> f64 {
     let shortest = runs.into_iter().min().unwrap();
     shortest.as_secs_f64() * 1e3
+}
+
+/// Of some runs of which the shortest had less to do.
+pub(crate) fn median(mut runs: Vec<Duration>) -> f64 {
+    runs.sort_unstable();
+    runs[runs.len() / 2].as_secs_f64() * 1e3
 }
 
 pub(crate) fn print([few, many]: &[Figures; 2]) {
