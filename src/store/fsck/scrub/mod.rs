@@ -98,7 +98,9 @@ impl Store {
             }
             self.index.note_scrub(round).await?;
         }
-        tracing::info!("all content has been proven again");
+        if round.behind.is_some() {
+            tracing::info!("all content has been proven again");
+        }
         let round = Round {
             done: true,
             behind: None,
