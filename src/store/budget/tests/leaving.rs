@@ -43,15 +43,18 @@ async fn who_leaves_while_room_is_made_leaves_no_file_behind() {
 
 #[tokio::test]
 async fn what_is_written_counts_also_when_nobody_waits_for_it() {
+    // Not written within one look.
+    const LONG: usize = 32 * 1024 * 1024;
     let dir = Dir::new();
-    let store = open(&dir, 3 * ONE).await;
-    let (bytes, digest) = one(0);
-    let length = Some(bytes.len() as u64);
-    let staged = store.stage(MIRROR, &remote(), &digest, length).await.unwrap();
+    let store = open(&dir, 2 * LONG as u64).await;
+    let (bytes, digest) = content(LONG);
+    let staged = store
+        .stage(MIRROR, &remote(), &digest, Some(LONG as u64))
+        .await
+        .unwrap();
     {
-        // The disk may be faster than we are.
         let mut left = pin!(staged.write(0, vec![bytes.into()]));
-        let _begun = poll!(&mut left);
+        assert!(poll!(&mut left).is_pending());
     }
     drop(staged);
     assert!(store.tasks.close(Duration::from_secs(30)).await);

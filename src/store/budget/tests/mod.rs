@@ -113,7 +113,7 @@ async fn who_waits_for_a_turn_finds_room_in_what_was_pulled_meanwhile() {
     let turn = store.budget.turn.acquire().await.unwrap();
     let mut waiting = pin!(store.budget.reserve(Incoming::Partial(99), ONE));
     // Far more than it takes to come to its turn.
-    for _ in 0..100 {
+    for _ in 0..500 {
         assert!(poll!(&mut waiting).is_pending());
         store.index.flush().await.unwrap();
     }
